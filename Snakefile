@@ -1,0 +1,92 @@
+"""Which simple function explains what SGD has learned so far?
+
+data -> trained -> finals -> explainers -> measures -> nulls -> figures: each name is a target, `all` the whole study.
+A file given with --configfile is a whole study; to change the default one: --configfile config.yaml changes.yaml
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+if not workflow.overwrite_configfiles:
+
+    configfile: f"{workflow.basedir}/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/prepare_data.smk"
+include: "rules/train.smk"
+include: "rules/extract_final.smk"
+include: "rules/distill.smk"
+include: "rules/measure.smk"
+include: "rules/null_models.smk"
+include: "rules/summarize.smk"
+include: "rules/plot.smk"
+include: "rules/tabulate.smk"
+
+
+localrules:
+    all,
+    data,
+    trained,
+    finals,
+    explainers,
+    measures,
+    nulls,
+    figures,
+
+
+rule all:
+    """The whole study: every figure and table, and everything behind them."""
+    default_target: True
+    input:
+        FINALS,
+        SUMMARIES,
+        NULLS,
+        FIGURES,
+        TABLES,
+
+
+rule data:
+    """The arrays of every data set."""
+    input:
+        DATA,
+
+
+rule trained:
+    """Every network, trained."""
+    input:
+        TRAJECTORIES,
+
+
+rule finals:
+    """f_inf of every network."""
+    input:
+        FINALS,
+
+
+rule explainers:
+    """Every explainer, fitted."""
+    input:
+        EXPLAINERS,
+
+
+rule measures:
+    """The information quantities of every seed, and their summaries."""
+    input:
+        MEASURES,
+        SUMMARIES,
+
+
+rule nulls:
+    """The null models of every experiment."""
+    input:
+        NULLS,
+
+
+rule figures:
+    """Every figure and table."""
+    input:
+        FIGURES,
+        TABLES,

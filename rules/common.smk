@@ -1,0 +1,114 @@
+# What the rules share: the typed study, the paths of its results, and the two tracked params of every stage.
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, workflow.basedir)
+
+from workflow_scripts import files, provenance
+from workflow_scripts.config.study import load, stage_config
+from workflow_scripts.errors import StudyError
+
+# Jobs run the same Python as Snakemake (unless --sdm conda gives them another), and find the package from any folder.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
+
+try:
+    STUDY = load(config, " + ".join(os.path.relpath(path) for path in workflow.configfiles))
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
+
+SEED_FOLDER = "results/{experiment}/seed{seed}"
+
+
+def one_of(names):
+    """A wildcard constraint: one of these names, or nothing at all."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def tracked(stage):
+    """The tracked params of a rule: all the settings that its stage reads, and the fingerprint of its code."""
+    try:
+        code = provenance.code(stage)
+    except StudyError as error:
+        raise WorkflowError(str(error)) from None
+
+    def cfg(wildcards):
+        return files.canonical_json(stage_config(STUDY, stage, **wildcards))
+
+    return {"cfg": cfg, "code": code}
+
+
+def data_file(wildcards):
+    """The data set behind an experiment or a task."""
+    task = STUDY.experiments[wildcards.experiment].task if "experiment" in wildcards.keys() else wildcards.task
+    return f"results/data/{STUDY.tasks[task].dataset}.npz"
+
+
+def explainer_file(experiment, seed, explainer):
+    """Where an explainer lies: with the task if it is fitted to true labels, else with the seed."""
+    folder = (
+        f"results/tasks/{STUDY.experiments[experiment].task}"
+        if STUDY.explainers[explainer].labels == "true"
+        else SEED_FOLDER.format(experiment=experiment, seed=seed)
+    )
+    return f"{folder}/explainers/{explainer}.npz"
+
+
+def explainer_files(wildcards):
+    """The explainers of one seed, in the order of the config."""
+    experiment = wildcards.experiment
+    return [explainer_file(experiment, wildcards.seed, name) for name in STUDY.experiments[experiment].explainers]
+
+
+def per_seed(file):
+    """That file of every seed of an experiment, seeds ascending: their order in the config changes nothing."""
+
+    def paths(wildcards):
+        experiment = wildcards.experiment
+        folders = [SEED_FOLDER.format(experiment=experiment, seed=seed) for seed in sorted(STUDY.seeds_of(experiment))]
+        return [f"{folder}/{file}" for folder in folders]
+
+    return paths
+
+
+def shown(named, file):
+    """That file of every experiment that a figure or table shows."""
+    return [f"results/{experiment}/{file}" for experiment in getattr(named, "experiments", [])]
+
+
+RUNS = [
+    SEED_FOLDER.format(experiment=experiment, seed=seed)
+    for experiment in STUDY.experiments
+    for seed in STUDY.seeds_of(experiment)
+]
+DATA = [f"results/data/{STUDY.dataset_of(experiment)}.npz" for experiment in STUDY.experiments]
+TRAJECTORIES = [f"{folder}/trajectory.npz" for folder in RUNS]
+FINALS = [f"{folder}/final.npz" for folder in RUNS]
+MEASURES = [f"{folder}/measures.csv" for folder in RUNS]
+EXPLAINERS = sorted(
+    {
+        explainer_file(name, seed, explainer)
+        for name, experiment in STUDY.experiments.items()
+        for seed in STUDY.seeds_of(name)
+        for explainer in experiment.explainers
+    }
+)
+SUMMARIES = [f"results/{experiment}/summary.csv" for experiment in STUDY.experiments]
+NULLS = [f"results/{experiment}/nulls.csv" for experiment in STUDY.experiments]
+FIGURES = [f"results/figures/{figure}.svg" for figure in STUDY.figures]
+TABLES = [f"results/tables/{table}.csv" for table in STUDY.tables]
+
+
+wildcard_constraints:
+    dataset=one_of(STUDY.datasets),
+    task=one_of(STUDY.tasks),
+    experiment=one_of(STUDY.experiments),
+    explainer=one_of(STUDY.explainers),
+    figure=one_of(STUDY.figures),
+    table=one_of(STUDY.tables),
+    seed=r"\d+",

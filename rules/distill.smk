@@ -1,0 +1,87 @@
+# In: the labels to fit (the data's, f_inf's, or f_T0's). Out: explainers/{explainer}.npz, once per task for true
+# labels, else once per seed.
+
+
+rule distill_true_labels:
+    """An explainer fitted to the true labels: once per task."""
+    input:
+        data=data_file,
+    output:
+        explainer="results/tasks/{task}/explainers/{explainer}.npz",
+        provenance="results/tasks/{task}/explainers/{explainer}.npz.prov.json",
+    log:
+        "results/tasks/{task}/logs/{explainer}.log",
+    wildcard_constraints:
+        explainer=one_of(STUDY.explainers_with("true")),
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+    params:
+        **tracked("distill"),
+    message:
+        "distil {wildcards.explainer} from the labels of {wildcards.task}"
+    shell:
+        "python -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
+        " --data {input.data:q}"
+        " --explainer {output.explainer:q} --provenance {output.provenance:q} > {log:q} 2>&1"
+
+
+rule distill_final_labels:
+    """An explainer fitted to the labels of f_inf."""
+    input:
+        data=data_file,
+        final_labels=f"{SEED_FOLDER}/final.npz",
+    output:
+        explainer=f"{SEED_FOLDER}/explainers/{{explainer}}.npz",
+        provenance=f"{SEED_FOLDER}/explainers/{{explainer}}.npz.prov.json",
+    log:
+        f"{SEED_FOLDER}/logs/{{explainer}}.log",
+    wildcard_constraints:
+        explainer=one_of(STUDY.explainers_with("final")),
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+    params:
+        **tracked("distill"),
+    message:
+        "distil {wildcards.explainer} from f_inf of {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
+        " --data {input.data:q} --final-labels {input.final_labels:q}"
+        " --explainer {output.explainer:q} --provenance {output.provenance:q} > {log:q} 2>&1"
+
+
+rule distill_t0_labels:
+    """An explainer fitted to the labels of f_T0, T0 being where f first does as well as the reference."""
+    input:
+        data=data_file,
+        trajectory=f"{SEED_FOLDER}/trajectory.npz",
+        reference=lambda wildcards: explainer_file(
+            wildcards.experiment,
+            wildcards.seed,
+            STUDY.explainers[wildcards.explainer].reference,
+        ),
+    output:
+        explainer=f"{SEED_FOLDER}/explainers/{{explainer}}.npz",
+        provenance=f"{SEED_FOLDER}/explainers/{{explainer}}.npz.prov.json",
+    log:
+        f"{SEED_FOLDER}/logs/{{explainer}}.log",
+    wildcard_constraints:
+        explainer=one_of(STUDY.explainers_with("t0")),
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+    params:
+        **tracked("distill"),
+    message:
+        "distil {wildcards.explainer} from f_T0 of {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
+        " --data {input.data:q} --trajectory {input.trajectory:q} --reference {input.reference:q}"
+        " --explainer {output.explainer:q} --provenance {output.provenance:q} > {log:q} 2>&1"

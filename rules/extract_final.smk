@@ -1,0 +1,29 @@
+# In: trajectory.npz and network.safetensors of one seed. Out: final.safetensors and final.npz.
+
+
+rule extract_final:
+    """f_inf, the network at the end of training, and its labels on every input that a distillation uses."""
+    input:
+        data=data_file,
+        trajectory=f"{SEED_FOLDER}/trajectory.npz",
+        weights=f"{SEED_FOLDER}/network.safetensors",
+    output:
+        final_weights=f"{SEED_FOLDER}/final.safetensors",
+        final_labels=f"{SEED_FOLDER}/final.npz",
+        provenance=f"{SEED_FOLDER}/final.npz.prov.json",
+    log:
+        f"{SEED_FOLDER}/logs/extract_final.log",
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+    params:
+        **tracked("extract_final"),
+    message:
+        "extract f_inf of {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow_scripts.extract_final --cfg {params.cfg:q} --code {params.code}"
+        " --data {input.data:q} --trajectory {input.trajectory:q} --weights {input.weights:q}"
+        " --final-weights {output.final_weights:q} --final-labels {output.final_labels:q}"
+        " --provenance {output.provenance:q} > {log:q} 2>&1"

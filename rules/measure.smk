@@ -1,0 +1,27 @@
+# In: the trajectory of one seed and its explainers. Out: measures.csv
+
+
+rule measure:
+    """Information quantities of one seed's trajectory against each of its explainers."""
+    input:
+        data=data_file,
+        trajectory=f"{SEED_FOLDER}/trajectory.npz",
+        explainers=explainer_files,
+    output:
+        measures=f"{SEED_FOLDER}/measures.csv",
+        provenance=f"{SEED_FOLDER}/measures.csv.prov.json",
+    log:
+        f"{SEED_FOLDER}/logs/measure.log",
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        **tracked("measure"),
+    message:
+        "measure {wildcards.experiment}, seed {wildcards.seed}"
+    shell:
+        "python -m workflow_scripts.measure --cfg {params.cfg:q} --code {params.code}"
+        " --data {input.data:q} --trajectory {input.trajectory:q} --explainers {input.explainers:q}"
+        " --measures {output.measures:q} --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -1,0 +1,31 @@
+# In: the trajectories and explainers of every seed. Out: results/{experiment}/nulls.csv
+
+
+rule null_models:
+    """Every explainer of an experiment beside its null models, at T0 of each seed."""
+    input:
+        data=data_file,
+        trajectories=per_seed("trajectory.npz"),
+        explainers=lambda wildcards: [
+            explainer_file(wildcards.experiment, seed, name)
+            for seed in sorted(STUDY.seeds_of(wildcards.experiment))
+            for name in STUDY.experiments[wildcards.experiment].explainers
+        ],
+    output:
+        nulls="results/{experiment}/nulls.csv",
+        provenance="results/{experiment}/nulls.csv.prov.json",
+    log:
+        "results/{experiment}/logs/null_models.log",
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        **tracked("null_models"),
+    message:
+        "null models of {wildcards.experiment}"
+    shell:
+        "python -m workflow_scripts.null_models --cfg {params.cfg:q} --code {params.code}"
+        " --data {input.data:q} --trajectories {input.trajectories:q} --explainers {input.explainers:q}"
+        " --nulls {output.nulls:q} --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -1,0 +1,23 @@
+# In: nothing, or the downloaded files under data_root. Out: results/data/{dataset}.npz
+
+
+rule prepare_data:
+    """The arrays of one data set: loaded, drawn or downloaded, then split."""
+    output:
+        data="results/data/{dataset}.npz",
+        provenance="results/data/{dataset}.npz.prov.json",
+    log:
+        "results/data/logs/{dataset}.log",
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        **tracked("prepare_data"),
+    message:
+        "data {wildcards.dataset}"
+    shell:
+        "python -m workflow_scripts.prepare_data --cfg {params.cfg:q} --code {params.code}"
+        " --data-root {STUDY.data_root:q}"
+        " --data {output.data:q} --provenance {output.provenance:q} > {log:q} 2>&1"

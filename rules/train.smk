@@ -1,0 +1,27 @@
+# In: results/data/{dataset}.npz. Out: trajectory.npz and network.safetensors of one seed.
+
+
+rule train:
+    """One network, one seed: predictions and losses at every checkpoint, and the weights at the end."""
+    input:
+        data=data_file,
+    output:
+        trajectory=f"{SEED_FOLDER}/trajectory.npz",
+        weights=f"{SEED_FOLDER}/network.safetensors",
+        provenance=f"{SEED_FOLDER}/trajectory.npz.prov.json",
+    log:
+        f"{SEED_FOLDER}/logs/train.log",
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+    params:
+        **tracked("train"),
+    message:
+        "train {wildcards.experiment}, seed {wildcards.seed}: progress in {log}"
+    shell:
+        "python -m workflow_scripts.train --cfg {params.cfg:q} --code {params.code}"
+        " --data {input.data:q}"
+        " --trajectory {output.trajectory:q} --weights {output.weights:q}"
+        " --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -1,0 +1,41 @@
+"""Print what one job reads of a study, as the JSON that its stage takes with --cfg.
+
+python -m workflow_scripts.config train experiment=digits seed=0
+"""
+
+import argparse
+import sys
+
+from workflow_scripts import files
+from workflow_scripts.config import study
+from workflow_scripts.errors import StudyError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m workflow_scripts.config", description=__doc__.splitlines()[0])
+    parser.add_argument("stage", help="the module's name: prepare_data, train, ...")
+    parser.add_argument("wildcards", nargs="*", metavar="name=value", help="which job, such as experiment=digits seed=0")
+    parser.add_argument("--configfile", nargs="+", default=["config.yaml"], help="as for snakemake; later ones win")
+    arguments = parser.parse_args()
+    try:
+        chosen = study.load(_merged(arguments.configfile), arguments.configfile[-1])
+        wildcards = dict(pair.split("=", 1) for pair in arguments.wildcards)
+        print(files.canonical_json(study.stage_config(chosen, arguments.stage, **wildcards)))
+    except StudyError as error:
+        sys.exit(f"error: {error}")
+    except (TypeError, ValueError) as error:
+        sys.exit(f"error: {arguments.stage}: which job? give name=value pairs ({error})")
+
+
+def _merged(paths: list[str]) -> dict:
+    from snakemake.common.configfile import load_configfile
+    from snakemake.utils import update_config
+
+    config: dict = {}
+    for path in paths:
+        update_config(config, load_configfile(path))
+    return config
+
+
+if __name__ == "__main__":
+    main()

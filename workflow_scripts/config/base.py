@@ -1,0 +1,109 @@
+"""The base of all configuration models, and validation errors in plain words."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from workflow_scripts.errors import StudyError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Strict(BaseModel):
+    """Frozen, exactly typed, and closed: a key that it does not know is an error that names the nearest one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key in data:
+                if key not in cls.model_fields:
+                    raise PydanticCustomError(
+                        "unknown_key", "{text}", {"text": f"unknown key {key!r}: {_nearest(key, cls.model_fields)}"}
+                    )
+        return data
+
+
+def parse(model: type[BaseModel], data: Any, source: str) -> BaseModel:
+    """Validate data against a model. Raises StudyError with a line per mistake: source, key, expected, remedy."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{source}: {_location(item, data)}{_sentence(item)}" for item in error.errors()]
+        raise StudyError("\n".join(dict.fromkeys(lines))) from None
+
+
+def parse_json(model: type[BaseModel], text: str) -> BaseModel:
+    """Validate JSON, given as text or as the path of a JSON file, against a model. Raises StudyError."""
+    source = "--cfg"
+    if not text.lstrip().startswith("{"):
+        source = text
+        try:
+            text = Path(text).read_text()
+        except OSError as error:
+            raise StudyError(f"--cfg {source}: {error.strerror}: give JSON or the path of a JSON file") from None
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise StudyError(f"{source}: not JSON ({error})") from None
+    return parse(model, data, source)
+
+
+def unknown_name(kind: str, name: str, known) -> str:
+    """The text for a name that nothing in the config carries."""
+    return f"there is no {kind} {name!r}: {_nearest(name, known)}"
+
+
+def _nearest(word: object, known) -> str:
+    known = sorted(map(str, known))
+    near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known) or '(none are defined)'}"
+
+
+def _location(item: dict, data: Any) -> str:
+    """The dotted key of an error, without the tags that pydantic inserts for unions."""
+    keys = []
+    for part in item["loc"]:
+        if isinstance(data, dict) and part in data or isinstance(data, list) and isinstance(part, int):
+            keys.append(f"[{part}]" if isinstance(data, list) else f".{part}")
+            data = data[part] if not isinstance(data, list) or part < len(data) else None
+        elif item["type"] == "missing" and part == item["loc"][-1]:
+            keys.append(f".{part}")
+    return f"{''.join(keys).lstrip('.')}: " if keys else ""
+
+
+def _sentence(item: dict) -> str:
+    kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
+    if kind == "missing":
+        return "this key is missing: add it"
+    if kind == "unknown_key":
+        return context["text"]
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in ("float_type", "int_type") and isinstance(value, str):
+        number = _as_number(value)
+        hint = f": YAML reads {value} as text: write {number}" if number else ""
+        return f"expected a number, got the text {value!r}{hint}"
+    if kind == "union_tag_not_found":
+        return f"the key {context['discriminator']} is missing: add it"
+    if kind == "union_tag_invalid":
+        return f"{context['discriminator']} {context['tag']!r} is not known: expected {context['expected_tags']}"
+    if kind == "string_pattern_mismatch":
+        return f"{value!r} can't be a name: use letters, digits, _ and -, a letter first"
+    expected = item["msg"].removeprefix("Input should be ").removeprefix("a valid ").removeprefix("an valid ")
+    return f"expected {expected}, got {value!r}"
+
+
+def _as_number(text: str) -> str | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return repr(int(number) if number == int(number) and "e" not in text.lower() else number) if number < 1e300 else None

@@ -1,0 +1,118 @@
+"""Data sets and tasks."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from workflow_scripts.config.base import Name, Seed, Strict
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Digits(Strict):
+    """scikit-learn's bundled 8x8 images of digits, ten classes, 1,797 in all: no download."""
+
+    n_classes: ClassVar[int] = 10
+
+    kind: Literal["digits"]
+    train: Count | None = Field(None, description="training examples; null: all that the other parts leave")
+    test: Count = Field(600, description="test examples")
+    fresh: int = Field(0, ge=0, description="inputs held out of training, for distillation only")
+    seed: Seed = Field(0, description="seed of the stratified split")
+
+    @property
+    def n_train(self) -> int:
+        return self.train or 1797 - self.test - self.fresh
+
+    @model_validator(mode="after")
+    def _fits(self):
+        if (self.train or 1) + self.test + self.fresh > 1797:
+            raise ValueError("train + test + fresh is more than the 1797 images there are: lower one of them")
+        return self
+
+
+class Mnist(Strict):
+    """MNIST, 28x28, ten classes, 60,000 + 10,000: from the files under data_root, or downloaded there."""
+
+    n_classes: ClassVar[int] = 10
+
+    kind: Literal["mnist"]
+    train: Count | None = Field(None, le=60_000, description="training examples; null: all that fresh leaves")
+    test: Count | None = Field(None, le=10_000, description="test examples, the first ones; null: all 10,000")
+    fresh: int = Field(0, ge=0, description="training images held out of training, for distillation only")
+    seed: Seed = Field(0, description="seed of the choice of training and fresh images")
+
+    @property
+    def n_train(self) -> int:
+        return self.train or 60_000 - self.fresh
+
+    @model_validator(mode="after")
+    def _fits(self):
+        if (self.train or 1) + self.fresh > 60_000:
+            raise ValueError("train + fresh is more than the 60000 training images there are: lower one of them")
+        return self
+
+
+class Sinusoid(Strict):
+    """x ~ N(0, I), y = sign(<w, x> + sin(frequency <w', x>)), w orthogonal to w' (N19 section 3, task iv)."""
+
+    n_classes: ClassVar[int] = 2
+
+    kind: Literal["sinusoid"]
+    train: Count = Field(100_000, description="training examples")
+    test: Count = Field(10_000, description="test examples")
+    fresh: int = Field(0, ge=0, description="further draws, for distillation only")
+    seed: Seed = Field(0, description="seed of w, w' and every draw")
+    dimension: int = Field(100, ge=2, description="length of x")
+    linear_norm: float = Field(1.0, gt=0, description="norm of w")
+    sine_norm: float = Field(1.0, gt=0, description="norm of w'")
+    frequency: float = Field(1.0, gt=0, description="factor on <w', x> inside the sine")
+
+    @property
+    def n_train(self) -> int:
+        return self.train
+
+
+Dataset = Annotated[Digits | Mnist | Sinusoid, Field(discriminator="kind")]
+
+
+class Task(Strict):
+    """What is to be predicted: a data set and a label map."""
+
+    dataset: Name = Field(description="a name under datasets")
+    groups: dict[str, list[Annotated[int, Field(ge=0)]]] | None = Field(
+        None, description="label map, group name -> classes (0-based); null: the classes themselves"
+    )
+    leave_out: list[Annotated[int, Field(ge=0)]] = Field([], description="classes whose examples are not used")
+
+    @model_validator(mode="after")
+    def _is_partition(self):
+        if self.groups is None:
+            if self.leave_out:
+                raise ValueError("leave_out goes with groups: name the groups of the classes that stay")
+            return self
+        if len(self.groups) < 2:
+            raise ValueError("groups: a task needs two groups or more: there is nothing to tell apart")
+        owner: dict[int, str] = {}
+        for name, members in [*self.groups.items(), ("leave_out", self.leave_out)]:
+            if not members and name != "leave_out":
+                raise ValueError(f"groups.{name}: the group is empty: give it a class, or remove it")
+            for member in members:
+                if member in owner:
+                    raise ValueError(f"class {member} is in {owner[member]!r} and in {name!r}: keep one of them")
+                owner[member] = name
+        return self
+
+    def check_classes(self, n_classes: int) -> None:
+        """Raise ValueError unless the label map names exactly the classes 0..n_classes-1."""
+        if self.groups is None:
+            return
+        named = {member for members in [*self.groups.values(), self.leave_out] for member in members}
+        if absent := sorted(named - set(range(n_classes))):
+            raise ValueError(
+                f"class {absent[0]} is not in {self.dataset!r}, whose classes are 0 to {n_classes - 1}: remove it"
+            )
+        if missing := sorted(set(range(n_classes)) - named):
+            raise ValueError(
+                f"class {missing[0]} of {self.dataset!r} is in no group: add it to one, or list it in leave_out"
+            )

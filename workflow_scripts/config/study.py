@@ -1,0 +1,244 @@
+"""The whole study, and the part of it that each job reads."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from workflow_scripts.config.analysis import Figure, Nulls, Table
+from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
+from workflow_scripts.config.data import Dataset, Task
+from workflow_scripts.config.explainers import Explainer
+from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network
+from workflow_scripts.errors import StudyError
+
+RESERVED = ("data", "tasks", "figures", "tables")
+
+
+class Experiment(Strict):
+    """A network trained on a task once per seed, and the explainers it is compared with."""
+
+    title: str = Field(description="how figures and tables call it")
+    task: Name = Field(description="a name under tasks")
+    network: Network = Field(description="the network f")
+    init: Init = Field("xavier_uniform", description="initialisation: the paper's, or PyTorch's default")
+    sgd: SGD = Field(description="how it is trained")
+    checkpoints: Checkpoints = Field(Checkpoints(), description="when it is looked at")
+    explainers: list[Name] = Field(min_length=1, description="names under explainers")
+    seeds: list[Seed] | None = Field(None, description="a run each; null: the study's seeds")
+
+
+class Study(Strict):
+    """Everything that a config file may say."""
+
+    seeds: list[Seed] = Field(min_length=1, description="a training run of every experiment for each seed")
+    device: Device = Field("auto", description="where networks run; auto: CUDA if there is one, else CPU")
+    data_root: str = Field("data", description="folder of downloaded data sets; relative to the working directory")
+    datasets: dict[Name, Dataset] = Field(description="data sets by name")
+    tasks: dict[Name, Task] = Field(description="tasks by name")
+    explainers: dict[Name, Explainer] = Field(description="explainers by name")
+    experiments: dict[Name, Experiment] = Field(min_length=1, description="experiments by name")
+    nulls: Nulls = Field(Nulls(), description="null models")
+    figures: dict[Name, Figure] = Field({}, description="figures by name")
+    tables: dict[Name, Table] = Field({}, description="tables by name")
+
+    @model_validator(mode="after")
+    def _names_and_sizes(self):
+        _unique("seeds", self.seeds)
+        for name, task in self.tasks.items():
+            dataset = _named(f"tasks.{name}.dataset", "dataset", task.dataset, self.datasets)
+            try:
+                task.check_classes(dataset.n_classes)
+            except ValueError as error:
+                raise ValueError(f"tasks.{name}.groups: {error}") from None
+        for name, experiment in self.experiments.items():
+            self._check_experiment(f"experiments.{name}", name, experiment)
+        for key, shown in [*_prefixed("figures", self.figures), *_prefixed("tables", self.tables)]:
+            _unique(f"{key}.experiments", getattr(shown, "experiments", []))
+            for experiment in getattr(shown, "experiments", []):
+                _named(f"{key}.experiments", "experiment", experiment, self.experiments)
+        return self
+
+    def _check_experiment(self, key: str, name: str, experiment: Experiment) -> None:
+        if name in RESERVED:
+            raise ValueError(f"{key}: an experiment can't be called {name!r}, results/{name} is taken: rename it")
+        if experiment.seeds is not None:
+            _unique(f"{key}.seeds", experiment.seeds)
+            if not experiment.seeds:
+                raise ValueError(f"{key}.seeds: no seeds: list one or more, or remove the key")
+        task = _named(f"{key}.task", "task", experiment.task, self.tasks)
+        dataset = self.datasets[task.dataset]
+        _fits(f"{key}.sgd.batch_size", experiment.sgd.batch_size, dataset.n_train)
+        _unique(f"{key}.explainers", experiment.explainers)
+        for explainer_name in experiment.explainers:
+            explainer = _named(f"{key}.explainers", "explainer", explainer_name, self.explainers)
+            if explainer.inputs == "fresh" and dataset.fresh == 0:
+                raise ValueError(
+                    f"{key}.explainers: {explainer_name!r} is fitted on fresh inputs, but datasets.{task.dataset} "
+                    "keeps none: set its key fresh"
+                )
+            if explainer.fit.solver == "sgd":
+                n = dataset.fresh if explainer.inputs == "fresh" else dataset.n_train
+                _fits(f"explainers.{explainer_name}.fit.batch_size", explainer.fit.batch_size, n)
+            if explainer.reference is not None:
+                where = f"explainers.{explainer_name}.reference"
+                if _named(where, "explainer", explainer.reference, self.explainers).labels != "true":
+                    raise ValueError(f"{where}: {explainer.reference!r} is not fitted to true labels: name one that is")
+                if explainer.reference not in experiment.explainers:
+                    raise ValueError(f"{key}.explainers: {explainer_name!r} needs {explainer.reference!r}: add it")
+
+    def seeds_of(self, experiment: str) -> list[int]:
+        """The seeds of an experiment, in the order listed."""
+        own = self.experiments[experiment].seeds
+        return self.seeds if own is None else own
+
+    def dataset_of(self, experiment: str) -> str:
+        """The name of the data set behind an experiment."""
+        return self.tasks[self.experiments[experiment].task].dataset
+
+    def explainers_with(self, labels: str) -> list[str]:
+        """The names of the explainers that are fitted to these labels."""
+        return [name for name, explainer in self.explainers.items() if explainer.labels == labels]
+
+
+def load(config: dict, source: str = "config") -> Study:
+    """The typed study. Raises StudyError with a line per mistake."""
+    return parse(Study, config, source)
+
+
+def stage_config(study: Study, stage: str, **wildcards: str) -> dict:
+    """All that one job reads of the study, its wildcards included, as plain data. Raises StudyError."""
+    if stage not in _STAGES:
+        raise StudyError(unknown_name("stage", stage, _STAGES))
+    try:
+        return _STAGES[stage](study, **wildcards)
+    except KeyError as error:
+        raise StudyError(f"{stage}: nothing in the config is called {error.args[0]!r}") from None
+
+
+def _prepare_data(study: Study, dataset: str) -> dict:
+    return {"dataset": dataset, "source": _plain(study.datasets[dataset])}
+
+
+def _train(study: Study, experiment: str, seed: str) -> dict:
+    e = study.experiments[experiment]
+    return {
+        "experiment": experiment,
+        "seed": int(seed),
+        "task": _plain(study.tasks[e.task]),
+        "network": _plain(e.network),
+        "init": e.init,
+        "sgd": _plain(e.sgd),
+        "checkpoints": _plain(e.checkpoints),
+        "device": study.device,
+    }
+
+
+def _extract_final(study: Study, experiment: str, seed: str) -> dict:
+    e = study.experiments[experiment]
+    return {
+        "experiment": experiment,
+        "seed": int(seed),
+        "task": _plain(study.tasks[e.task]),
+        "network": _plain(e.network),
+        "device": study.device,
+    }
+
+
+def _distill(study: Study, explainer: str, task: str = "", experiment: str = "", seed: str = "") -> dict:
+    """Of a task for true labels, else of one seed of an experiment."""
+    x = study.explainers[explainer]
+    owner = {"experiment": experiment, "seed": int(seed)} if experiment else {}
+    task = study.experiments[experiment].task if experiment else task
+    return {"explainer": explainer, "settings": _plain(x), "task": _plain(study.tasks[task]), "device": study.device} | owner
+
+
+def _measure(study: Study, experiment: str, seed: str) -> dict:
+    e = study.experiments[experiment]
+    return {
+        "experiment": experiment,
+        "seed": int(seed),
+        "task": _plain(study.tasks[e.task]),
+        "explainers": e.explainers,
+    }
+
+
+def _null_models(study: Study, experiment: str) -> dict:
+    e = study.experiments[experiment]
+    return {
+        "experiment": experiment,
+        "seeds": sorted(study.seeds_of(experiment)),
+        "task": _plain(study.tasks[e.task]),
+        "references": _references(study, experiment),
+        "nulls": _plain(study.nulls),
+    }
+
+
+def _summarize(study: Study, experiment: str) -> dict:
+    return {
+        "experiment": experiment,
+        "seeds": sorted(study.seeds_of(experiment)),
+        "references": _references(study, experiment),
+    }
+
+
+def _plot(study: Study, figure: str) -> dict:
+    return {"figure": figure, "settings": _plain(study.figures[figure]), **_shown(study, study.figures[figure])}
+
+
+def _tabulate(study: Study, table: str) -> dict:
+    return {"table": table, "settings": _plain(study.tables[table]), **_shown(study, study.tables[table])}
+
+
+_STAGES = {
+    "prepare_data": _prepare_data,
+    "train": _train,
+    "extract_final": _extract_final,
+    "distill": _distill,
+    "measure": _measure,
+    "null_models": _null_models,
+    "summarize": _summarize,
+    "plot": _plot,
+    "tabulate": _tabulate,
+}
+
+
+def _shown(study: Study, shown) -> dict:
+    """Titles and class counts of the experiments that a figure or table shows."""
+    experiments = getattr(shown, "experiments", [])
+    tasks = {name: study.tasks[study.experiments[name].task] for name in experiments}
+    return {
+        "titles": {name: study.experiments[name].title for name in experiments},
+        "n_classes": {
+            name: len(task.groups) if task.groups else study.datasets[task.dataset].n_classes
+            for name, task in tasks.items()
+        },
+    }
+
+
+def _references(study: Study, experiment: str) -> dict[str, str]:
+    """Each explainer of an experiment -> the explainer whose performance defines its T0 (itself unless labels: t0)."""
+    return {name: study.explainers[name].reference or name for name in study.experiments[experiment].explainers}
+
+
+def _plain(model: Strict) -> dict:
+    return model.model_dump(mode="json")
+
+
+def _prefixed(key: str, named: dict) -> list:
+    return [(f"{key}.{name}", value) for name, value in named.items()]
+
+
+def _named(key: str, kind: str, name: str, known: dict):
+    if name not in known:
+        raise ValueError(f"{key}: {unknown_name(kind, name, known)}")
+    return known[name]
+
+
+def _unique(key: str, values: list) -> None:
+    if repeated := [value for i, value in enumerate(values) if value in values[:i]]:
+        raise ValueError(f"{key}: {repeated[0]!r} is listed twice: keep one")
+
+
+def _fits(key: str, batch_size: int, n: int) -> None:
+    if batch_size > n:
+        raise ValueError(f"{key}: {batch_size} is more than the {n} training examples: lower it")

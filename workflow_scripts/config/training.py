@@ -1,0 +1,60 @@
+"""Networks, their initialisation, and the SGD schedule."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from workflow_scripts.config.base import Strict
+
+Width = Annotated[int, Field(ge=1)]
+
+
+class Linear(Strict):
+    """One dense layer from the inputs to the outputs."""
+
+    kind: Literal["linear"]
+
+
+class MLP(Strict):
+    """Dense layers with ReLU between them."""
+
+    kind: Literal["mlp"]
+    widths: list[Width] = Field(min_length=1, description="units of each hidden layer")
+
+
+class CNN(Strict):
+    """The paper's network: valid 3x3 convolutions, ReLU, 2x2 max-pooling after some, then dense layers."""
+
+    kind: Literal["cnn"]
+    channels: list[Width] = Field([32, 32, 32, 32], min_length=1, description="filters of each convolution")
+    pool_after: list[Width] = Field([1, 2], description="convolutions (counted from 1) followed by max-pooling")
+    dense: list[Width] = Field([2000], description="units of each dense layer before the output")
+
+    @model_validator(mode="after")
+    def _pools_exist(self):
+        if absent := [k for k in self.pool_after if k > len(self.channels)]:
+            raise ValueError(f"pool_after names convolution {absent[0]}, but there are {len(self.channels)}")
+        return self
+
+
+Network = Annotated[Linear | MLP | CNN, Field(discriminator="kind")]
+Init = Literal["xavier_uniform", "pytorch"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class SGD(Strict):
+    """Stochastic gradient descent; vanilla unless momentum or weight_decay is given."""
+
+    lr: float = Field(gt=0, description="step size")
+    batch_size: int = Field(64, ge=1, description="examples per step; the last batch of an epoch may be smaller")
+    epochs: int = Field(ge=1, description="passes over the training set")
+    momentum: float = Field(0.0, ge=0, lt=1, description="momentum")
+    weight_decay: float = Field(0.0, ge=0, description="weight decay (L2)")
+
+
+class Checkpoints(Strict):
+    """When predictions and losses are recorded: at step 0, densely at first, then per epoch, and at the end."""
+
+    early: int = Field(20, ge=0, description="log-spaced checkpoints inside the first early_epochs")
+    early_epochs: int = Field(1, ge=1, description="epochs that the early checkpoints span")
+    every: int = Field(1, ge=1, description="epochs between the checkpoints after that")

@@ -1,0 +1,167 @@
+"""Fit one explainer to the labels of a task, of f_inf, or of f_T0, and record what it predicts on the test set."""
+
+import logging
+import warnings
+
+import numpy as np
+
+from workflow_scripts import datasets, files, information, networks, phases, sgd, stage
+from workflow_scripts.config.base import Seed, Strict
+from workflow_scripts.config.data import Task
+from workflow_scripts.config.explainers import Explainer, Logistic
+from workflow_scripts.config.training import Checkpoints, Device
+from workflow_scripts.errors import StudyError
+
+log = logging.getLogger("distill")
+
+
+class Config(Strict):
+    """What the stage reads; experiment and seed only where the labels come from a network."""
+
+    explainer: str
+    settings: Explainer
+    task: Task
+    device: Device
+    experiment: str | None = None
+    seed: Seed | None = None
+
+
+def run(config: Config, inputs, outputs) -> None:
+    """Write the explainer's predictions on the test set, its parameters, and how well it was fitted."""
+    data = datasets.load_task(inputs.data, config.task)
+    settings = config.settings
+    labels, step = _labels(config, inputs, data)
+    fit_inputs = data.inputs[settings.inputs]
+    if settings.fit.solver == "logistic":
+        fitted = fit_logistic(fit_inputs, labels, data.inputs["test"], settings.fit)
+    else:
+        fitted = _fit_by_sgd(fit_inputs, labels, data, config)
+    agreement = float(np.mean(fitted.pop("fit_predictions") == labels))
+    accuracy = float(np.mean(fitted["test_predictions"] == data.labels["test"]))
+    log.info(
+        "%s agrees with its labels on %.4f of %d inputs; test accuracy %.4f",
+        config.explainer,
+        agreement,
+        len(labels),
+        accuracy,
+    )
+    files.save_arrays(
+        outputs.explainer, **fitted, labels_step=step, fit_agreement=agreement, test_accuracy=accuracy, n_fit=len(labels)
+    )
+
+
+def fit_logistic(inputs: np.ndarray, labels: np.ndarray, test_inputs: np.ndarray, fit: Logistic) -> dict:
+    """Logistic (softmax) regression, converged; inputs [N, ...], labels [N].
+
+    Returns fit_predictions, test_predictions (uint8), coefficients, intercepts, iterations. Labels of a single class
+    give the constant function. Raises StudyError when it does not converge.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    x, x_test = _features(inputs), _features(test_inputs)
+    if len(np.unique(labels)) == 1:
+        log.info("the labels are all %d: the explainer is constant", labels[0])
+        constant = np.uint8(labels[0])
+        return {
+            "fit_predictions": np.full(len(x), constant),
+            "test_predictions": np.full(len(x_test), constant),
+            "coefficients": np.zeros((1, x.shape[1])),
+            "intercepts": np.zeros(1),
+            "iterations": 0,
+        }
+    model = LogisticRegression(C=fit.C, max_iter=fit.max_iterations)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            model.fit(x, labels)
+        except ConvergenceWarning:
+            raise StudyError(
+                f"fit.max_iterations: logistic regression did not converge in {fit.max_iterations} iterations: raise "
+                f"it, or lower fit.C ({fit.C}) for a stronger penalty"
+            ) from None
+    log.info("logistic regression converged after %d iterations", model.n_iter_[0])
+    return {
+        "fit_predictions": model.predict(x).astype(np.uint8),
+        "test_predictions": model.predict(x_test).astype(np.uint8),
+        "coefficients": model.coef_,
+        "intercepts": model.intercept_,
+        "iterations": int(model.n_iter_[0]),
+    }
+
+
+def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: datasets.TaskData, config: Config) -> dict:
+    fit = config.settings.fit
+    device = sgd.prepare_device(config.device)
+    task = datasets.TaskData(
+        {**data.inputs, "train": inputs, "fresh": inputs[:0]},
+        {**data.labels, "train": labels.astype(np.int64), "fresh": data.labels["train"][:0]},
+        data.n_classes,
+    )
+    order = sgd.generators(fit.seed)
+    network = networks.build(config.settings.network, inputs.shape[1:], data.n_classes, fit.init)
+    trajectory = sgd.train(network, task, fit, Checkpoints(early=0, every=1), order, device)
+    return {
+        "fit_predictions": trajectory.predictions["train"][-1],
+        "test_predictions": trajectory.predictions["test"][-1],
+        **{f"weights.{name}": tensor.cpu().numpy() for name, tensor in network.state_dict().items()},
+        "iterations": int(trajectory.steps[-1]),
+    }
+
+
+def _labels(config: Config, inputs, data: datasets.TaskData) -> tuple[np.ndarray, int]:
+    """The labels to fit, [N], and the SGD step of the network that gave them (-1: true labels)."""
+    part = config.settings.inputs
+    if config.settings.labels == "true":
+        return data.labels[part], -1
+    if config.settings.labels == "final":
+        arrays = files.load_arrays(_given(inputs.final_labels, "--final-labels"), f"{part}_labels", "step")
+        return arrays[f"{part}_labels"], int(arrays["step"])
+    return _labels_at_t0(config, inputs, data, part)
+
+
+def _labels_at_t0(config: Config, inputs, data: datasets.TaskData, part: str) -> tuple[np.ndarray, int]:
+    trajectory = files.load_arrays(
+        _given(inputs.trajectory, "--trajectory"), "steps", "test_predictions", f"{part}_predictions"
+    )
+    reference = files.load_arrays(_given(inputs.reference, "--reference"), "test_predictions")["test_predictions"]
+    counts = information.joint_counts(
+        trajectory["test_predictions"], reference, data.labels["test"], data.n_classes
+    )
+    found = information.measures(counts)
+    t0 = phases.first_crossing(found["I_FY"], found["I_LY"])
+    if t0 is None:
+        t0 = int(np.argmax(found["I_FY"]))
+        log.warning(
+            "the network never reaches %s (%.4f bits): taking its best checkpoint (%.4f bits) instead of T0",
+            config.settings.reference,
+            found["I_LY"][0],
+            found["I_FY"][t0],
+        )
+    return trajectory[f"{part}_predictions"][t0], int(trajectory["steps"][t0])
+
+
+def _features(inputs: np.ndarray) -> np.ndarray:
+    """Inputs as float64 [N, features]; uint8 images as [0, 1]."""
+    scale = 255 if inputs.dtype == np.uint8 else 1
+    return inputs.reshape(len(inputs), -1) / np.float64(scale)
+
+
+def _given(path, flag: str):
+    if path is None:
+        raise StudyError(f"{flag} is needed for an explainer of these labels: give it")
+    return path
+
+
+if __name__ == "__main__":
+    stage.main(
+        run,
+        Config,
+        inputs={
+            "data": "the data set's arrays (.npz)",
+            "final_labels?": "labels: final: f_inf's labels (.npz)",
+            "trajectory?": "labels: t0: the seed's trajectory (.npz)",
+            "reference?": "labels: t0: the fitted explainer that defines T0 (.npz)",
+        },
+        outputs={"explainer": "the fitted explainer and its predictions (.npz)"},
+    )

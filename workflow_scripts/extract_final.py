@@ -1,0 +1,80 @@
+"""Extract f_inf: the network at the end of training, and its labels on every input that a distillation uses."""
+
+import logging
+
+import numpy as np
+
+from workflow_scripts import datasets, files, networks, sgd, stage
+from workflow_scripts.config.base import Seed, Strict
+from workflow_scripts.config.data import Task
+from workflow_scripts.config.training import Device, Network
+from workflow_scripts.errors import StudyError
+
+log = logging.getLogger("extract_final")
+
+
+class Config(Strict):
+    """What the stage reads."""
+
+    experiment: str
+    seed: Seed
+    task: Task
+    network: Network
+    device: Device
+
+
+def run(config: Config, inputs, outputs) -> None:
+    """Write f_inf's weights, and its labels on the training, test and fresh inputs."""
+    device = sgd.prepare_device(config.device)
+    data = datasets.load_task(inputs.data, config.task)
+    weights, metadata = files.load_weights(inputs.weights)
+    trajectory = files.load_arrays(inputs.trajectory, "steps", "weights_sha256")
+    if str(trajectory["weights_sha256"]) != metadata["sha256"]:
+        raise StudyError(f"{inputs.weights}: these weights don't end {inputs.trajectory}: train this seed again")
+    network = networks.build(config.network, data.inputs["train"].shape[1:], data.n_classes)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError:
+        raise StudyError(f"{inputs.weights}: these weights are not of the configured network: train again") from None
+    network.to(device)
+    labels = {
+        part: sgd.evaluate(network, sgd.Resident(data.inputs[part], data.labels[part], device))[0]
+        for part in datasets.PARTS
+    }
+    errors = int(np.count_nonzero(labels["train"] != data.labels["train"]))
+    n = len(data.labels["train"])
+    log.info(
+        "f_inf at step %d %s the training set: %d of %d examples wrong",
+        trajectory["steps"][-1],
+        "does not interpolate" if errors else "interpolates",
+        errors,
+        n,
+    )
+    files.save_weights(
+        outputs.final_weights,
+        weights,
+        experiment=config.experiment,
+        seed=str(config.seed),
+        network=config.network.model_dump_json(),
+        step=str(trajectory["steps"][-1]),
+    )
+    files.save_arrays(
+        outputs.final_labels,
+        **{f"{part}_labels": values for part, values in labels.items()},
+        step=trajectory["steps"][-1],
+        train_errors=errors,
+        interpolates=errors == 0,
+    )
+
+
+if __name__ == "__main__":
+    stage.main(
+        run,
+        Config,
+        inputs={
+            "data": "the data set's arrays (.npz)",
+            "trajectory": "the seed's trajectory (.npz)",
+            "weights": "the seed's weights at the last step (.safetensors)",
+        },
+        outputs={"final_weights": "f_inf (.safetensors)", "final_labels": "f_inf's labels (.npz)"},
+    )

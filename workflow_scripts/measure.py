@@ -1,0 +1,87 @@
+"""Information quantities of one seed's trajectory against each of its explainers, checkpoint by checkpoint."""
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts import datasets, files, information, nulls, stage, uncertainty
+from workflow_scripts.config.base import Seed, Strict
+from workflow_scripts.config.data import Task
+from workflow_scripts.errors import StudyError
+
+SUFFIXES = ("", "_corrected", "_lo", "_hi")
+_ORDER = ("I_FY", "I_FY_train", "I_LY", "I_FL", "I_FY_given_L", "I_LY_given_F", "I_FL_given_Y", "mu")
+COLUMNS = (
+    *("explainer", "checkpoint", "step", "epoch", "n", "accuracy", "train_accuracy"),
+    *(name + suffix for name in _ORDER for suffix in SUFFIXES),
+    *("explainer_accuracy", "mu_null"),
+)
+
+
+class Config(Strict):
+    """What the stage reads."""
+
+    experiment: str
+    seed: Seed
+    task: Task
+    explainers: list[str]
+
+
+def run(config: Config, inputs, outputs) -> None:
+    """Write a row per explainer and checkpoint."""
+    trajectory = files.load_arrays(inputs.trajectory, "steps", "epochs", "test_predictions", "train_predictions")
+    labels, n_classes = datasets.load_labels(inputs.data, config.task)
+    if len(inputs.explainers) != len(config.explainers):
+        raise StudyError(f"--explainers: expected {len(config.explainers)} files ({', '.join(config.explainers)})")
+    for part in ("test", "train"):
+        expected = (len(trajectory["steps"]), len(labels[part]))
+        if trajectory[f"{part}_predictions"].shape != expected:
+            raise StudyError(
+                f"{inputs.trajectory}: {part}_predictions is {trajectory[f'{part}_predictions'].shape}, expected "
+                f"{expected} from {inputs.data}: train this seed again"
+            )
+    tables = []
+    for name, path in zip(config.explainers, inputs.explainers, strict=True):
+        explained = files.load_arrays(path, "test_predictions")["test_predictions"]
+        if explained.shape[-1] != len(labels["test"]) or explained.ndim == 2 and len(explained) != len(trajectory["steps"]):
+            raise StudyError(f"{path}: test_predictions is {explained.shape}, not of this test set: distil it again")
+        tables.append(measure(trajectory, explained, labels, n_classes, name))
+    files.write_table(outputs.measures, pd.concat(tables, ignore_index=True))
+
+
+def measure(
+    trajectory: dict[str, np.ndarray], explained: np.ndarray, labels: dict[str, np.ndarray], n_classes: int, name: str
+) -> pd.DataFrame:
+    """The rows of measures.csv for one explainer, in bits.
+
+    trajectory: steps, epochs [T], test_predictions [T, N], train_predictions [T, N_train]; explained: the explainer's
+    test predictions, [N] or [T, N]; labels: part -> [N]. mu_null is the closed-form mu of the within-class null model.
+    """
+    counts = information.joint_counts(trajectory["test_predictions"], explained, labels["test"], n_classes)
+    train = uncertainty.with_intervals(
+        information.pair_counts(trajectory["train_predictions"], labels["train"], n_classes)
+    )
+    columns = {
+        "explainer": name,
+        "checkpoint": np.arange(len(counts)),
+        "step": trajectory["steps"],
+        "epoch": trajectory["epochs"],
+        **uncertainty.with_intervals(counts),
+        "train_accuracy": train["accuracy"],
+        **{f"I_FY_train{suffix}": train[f"I_FY{suffix}"] for suffix in SUFFIXES},
+        "explainer_accuracy": np.trace(counts.sum(-3), axis1=-2, axis2=-1) / counts.sum((-3, -2, -1)),
+        "mu_null": nulls.closed_form(counts),
+    }
+    return pd.DataFrame(columns)[list(COLUMNS)]
+
+
+if __name__ == "__main__":
+    stage.main(
+        run,
+        Config,
+        inputs={
+            "data": "the data set's arrays (.npz)",
+            "trajectory": "the seed's trajectory (.npz)",
+            "explainers+": "fitted explainers (.npz), in the order of the config",
+        },
+        outputs={"measures": "the table (.csv)"},
+    )

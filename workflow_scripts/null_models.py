@@ -1,0 +1,66 @@
+"""Compare every explainer of an experiment with its null models at T0, seed by seed."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts import datasets, files, information, nulls, phases, stage
+from workflow_scripts.config.analysis import Nulls
+from workflow_scripts.config.base import Seed, Strict
+from workflow_scripts.config.data import Task
+
+log = logging.getLogger("null_models")
+
+
+class Config(Strict):
+    """What the stage reads; references: explainer -> the explainer whose performance defines its T0."""
+
+    experiment: str
+    seeds: list[Seed]
+    task: Task
+    references: dict[str, str]
+    nulls: Nulls
+
+
+def run(config: Config, inputs, outputs) -> None:
+    """Write a row per seed, explainer and null model; a seed that never reaches T0 has rows without values."""
+    labels, n_classes = datasets.load_labels(inputs.data, config.task)
+    per_seed = len(config.references)
+    rows = []
+    for index, (seed, path) in enumerate(zip(config.seeds, inputs.trajectories, strict=True)):
+        trajectory = files.load_arrays(path, "steps", "epochs", "test_predictions")
+        paths = inputs.explainers[index * per_seed : (index + 1) * per_seed]
+        counts = {}
+        for name, explainer_path in zip(config.references, paths, strict=True):
+            explained = files.load_arrays(explainer_path, "test_predictions")["test_predictions"]
+            counts[name] = information.joint_counts(
+                trajectory["test_predictions"], explained, labels["test"], n_classes
+            )
+        for number, (name, reference) in enumerate(config.references.items()):
+            at_reference = information.measures(counts[reference])
+            t0 = phases.first_crossing(at_reference["I_FY"], at_reference["I_LY"])
+            owner = {"seed": seed, "explainer": name}
+            if t0 is None:
+                log.warning("seed %d never reaches %s: no T0, no comparison", seed, reference)
+                rows += [{**owner, "variant": variant} for variant in nulls.VARIANTS]
+                continue
+            where = {"checkpoint": t0, "step": trajectory["steps"][t0], "epoch": trajectory["epochs"][t0]}
+            rng = np.random.default_rng([config.nulls.seed, seed, number])
+            rows += [
+                {**owner, **where, **row} for row in nulls.compare(counts[name][t0], config.nulls.draws, rng)
+            ]
+    files.write_table(outputs.nulls, pd.DataFrame(rows))
+
+
+if __name__ == "__main__":
+    stage.main(
+        run,
+        Config,
+        inputs={
+            "data": "the data set's arrays (.npz)",
+            "trajectories+": "the trajectory of each seed (.npz), in the order of the config",
+            "explainers+": "the explainers of the first seed, then of the second, ... (.npz)",
+        },
+        outputs={"nulls": "the table (.csv)"},
+    )

@@ -1,0 +1,44 @@
+"""The phases of training (N19 section 3, Table 1), from the columns of a measures table."""
+
+import numpy as np
+
+#: the quantities of N19 Table 1, as columns of measures.csv
+QUANTITIES = ("train_accuracy", "accuracy", "I_FY", "mu", "I_FY_given_L", "I_LY_given_F")
+PHASES = ("first", "middle", "overfitting")
+
+
+def first_crossing(i_fy: np.ndarray, i_ly: np.ndarray | float) -> int | None:
+    """T0: index of the first checkpoint with I(F_t;Y) >= I(L;Y) (bits, [T]); None if there is none."""
+    reached = np.flatnonzero(np.asarray(i_fy) >= i_ly)
+    return int(reached[0]) if len(reached) else None
+
+
+def overfitting_start(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int) -> int:
+    """Index of the first checkpoint from T0 on that does as well on the test set as the best, up to its uncertainty.
+
+    As well: I(F_t;Y) at or above the lower 95% limit of the checkpoint with the largest I(F_t;Y). From here on the
+    test set can't tell further training from none. i_fy, i_fy_lo: bits, [T].
+    """
+    later = np.asarray(i_fy)[t0:]
+    best = t0 + int(np.argmax(later))
+    return t0 + int(np.argmax(later >= min(i_fy[best], i_fy_lo[best])))
+
+
+def boundaries(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int | None) -> dict[str, tuple[int, int] | None]:
+    """First and last checkpoint index of each phase; None for a phase that a run lacks: all of them without a T0."""
+    last = len(i_fy) - 1
+    if t0 is None:
+        return dict.fromkeys(PHASES)
+    start = overfitting_start(i_fy, i_fy_lo, t0)
+    return {
+        "first": (0, t0) if t0 > 0 else None,
+        "middle": (t0, start) if start > t0 else None,
+        "overfitting": (start, last) if last > start else None,
+    }
+
+
+def sign(lo: float, hi: float) -> str:
+    """`up`, `down` or `flat` for a change with this 95% interval; `unknown` without one."""
+    if not np.isfinite([lo, hi]).all():
+        return "unknown"
+    return "up" if lo > 0 else "down" if hi < 0 else "flat"

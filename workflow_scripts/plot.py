@@ -1,0 +1,153 @@
+"""Draw one figure and write every plotted point beside it."""
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts import files, information, stage, style
+from workflow_scripts.config.analysis import Figure
+from workflow_scripts.config.base import Strict
+
+_ACCURACIES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+class Config(Strict):
+    """What the stage reads; titles and n_classes: experiment -> title, number of groups."""
+
+    figure: str
+    settings: Figure
+    titles: dict[str, str]
+    n_classes: dict[str, int]
+
+
+class Points:
+    """Draws on axes and keeps every drawn point, so that the CSV is what the picture shows."""
+
+    def __init__(self):
+        self.tables: list[pd.DataFrame] = []
+
+    def line(self, axes, panel: str, series: str, x, y, std=None, **look) -> None:
+        """A line, and the band y +- std where std is given."""
+        x, y = np.asarray(x, float), np.asarray(y, float)
+        axes.plot(x, y, label=series, **look)
+        band = np.full_like(y, np.nan) if std is None else np.asarray(std, float)
+        if np.isfinite(band).any():
+            axes.fill_between(x, y - band, y + band, color=look["color"], alpha=0.18, linewidth=0)
+        self.tables.append(pd.DataFrame({"panel": panel, "series": series, "x": x, "y": y, "std": band}))
+
+    def mark(self, panel: str, series: str, x: float, y: float) -> None:
+        """A point, a level (x is NaN) or an instant (y is NaN) that the caller has drawn."""
+        self.tables.append(pd.DataFrame({"panel": [panel], "series": [series], "x": [x], "y": [y], "std": [np.nan]}))
+
+
+def run(config: Config, inputs, outputs) -> None:
+    """Write the figure as PDF, PNG and SVG, and its points."""
+    points = Points()
+    if config.settings.kind == "information_accuracy":
+        figure = information_accuracy(points)
+    else:
+        summaries = [files.read_table(path, "explainer", "epoch", "quantity", "mean", "std") for path in inputs.summaries]
+        phase_tables = [files.read_table(path, "explainer", "phase", "to_epoch") for path in inputs.phases]
+        figure = dynamics(config, summaries, phase_tables, points)
+    style.save(figure, outputs.pdf, outputs.png, outputs.svg)
+    files.write_table(outputs.points, pd.concat(points.tables, ignore_index=True))
+
+
+def information_accuracy(points: Points):
+    """N19 Fig 3: I(F;Y) = 1 - h(P[F = Y]) for unbiased binary F and Y."""
+    figure, axes = style.panels(1, 1, 4.2, 3.1)
+    axes = axes[0, 0]
+    accuracy = np.linspace(0.5, 1, 501)
+    series = "I(F; Y) = 1 − h(accuracy)"
+    points.line(
+        axes, "", series, accuracy, information.information_of_accuracy(accuracy), color=style.BLUE, linewidth=2
+    )
+    axes.set(
+        xlim=(0.5, 1),
+        ylim=(0, 1.02),
+        xlabel="accuracy  P[F = Y]",
+        ylabel="I(F; Y)  (bits)",
+        title="Information and accuracy",
+    )
+    return figure
+
+
+def dynamics(config: Config, summaries: list[pd.DataFrame], phase_tables: list[pd.DataFrame], points: Points):
+    """N19 Fig 4: a panel per experiment, at most two side by side, one legend below."""
+    names = config.settings.experiments
+    columns = min(2, len(names))
+    rows = -(-len(names) // columns)
+    figure, axes = style.panels(rows, columns)
+    for spare in axes.flat[len(names) :]:
+        spare.set_axis_off()
+    for panel, name, summary, found in zip(axes.flat, names, summaries, phase_tables, strict=False):
+        _dynamics_panel(panel, name, summary, found, points)
+        panel.set_title(config.titles[name])
+        _accuracy_axis(panel, config.n_classes[name])
+    handles = {}
+    for panel in axes.flat:
+        handles |= {label: handle for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4 if columns > 1 else 2)
+    return figure
+
+
+def _dynamics_panel(axes, name: str, summary: pd.DataFrame, found: pd.DataFrame, points: Points) -> None:
+    explainers = list(dict.fromkeys(summary["explainer"]))
+    series = {key: group for key, group in summary.groupby(["explainer", "quantity"])}
+
+    def draw(label: str, explainer: str, quantity: str, **look) -> None:
+        of = series[explainer, quantity]
+        points.line(axes, name, label, of["epoch"], of["mean"], of["std"], **look)
+
+    draw("I(F$_t$; Y$_S$)  train", explainers[0], "I_FY_train", color=style.GREY, linewidth=1.2)
+    draw("I(F$_t$; Y)", explainers[0], "I_FY", color=style.BLACK, linewidth=2)
+    for explainer, color in zip(explainers, style.EXPLAINERS, strict=False):
+        draw(f"μ(F$_t$; {explainer})", explainer, "mu", color=color)
+        draw(f"μ(F$_t$; null of {explainer})", explainer, "mu_null", color=color, linestyle=(0, (1, 1.5)), linewidth=1)
+    best = float(series[explainers[0], "I_LY"]["mean"].iloc[-1])
+    axes.axhline(best, color=style.EXPLAINERS[0], linewidth=0.9, linestyle=(0, (6, 3)), zorder=1)
+    axes.annotate(
+        f"I(L; Y) of {explainers[0]}",
+        (0.995, best),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, -3),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        fontsize=7.5,
+        color=style.EXPLAINERS[0],
+    )
+    points.mark(name, f"I(L; Y) of {explainers[0]}", np.nan, best)
+    first = found[(found["explainer"] == explainers[0]) & (found["phase"] == "first")]
+    t0 = float(first["to_epoch"].iloc[0])
+    if np.isfinite(t0):
+        axes.axvline(t0, color=style.GREY, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+        axes.annotate("T$_0$", (t0, 0.985), xycoords=("data", "axes fraction"), xytext=(3, 0), va="top", fontsize=8,
+                      textcoords="offset points", color="#4a4a4a")  # fmt: skip
+        points.mark(name, "T0", t0, np.nan)
+    axes.set(xlabel="SGD epochs", ylabel="information (bits)", xlim=(0, float(summary["epoch"].max())))
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if series[explainers[0], "mu"]["mean"].min() < -0.01 else 0)
+
+
+def _accuracy_axis(axes, n_classes: int) -> None:
+    """The accuracy that corresponds to each height, on the right, through I = 1 - h(accuracy)."""
+    top = axes.get_ylim()[1]
+    shown = [a for a in _ACCURACIES if a >= 1 / n_classes and information.information_of_accuracy(a, n_classes) <= top]
+    right = axes.twinx()
+    right.grid(False)
+    right.set_ylim(axes.get_ylim())
+    right.set_yticks([float(information.information_of_accuracy(a, n_classes)) for a in shown], [f"{a:g}" for a in shown])
+    right.set_ylabel("accuracy", color="#4a4a4a")
+    right.spines["right"].set_visible(True)
+
+
+if __name__ == "__main__":
+    stage.main(
+        run,
+        Config,
+        inputs={
+            "summaries*": "summary of each experiment shown (.csv)",
+            "phases*": "phases of each experiment shown (.csv)",
+        },
+        outputs={name: f"the figure (.{name})" for name in ("pdf", "png", "svg")}
+        | {"points": "every plotted point (.csv)"},
+    )

@@ -1,0 +1,198 @@
+"""Training by SGD with the data resident on the device, and the trajectory of predictions that it leaves."""
+
+import ctypes
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from workflow_scripts import networks
+from workflow_scripts.config.training import SGD, Checkpoints
+from workflow_scripts.datasets import PARTS, TaskData
+from workflow_scripts.errors import StudyError
+
+log = logging.getLogger("sgd")
+
+EVALUATION_BATCH = {"cpu": 256, "cuda": 4096}
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What a network predicted at each of T checkpoints.
+
+    steps: int64[T], SGD steps done; epochs: float64[T]; predictions: part -> uint8[T, N]; losses: part -> float32[T],
+    mean (binary) cross-entropy in nats.
+    """
+
+    steps: np.ndarray
+    epochs: np.ndarray
+    predictions: dict[str, np.ndarray]
+    losses: dict[str, np.ndarray]
+
+
+def prepare_device(device: str) -> torch.device:
+    """The device for `auto`, `cpu` or `cuda`, set up so that equal seeds give equal bits.
+
+    One CPU thread: results must not depend on the number of cores. Raises StudyError when CUDA is asked for and absent.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise StudyError("device: cuda was asked for, but PyTorch finds no CUDA device here: use auto or cpu")
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc not to return freed memory: the page faults of getting it back can double the time of a CPU step."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # not glibc
+        return
+    trim_threshold, mmap_threshold = -1, -3
+    mallopt(mmap_threshold, 1 << 30)
+    mallopt(trim_threshold, (1 << 31) - 1)
+
+
+def checkpoint_steps(n: int, sgd: SGD, checkpoints: Checkpoints) -> np.ndarray:
+    """Sorted steps at which to look, int64[T]: 0, log-spaced early ones, every k epochs, the last step."""
+    per_epoch = -(-n // sgd.batch_size)
+    last = per_epoch * sgd.epochs
+    early_end = per_epoch * min(checkpoints.early_epochs, sgd.epochs)
+    early = np.rint(np.geomspace(1, early_end, checkpoints.early)).astype(np.int64)
+    regular = np.arange(early_end, last + 1, per_epoch * checkpoints.every)
+    return np.unique(np.concatenate([[0], early, regular, [last]])).astype(np.int64)
+
+
+def generators(seed: int) -> torch.Generator:
+    """Seed torch's global generator for the initialisation, and return another one for the order of the examples."""
+    init, order = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    torch.manual_seed(int(init))
+    return torch.Generator().manual_seed(int(order))
+
+
+def train(
+    network: nn.Module,
+    data: TaskData,
+    sgd: SGD,
+    checkpoints: Checkpoints,
+    order: torch.Generator,
+    device: torch.device,
+) -> Trajectory:
+    """Train on data's training part by SGD and record predictions and losses on every part at each checkpoint.
+
+    The network is changed in place. Raises StudyError when a batch is larger than the training set or when the loss
+    is no longer finite.
+    """
+    parts = {part: Resident(data.inputs[part], data.labels[part], device) for part in PARTS}
+    n = len(data.labels["train"])
+    if sgd.batch_size > n:
+        raise StudyError(f"sgd.batch_size: {sgd.batch_size} is more than the {n} training examples: lower it")
+    steps = checkpoint_steps(n, sgd, checkpoints)
+    per_epoch = -(-n // sgd.batch_size)
+    predictions = {part: np.empty((len(steps), len(data.labels[part])), np.uint8) for part in PARTS}
+    losses = {part: np.empty(len(steps), np.float32) for part in PARTS}
+    network.to(device, memory_format=torch.channels_last)
+    progress = _Progress(int(steps[-1]), per_epoch)
+    done = 0
+    batches = training_steps(network, parts["train"], sgd, order)
+    for index, step in enumerate(steps):
+        for _ in range(step - done):
+            next(batches)
+        done = int(step)
+        for part in PARTS:
+            predictions[part][index], losses[part][index] = evaluate(network, parts[part])
+        if not np.isfinite(losses["train"][index]):
+            raise StudyError(f"the training loss is {losses['train'][index]} at step {done}: lower sgd.lr ({sgd.lr})")
+        progress.report(done, losses, index)
+    return Trajectory(steps, steps / per_epoch, predictions, losses)
+
+
+def training_steps(network: nn.Module, data: "Resident", sgd: SGD, order: torch.Generator) -> Iterator[None]:
+    """Yield after each SGD step, epoch after epoch; each epoch visits the examples in a new random order."""
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay, foreach=True
+    )
+    for _ in range(sgd.epochs):
+        permutation = torch.randperm(len(data), generator=order).to(data.device)
+        for chosen in permutation.split(sgd.batch_size):
+            inputs, labels = data.batch(chosen)
+            loss = networks.loss(network(inputs), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            yield
+
+
+@torch.inference_mode()
+def evaluate(network: nn.Module, data: "Resident") -> tuple[np.ndarray, float]:
+    """Predictions uint8[N] on all of data, and the mean loss in nats (NaN for no data)."""
+    was_training = network.training
+    network.eval()
+    predicted, total = [], 0.0
+    for chosen in torch.arange(len(data), device=data.device).split(EVALUATION_BATCH[data.device.type]):
+        inputs, labels = data.batch(slice(int(chosen[0]), int(chosen[-1]) + 1))
+        logits = network(inputs)
+        predicted.append(networks.predictions(logits))
+        total += networks.loss(logits, labels, "sum").double()
+    network.train(was_training)
+    if not predicted:
+        return np.empty(0, np.uint8), float("nan")
+    return torch.cat(predicted).cpu().numpy(), float(total) / len(data)
+
+
+class Resident:
+    """Inputs and labels that live on the device; uint8 images are decoded to [0, 1] batch by batch."""
+
+    def __init__(self, inputs: np.ndarray, labels: np.ndarray, device: torch.device):
+        self.device = device
+        self.inputs = torch.from_numpy(inputs).to(device)
+        self.labels = torch.from_numpy(labels).to(device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """The chosen inputs as float32 and their labels."""
+        inputs = self.inputs[chosen]
+        if inputs.dtype == torch.uint8:
+            inputs = inputs.float().div_(255)
+        if inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return inputs, self.labels[chosen]
+
+
+class _Progress:
+    """Lines in the log: where training is, how fast, how long it will take; at most one every few seconds."""
+
+    SECONDS = 2.0
+
+    def __init__(self, last: int, per_epoch: int):
+        self.last, self.per_epoch = last, per_epoch
+        self.start = self.shown = time.monotonic()
+
+    def report(self, step: int, losses: dict[str, np.ndarray], index: int) -> None:
+        now = time.monotonic()
+        if now - self.shown < self.SECONDS and 0 < step < self.last:
+            return
+        self.shown = now
+        elapsed = max(now - self.start, 1e-9)
+        left = elapsed / step * (self.last - step) if step else float("nan")
+        log.info(
+            "step %d of %d (epoch %.2f): train loss %.4f, test loss %.4f; %.0f steps/s with evaluation, %s left",
+            step,
+            self.last,
+            step / self.per_epoch,
+            losses["train"][index],
+            losses["test"][index],
+            step / elapsed,
+            "?" if step == 0 else f"{int(left // 60)} min {int(left % 60)} s",
+        )

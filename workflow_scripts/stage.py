@@ -1,0 +1,125 @@
+"""The one way in which a stage becomes a command: arguments, logging, clear errors, atomic outputs, provenance."""
+
+import argparse
+import errno
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+from pydantic import BaseModel
+from threadpoolctl import threadpool_limits
+
+from workflow_scripts import provenance
+from workflow_scripts.config.base import parse_json
+from workflow_scripts.errors import StudyError
+
+log = logging.getLogger("stage")
+
+
+def main(
+    run: Callable[[BaseModel, SimpleNamespace, SimpleNamespace], None],
+    config: type[BaseModel],
+    inputs: dict[str, str] | None = None,
+    outputs: dict[str, str] | None = None,
+    folders: dict[str, str] | None = None,
+) -> None:
+    """Run one stage from the command line and exit: 0 when every output stands, 1 with one clear line otherwise.
+
+    run(config, inputs, outputs) gets the typed config and the paths by name; the output paths lie in a scratch folder
+    beside the real ones and are moved into place together after run returns. inputs, outputs and folders map each name
+    to its help text; an input that ends in "+" takes one or more files, in "*" any
+    number, in "?" it may be left out; a folder is only
+    passed on. BLAS gets one thread: a result must not depend on how many cores there are.
+    """
+    stage = Path(sys.argv[0]).stem
+    inputs, outputs, folders = inputs or {}, outputs or {}, folders or {}
+    arguments = _parser(stage, config, inputs, outputs, folders).parse_args()
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, stream=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with threadpool_limits(1):
+            _run(stage, run, config, arguments, [name.rstrip("+*?") for name in inputs], list(outputs), list(folders))
+    except StudyError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            sys.exit(f"error: no space left where {stage} writes: free some, then run the same command again")
+        sys.exit(f"error: {error.filename or stage}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped: nothing was written")
+
+
+def _run(stage, run, config, arguments, input_names, output_names, folder_names) -> None:
+    started = datetime.now(UTC)
+    if arguments.code and arguments.code != provenance.code(stage):
+        raise StudyError(
+            f"{stage}: the code (or a library's version) has changed since this job was planned: "
+            "run snakemake again so that it is planned with the code as it is now"
+        )
+    cfg = parse_json(config, arguments.cfg)
+    inputs = SimpleNamespace(**{name: getattr(arguments, name) for name in input_names + folder_names})
+    final = {name: getattr(arguments, name) for name in output_names}
+    sources = [path for name in input_names for path in _as_list(getattr(inputs, name))]
+    for path in sources:
+        if not path.is_file():
+            raise StudyError(f"{path}: no such file: run the stage that makes it first")
+    folder = next(iter(final.values())).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{stage}-", dir=folder))
+    try:
+        written = {name: scratch / path.name for name, path in final.items()}
+        run(cfg, inputs, SimpleNamespace(**written))
+        moves = {final[name]: written[name] for name in output_names}
+        if arguments.provenance:
+            record = provenance.sidecar(stage, cfg.model_dump(mode="json"), sources, moves, started)
+            beside = scratch / arguments.provenance.name
+            provenance.write(beside, record)
+            moves[arguments.provenance] = beside
+        for path, there in moves.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(there, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    log.info("done in %.1f s: %s", (datetime.now(UTC) - started).total_seconds(), ", ".join(map(str, final.values())))
+
+
+def _parser(stage, config, inputs, outputs, folders) -> argparse.ArgumentParser:
+    main_module = sys.modules["__main__"]
+    parser = argparse.ArgumentParser(
+        prog=f"python -m workflow_scripts.{stage}",
+        description=(main_module.__doc__ or "").strip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        epilog=f"config keys: {', '.join(config.model_fields)}. "
+        f"Print this stage's config of a study with: python -m workflow_scripts.config {stage} ...",
+    )
+    parser.add_argument("--cfg", required=True, help="all settings the stage reads: JSON, or the path of a JSON file")
+    for name, text in inputs.items():
+        parser.add_argument(
+            f"--{name.rstrip('+*?')}".replace("_", "-"),
+            type=Path,
+            required=name[-1] not in "*?",
+            nargs=name[-1] if name[-1] in "+*" else None,
+            metavar="IN",
+            help=text,
+        )
+    for name, text in outputs.items():
+        parser.add_argument(f"--{name}".replace("_", "-"), type=Path, required=True, metavar="OUT", help=text)
+    for name, text in folders.items():
+        parser.add_argument(f"--{name}".replace("_", "-"), type=Path, metavar="DIR", help=text)
+    parser.add_argument("--provenance", type=Path, metavar="OUT", help="where the sidecar (.prov.json) goes")
+    parser.add_argument("--code", help="refuse to run unless the stage's code has this fingerprint")
+    return parser
+
+
+def _as_list(value) -> list[Path]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]

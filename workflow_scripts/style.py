@@ -1,0 +1,67 @@
+"""How every figure looks, and how it is written: PDF, PNG and SVG with the same bytes from run to run."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+#: Okabe & Ito's colours, told apart by colour-blind readers too
+BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
+    "#1a1a1a",
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)
+EXPLAINERS = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY)
+GREY = "#8a8a8a"
+
+_RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.linewidth": 0.8,
+    "axes.edgecolor": "#4a4a4a",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "xtick.color": "#4a4a4a",
+    "ytick.color": "#4a4a4a",
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "mathtext.fontset": "dejavusans",
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "sgd-increasing-complexity",
+}
+
+
+def panels(rows: int, columns: int, width: float = 4.6, height: float = 3.2):
+    """A figure and its axes, [rows, columns], each panel of the given size in inches."""
+    plt.rcdefaults()
+    plt.rcParams.update(_RC)
+    return plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained"
+    )
+
+
+def save(figure: Figure, pdf: Path, png: Path, svg: Path) -> None:
+    """Write the figure in three formats, without dates."""
+    figure.savefig(pdf, metadata={"CreationDate": None, "ModDate": None})
+    figure.savefig(png, dpi=200)
+    figure.savefig(svg, metadata={"Date": None})
+    plt.close(figure)

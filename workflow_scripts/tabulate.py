@@ -1,0 +1,179 @@
+"""Make one table of the paper: numbers as CSV, and a page to read."""
+
+import html
+
+import pandas as pd
+
+from workflow_scripts import files, nulls, phases, stage
+from workflow_scripts.config.analysis import Table
+from workflow_scripts.config.base import Strict
+from workflow_scripts.uncertainty import over_seeds
+
+#: N19 Table 1. A change of a quantity over a phase, or "near 0": nearer to 0 than for the null model.
+PAPER_TABLE_1 = {
+    "first": {"train_accuracy": "up", "accuracy": "up", "I_FY": "up", "mu": "up", "I_FY_given_L": "near 0", "I_LY_given_F": "down"},
+    "middle": {"train_accuracy": "up", "accuracy": "up", "I_FY": "up", "mu": "flat", "I_FY_given_L": "up", "I_LY_given_F": "near 0"},
+    "overfitting": {"train_accuracy": "up", "accuracy": "flat", "I_FY": "flat", "mu": "flat", "I_FY_given_L": "flat", "I_LY_given_F": "near 0"},
+}  # fmt: skip
+_SIGNS = {"up": "↑", "down": "↓", "flat": "–", "unknown": "?", "near 0": "≈ 0"}
+_HEADS = {
+    "train_accuracy": "train accuracy",
+    "accuracy": "test accuracy",
+    "I_FY": "I(F<sub>t</sub>; Y)",
+    "mu": "μ(F<sub>t</sub>; L)",
+    "I_FY_given_L": "I(F<sub>t</sub>; Y | L)",
+    "I_LY_given_F": "I(L; Y | F<sub>t</sub>)",
+}
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; margin: 2rem; }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
+caption {{ text-align: left; max-width: 60rem; padding-bottom: 1rem; color: #444; }}
+th, td {{ padding: .35rem .8rem; text-align: left; border-bottom: 1px solid #e2e2e2; vertical-align: top; }}
+thead th {{ border-bottom: 2px solid #444; }}
+small {{ color: #666; }}
+.yes {{ color: #00684c; }} .no {{ color: #a63c00; }} .undecided {{ color: #666; }}
+</style>
+<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>
+{body}
+</tbody></table></html>
+"""
+
+
+class Config(Strict):
+    """What the stage reads; titles and n_classes: experiment -> title, number of groups."""
+
+    table: str
+    settings: Table
+    titles: dict[str, str]
+    n_classes: dict[str, int]
+
+
+def run(config: Config, inputs, outputs) -> None:
+    """Write the table as CSV and as a page."""
+    make, render = {"ratios": (ratios, ratios_page), "phases": (signs, signs_page)}[config.settings.kind]
+    table = pd.concat(
+        [
+            make(files.read_table(path, "explainer")).assign(experiment=name, title=config.titles[name])
+            for name, path in zip(config.settings.experiments, inputs.tables, strict=True)
+        ],
+        ignore_index=True,
+    )
+    first = ["experiment", "title"]
+    table = table[first + [column for column in table.columns if column not in first]]
+    files.write_table(outputs.csv, table)
+    outputs.html.write_text(render(table, config.table))
+
+
+def ratios(found: pd.DataFrame) -> pd.DataFrame:
+    """N19 Table 2 of one experiment, from nulls.csv: rows (explainer, variant), means and 95% t intervals over seeds."""
+    rows = []
+    for (explainer, variant), group in found.groupby(["explainer", "variant"], sort=False):
+        row = {"explainer": explainer, "variant": variant}
+        for column in ("epoch", "I_LY", "I_FY", "ratio", "null_ratio", "null_ratio_closed_form"):
+            over = over_seeds(group[column].to_numpy(float))
+            row |= {f"{column}_{key}": float(over[key]) for key in ("mean", "std", "lo", "hi")}
+            row["seeds"] = int(over["seeds"])
+        rows.append(row | {"p_value_largest": group["p_value"].max()})
+    return pd.DataFrame(rows)
+
+
+def signs(found: pd.DataFrame) -> pd.DataFrame:
+    """N19 Table 1 of one experiment, from phases.csv: the paper's entry beside ours, and whether they agree."""
+    table = found.copy()
+    table["paper"] = [PAPER_TABLE_1[phase][quantity] for phase, quantity in zip(table["phase"], table["quantity"], strict=True)]
+    table["agrees"] = [_agrees(row) for row in table.to_dict("records")]
+    return table
+
+
+def _agrees(row: dict) -> str:
+    """`yes`, `no` or `undecided`: by the sign's interval, or for "near 0" by the interval of null - quantity."""
+    if row["paper"] == "near 0":
+        lo, hi = row["below_null_lo"], row["below_null_hi"]
+        return "yes" if lo > 0 else "no" if hi < 0 else "undecided"
+    if row["sign"] == "unknown":
+        return "undecided"
+    return "yes" if row["sign"] == row["paper"] else "no"
+
+
+def ratios_page(table: pd.DataFrame, title: str) -> str:
+    """Table 2 as a page: a row per experiment and explainer, the nulls' closed forms side by side."""
+    head = ["task", "explainer", "seeds", "T<sub>0</sub> (epochs)", "I(L; Y)", "μ / I(F<sub>T0</sub>; Y)"]
+    head += [f"null: {variant.replace('_', ' ')}" for variant in nulls.VARIANTS] + ["p"]
+    body = []
+    for (name, explainer), group in table.groupby(["title", "explainer"], sort=False):
+        row = group.iloc[0]
+        by_variant = group.set_index("variant")
+        cells = [
+            html.escape(name),
+            html.escape(explainer),
+            str(row["seeds"]),
+            _with_interval(row, "epoch"),
+            _with_interval(row, "I_LY"),
+            f"<b>{_with_interval(row, 'ratio')}</b>",
+        ]
+        for variant in nulls.VARIANTS:
+            null = by_variant.loc[variant]
+            cells.append(
+                f"{null['null_ratio_closed_form_mean']:.3f}<br><small>sampled {null['null_ratio_mean']:.3f}</small>"
+            )
+        cells.append(f"≤ {by_variant.loc[nulls.WITHIN_CLASS, 'p_value_largest']:.2g}")
+        body.append(cells)
+    caption = (
+        "How much of F's information about Y at T<sub>0</sub> the explainer accounts for, against random classifiers "
+        "that know as much of Y (Nakkiran et al. 2019, Table 2). Mean over seeds with the 95% t interval; nulls in "
+        "closed form, below it the mean of the sampled ones. p: the largest over seeds of the within-class permutation test."
+    )
+    return _page(title, caption, head, body)
+
+
+def signs_page(table: pd.DataFrame, title: str) -> str:
+    """Table 1 as a page: a row per experiment, explainer and phase."""
+    body = []
+    for (name, explainer, phase), group in table.groupby(["title", "explainer", "phase"], sort=False):
+        by_quantity = group.set_index("quantity")
+        row = group.iloc[0]
+        cells = [html.escape(name), html.escape(explainer), phase]
+        cells.append("none" if row["seeds"] == 0 else f"{row['from_epoch']:.3g} to {row['to_epoch']:.3g}")
+        cells += [_sign_cell(by_quantity.loc[quantity]) for quantity in phases.QUANTITIES]
+        body.append(cells)
+    caption = (
+        "Change of each quantity over each phase: sign, mean over seeds, 95% t interval; then the paper's entry "
+        "(Nakkiran et al. 2019, Table 1) and whether ours agrees. ↑ or ↓: the interval lies above or below 0; –: it "
+        "contains 0. ≈ 0: the value at the end of the phase is nearer to 0 than for the within-class null model. "
+        "Phases end at T<sub>0</sub>, at the start of overfitting, and at the end of training."
+    )
+    return _page(title, caption, ["task", "explainer", "phase", "epochs", *_HEADS.values()], body)
+
+
+def _sign_cell(row: pd.Series) -> str:
+    if row["seeds"] == 0:
+        return "<small>no such phase</small>"
+    near = row["paper"] == "near 0"
+    ours = f"{row['to_mean']:.3g} <small>(null {row['null']:.3g})</small>" if near else _SIGNS[row["sign"]]
+    change = f"{row['change_mean']:+.3g} [{row['change_lo']:+.2g}, {row['change_hi']:+.2g}]"
+    agrees = row["agrees"]
+    return f"{ours} <small>{change}</small><br><small class={agrees}>paper {_SIGNS[row['paper']]}: {agrees}</small>"
+
+
+def _with_interval(row: pd.Series, column: str) -> str:
+    mean, lo, hi = (row[f"{column}_{key}"] for key in ("mean", "lo", "hi"))
+    interval = f" <small>[{lo:.3g}, {hi:.3g}]</small>" if pd.notna(lo) else ""
+    return "none" if pd.isna(mean) else f"{mean:.3g}{interval}"
+
+
+def _page(title: str, caption: str, head: list[str], body: list[list[str]]) -> str:
+    rows = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for cells in body)
+    return _PAGE.format(
+        title=html.escape(title), caption=caption, head="".join(f"<th>{cell}</th>" for cell in head), body=rows
+    )
+
+
+if __name__ == "__main__":
+    stage.main(
+        run,
+        Config,
+        inputs={"tables+": "nulls.csv (kind ratios) or phases.csv (kind phases) of each experiment shown"},
+        outputs={"csv": "the table (.csv)", "html": "the table as a page (.html)"},
+    )
