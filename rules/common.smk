@@ -13,14 +13,18 @@ from workflow_scripts import files, provenance
 from workflow_scripts.config.study import load, stage_config
 from workflow_scripts.errors import StudyError
 
-# Jobs run the same Python as Snakemake (unless --sdm conda gives them another), and find the package from any folder.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")]))
-
 try:
     STUDY = load(config, " + ".join(os.path.relpath(path) for path in workflow.configfiles))
 except StudyError as error:
     raise WorkflowError(str(error)) from None
+
+# Jobs run the same Python as Snakemake (unless --sdm conda gives them another) and find the package from any folder.
+# Where downloads lie changes no result, so it goes past the tracked params.
+os.environ.update(
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+    PYTHONPATH=os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])),
+    DATA_ROOT=STUDY.data_root,
+)
 
 SEED_FOLDER = "results/{experiment}/seed{seed}"
 

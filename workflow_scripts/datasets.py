@@ -51,7 +51,7 @@ def make(source: Digits | Mnist | Sinusoid, data_root: Path) -> dict[str, np.nda
 
 
 def load_task(path: Path, task: Task) -> TaskData:
-    """Read a data set's file and apply the label map. Raises StudyError when the file is damaged or a group is empty."""
+    """Read a data set's file and apply the label map. Raises StudyError for a damaged file or an empty group."""
     names = [f"{part}_{kind}" for part in PARTS for kind in ("inputs", "labels")]
     arrays = files.load_arrays(path, *names, "class_names")
     groups = _group_of_class(task, len(arrays["class_names"]))
@@ -102,7 +102,10 @@ def _digits(source: Digits) -> dict[str, np.ndarray]:
     )
     train, fresh = _training_and_fresh(rest, source.train, source.fresh)
     return _parts(
-        {part: (images[chosen], bundle.target[chosen]) for part, chosen in zip(PARTS, (train, test, fresh), strict=True)},
+        {
+            part: (images[chosen], bundle.target[chosen])
+            for part, chosen in zip(PARTS, (train, test, fresh), strict=True)
+        },
         [str(name) for name in bundle.target_names],
         {"sklearn.datasets.load_digits": hashlib.sha256(bundle.data.tobytes() + bundle.target.tobytes()).hexdigest()},
     )
@@ -126,7 +129,7 @@ def _mnist(source: Mnist, data_root: Path) -> dict[str, np.ndarray]:
 
 
 def _mnist_files(data_root: Path):
-    """torchvision's training and test set, from data_root or downloaded there."""
+    """Torchvision's training and test set, from data_root or downloaded there."""
     from torchvision.datasets import MNIST
 
     folder = data_root / "MNIST" / "raw"

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 
-from workflow_scripts import datasets, files, information, networks, phases, sgd, stage
+from workflow_scripts import datasets, files, information, phases, stage
 from workflow_scripts.config.base import Seed, Strict
 from workflow_scripts.config.data import Task
 from workflow_scripts.config.explainers import Explainer, Logistic
@@ -46,7 +46,12 @@ def run(config: Config, inputs, outputs) -> None:
         accuracy,
     )
     files.save_arrays(
-        outputs.explainer, **fitted, labels_step=step, fit_agreement=agreement, test_accuracy=accuracy, n_fit=len(labels)
+        outputs.explainer,
+        **fitted,
+        labels_step=step,
+        fit_agreement=agreement,
+        test_accuracy=accuracy,
+        n_fit=len(labels),
     )
 
 
@@ -91,6 +96,8 @@ def fit_logistic(inputs: np.ndarray, labels: np.ndarray, test_inputs: np.ndarray
 
 
 def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: datasets.TaskData, config: Config) -> dict:
+    from workflow_scripts import networks, sgd  # here: logistic regression starts faster without PyTorch
+
     fit = config.settings.fit
     device = sgd.prepare_device(config.device)
     task = datasets.TaskData(
@@ -125,9 +132,7 @@ def _labels_at_t0(config: Config, inputs, data: datasets.TaskData, part: str) ->
         _given(inputs.trajectory, "--trajectory"), "steps", "test_predictions", f"{part}_predictions"
     )
     reference = files.load_arrays(_given(inputs.reference, "--reference"), "test_predictions")["test_predictions"]
-    counts = information.joint_counts(
-        trajectory["test_predictions"], reference, data.labels["test"], data.n_classes
-    )
+    counts = information.joint_counts(trajectory["test_predictions"], reference, data.labels["test"], data.n_classes)
     found = information.measures(counts)
     t0 = phases.first_crossing(found["I_FY"], found["I_LY"])
     if t0 is None:

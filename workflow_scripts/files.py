@@ -36,11 +36,11 @@ def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
 
 def save_weights(path: Path, tensors: dict, **metadata: str) -> str:
     """Write weights as safetensors with their digest and the metadata in the header; returns the digest."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     digest = weights_digest(tensors)
-    save_file(tensors, path, metadata={**metadata, "sha256": digest})
+    path.write_bytes(save(tensors, metadata={**metadata, "sha256": digest}))
     return digest
 
 

@@ -25,7 +25,7 @@ TERMS: dict[str, dict[str, int]] = {
 _CHUNK = 1 << 22  # labels coded at a time: bounds the working memory at about 64 MiB
 
 
-def joint_counts(f: np.ndarray, l: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:  # noqa: E741
+def joint_counts(f: np.ndarray, l: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:
     """Count every (f, l, y) triple.
 
     f, l: class indices, [N], or [T, N] for T checkpoints; y: [N]. Returns int64[..., C, C, C], axes f, l, y, with a

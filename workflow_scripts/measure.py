@@ -42,7 +42,9 @@ def run(config: Config, inputs, outputs) -> None:
     tables = []
     for name, path in zip(config.explainers, inputs.explainers, strict=True):
         explained = files.load_arrays(path, "test_predictions")["test_predictions"]
-        if explained.shape[-1] != len(labels["test"]) or explained.ndim == 2 and len(explained) != len(trajectory["steps"]):
+        if explained.shape[-1] != len(labels["test"]) or (
+            explained.ndim == 2 and len(explained) != len(trajectory["steps"])
+        ):
             raise StudyError(f"{path}: test_predictions is {explained.shape}, not of this test set: distil it again")
         tables.append(measure(trajectory, explained, labels, n_classes, name))
     files.write_table(outputs.measures, pd.concat(tables, ignore_index=True))

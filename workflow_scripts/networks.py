@@ -9,7 +9,9 @@ from workflow_scripts.config.training import CNN, MLP, Linear
 from workflow_scripts.errors import StudyError
 
 
-def build(network: Linear | MLP | CNN, input_shape: tuple[int, ...], n_classes: int, init: str = "pytorch") -> nn.Module:
+def build(
+    network: Linear | MLP | CNN, input_shape: tuple[int, ...], n_classes: int, init: str = "pytorch"
+) -> nn.Module:
     """The module for inputs [batch, *input_shape], initialised from torch's global generator.
 
     init: `xavier_uniform` (weights of Glorot & Bengio 2010, zero biases) or `pytorch` (its layers' default).
@@ -38,13 +40,17 @@ def predictions(logits: Tensor) -> Tensor:
 def loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
     """Binary cross-entropy for one logit, cross-entropy for more, in nats; labels: int64[N]."""
     if logits.shape[1] == 1:
-        return nn.functional.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype), reduction=reduction)
+        return nn.functional.binary_cross_entropy_with_logits(
+            logits[:, 0], labels.to(logits.dtype), reduction=reduction
+        )
     return nn.functional.cross_entropy(logits, labels, reduction=reduction)
 
 
 def _cnn(network: CNN, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
     if len(input_shape) != 3:
-        raise StudyError(f"network cnn: expected images [channels, height, width], got inputs {list(input_shape)}: use mlp")
+        raise StudyError(
+            f"network cnn: expected images [channels, height, width], got inputs {list(input_shape)}: use mlp"
+        )
     channels, *size = input_shape
     layers: list[nn.Module] = []
     for index, filters in enumerate(network.channels, start=1):

@@ -47,9 +47,7 @@ def run(config: Config, inputs, outputs) -> None:
                 continue
             where = {"checkpoint": t0, "step": trajectory["steps"][t0], "epoch": trajectory["epochs"][t0]}
             rng = np.random.default_rng([config.nulls.seed, seed, number])
-            rows += [
-                {**owner, **where, **row} for row in nulls.compare(counts[name][t0], config.nulls.draws, rng)
-            ]
+            rows += [{**owner, **where, **row} for row in nulls.compare(counts[name][t0], config.nulls.draws, rng)]
     files.write_table(outputs.nulls, pd.DataFrame(rows))
 
 

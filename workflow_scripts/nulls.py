@@ -103,7 +103,7 @@ def _permuted(table: np.ndarray, draws: int, rng: np.random.Generator) -> np.nda
     for f in range(rows):
         needed = np.full(draws, table[f].sum())
         others = left.sum(1)
-        for l in range(columns - 1):  # noqa: E741
+        for l in range(columns - 1):
             others = others - left[:, l]
             result[:, f, l] = rng.hypergeometric(left[:, l], others, needed)
             needed = needed - result[:, f, l]

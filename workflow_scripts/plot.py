@@ -1,13 +1,17 @@
 """Draw one figure and write every plotted point beside it."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from workflow_scripts import files, information, stage, style
 from workflow_scripts.config.analysis import Figure
 from workflow_scripts.config.base import Strict
 
-_ACCURACIES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+_ACCURACIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
 class Config(Strict):
@@ -26,13 +30,13 @@ class Points:
         self.tables: list[pd.DataFrame] = []
 
     def line(self, axes, panel: str, series: str, x, y, std=None, **look) -> None:
-        """A line, and the band y +- std where std is given."""
+        """A line, and the band y +- std where std is given; a series that starts with _ stays out of the legend."""
         x, y = np.asarray(x, float), np.asarray(y, float)
         axes.plot(x, y, label=series, **look)
         band = np.full_like(y, np.nan) if std is None else np.asarray(std, float)
         if np.isfinite(band).any():
             axes.fill_between(x, y - band, y + band, color=look["color"], alpha=0.18, linewidth=0)
-        self.tables.append(pd.DataFrame({"panel": panel, "series": series, "x": x, "y": y, "std": band}))
+        self.tables.append(pd.DataFrame({"panel": panel, "series": series.lstrip("_"), "x": x, "y": y, "std": band}))
 
     def mark(self, panel: str, series: str, x: float, y: float) -> None:
         """A point, a level (x is NaN) or an instant (y is NaN) that the caller has drawn."""
@@ -45,7 +49,9 @@ def run(config: Config, inputs, outputs) -> None:
     if config.settings.kind == "information_accuracy":
         figure = information_accuracy(points)
     else:
-        summaries = [files.read_table(path, "explainer", "epoch", "quantity", "mean", "std") for path in inputs.summaries]
+        summaries = [
+            files.read_table(path, "explainer", "epoch", "quantity", "mean", "std") for path in inputs.summaries
+        ]
         phase_tables = [files.read_table(path, "explainer", "phase", "to_epoch") for path in inputs.phases]
         figure = dynamics(config, summaries, phase_tables, points)
     style.save(figure, outputs.pdf, outputs.png, outputs.svg)
@@ -79,20 +85,23 @@ def dynamics(config: Config, summaries: list[pd.DataFrame], phase_tables: list[p
     figure, axes = style.panels(rows, columns)
     for spare in axes.flat[len(names) :]:
         spare.set_axis_off()
+    explainers = dict.fromkeys(explainer for summary in summaries for explainer in summary["explainer"].unique())
+    colors = dict(zip(explainers, itertools.cycle(style.EXPLAINERS)))
     for panel, name, summary, found in zip(axes.flat, names, summaries, phase_tables, strict=False):
-        _dynamics_panel(panel, name, summary, found, points)
+        _dynamics_panel(panel, name, summary, found, colors, points)
         panel.set_title(config.titles[name])
         _accuracy_axis(panel, config.n_classes[name])
     handles = {}
     for panel in axes.flat:
         handles |= {label: handle for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4 if columns > 1 else 2)
+    handles["dotted: its null model"] = Line2D([], [], color=style.GREY, linestyle=(0, (1, 1.5)), linewidth=1.1)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5 if columns > 1 else 2)
     return figure
 
 
-def _dynamics_panel(axes, name: str, summary: pd.DataFrame, found: pd.DataFrame, points: Points) -> None:
+def _dynamics_panel(axes, name: str, summary: pd.DataFrame, found: pd.DataFrame, colors: dict, points: Points) -> None:
     explainers = list(dict.fromkeys(summary["explainer"]))
-    series = {key: group for key, group in summary.groupby(["explainer", "quantity"])}
+    series = dict(iter(summary.groupby(["explainer", "quantity"])))
 
     def draw(label: str, explainer: str, quantity: str, **look) -> None:
         of = series[explainer, quantity]
@@ -100,21 +109,24 @@ def _dynamics_panel(axes, name: str, summary: pd.DataFrame, found: pd.DataFrame,
 
     draw("I(F$_t$; Y$_S$)  train", explainers[0], "I_FY_train", color=style.GREY, linewidth=1.2)
     draw("I(F$_t$; Y)", explainers[0], "I_FY", color=style.BLACK, linewidth=2)
-    for explainer, color in zip(explainers, style.EXPLAINERS, strict=False):
+    for explainer in explainers:
+        color = colors[explainer]
         draw(f"μ(F$_t$; {explainer})", explainer, "mu", color=color)
-        draw(f"μ(F$_t$; null of {explainer})", explainer, "mu_null", color=color, linestyle=(0, (1, 1.5)), linewidth=1)
+        null = series[explainer, "mu_null"]
+        dotted = {"color": color, "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
+        points.line(axes, name, f"_null of {explainer}", null["epoch"], null["mean"], **dotted)
     best = float(series[explainers[0], "I_LY"]["mean"].iloc[-1])
-    axes.axhline(best, color=style.EXPLAINERS[0], linewidth=0.9, linestyle=(0, (6, 3)), zorder=1)
+    axes.axhline(best, color=colors[explainers[0]], linewidth=0.9, linestyle=(0, (6, 3)), zorder=1)
     axes.annotate(
         f"I(L; Y) of {explainers[0]}",
         (0.995, best),
         xycoords=("axes fraction", "data"),
-        xytext=(0, -3),
+        xytext=(0, 2),
         textcoords="offset points",
         ha="right",
-        va="top",
+        va="bottom",
         fontsize=7.5,
-        color=style.EXPLAINERS[0],
+        color=colors[explainers[0]],
     )
     points.mark(name, f"I(L; Y) of {explainers[0]}", np.nan, best)
     first = found[(found["explainer"] == explainers[0]) & (found["phase"] == "first")]
@@ -124,6 +136,7 @@ def _dynamics_panel(axes, name: str, summary: pd.DataFrame, found: pd.DataFrame,
         axes.annotate("T$_0$", (t0, 0.985), xycoords=("data", "axes fraction"), xytext=(3, 0), va="top", fontsize=8,
                       textcoords="offset points", color="#4a4a4a")  # fmt: skip
         points.mark(name, "T0", t0, np.nan)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="SGD epochs", ylabel="information (bits)", xlim=(0, float(summary["epoch"].max())))
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if series[explainers[0], "mu"]["mean"].min() < -0.01 else 0)
 
@@ -131,11 +144,15 @@ def _dynamics_panel(axes, name: str, summary: pd.DataFrame, found: pd.DataFrame,
 def _accuracy_axis(axes, n_classes: int) -> None:
     """The accuracy that corresponds to each height, on the right, through I = 1 - h(accuracy)."""
     top = axes.get_ylim()[1]
-    shown = [a for a in _ACCURACIES if a >= 1 / n_classes and information.information_of_accuracy(a, n_classes) <= top]
+    ticks: dict[str, float] = {}
+    for accuracy in (a for a in _ACCURACIES if a * n_classes >= 1):
+        height = float(information.information_of_accuracy(accuracy, n_classes))
+        if height <= top and all(height - other >= 0.05 * top for other in ticks.values()):
+            ticks[f"{accuracy:g}"] = height
     right = axes.twinx()
     right.grid(False)
     right.set_ylim(axes.get_ylim())
-    right.set_yticks([float(information.information_of_accuracy(a, n_classes)) for a in shown], [f"{a:g}" for a in shown])
+    right.set_yticks(list(ticks.values()), list(ticks))
     right.set_ylabel("accuracy", color="#4a4a4a")
     right.spines["right"].set_visible(True)
 

@@ -138,8 +138,9 @@ def evaluate(network: nn.Module, data: "Resident") -> tuple[np.ndarray, float]:
     was_training = network.training
     network.eval()
     predicted, total = [], 0.0
-    for chosen in torch.arange(len(data), device=data.device).split(EVALUATION_BATCH[data.device.type]):
-        inputs, labels = data.batch(slice(int(chosen[0]), int(chosen[-1]) + 1))
+    batch = EVALUATION_BATCH[data.device.type]
+    for start in range(0, len(data), batch):
+        inputs, labels = data.batch(slice(start, start + batch))
         logits = network(inputs)
         predicted.append(networks.predictions(logits))
         total += networks.loss(logits, labels, "sum").double()

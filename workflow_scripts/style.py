@@ -6,8 +6,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 #: Okabe & Ito's colours, told apart by colour-blind readers too
 BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
@@ -54,9 +54,7 @@ def panels(rows: int, columns: int, width: float = 4.6, height: float = 3.2):
     """A figure and its axes, [rows, columns], each panel of the given size in inches."""
     plt.rcdefaults()
     plt.rcParams.update(_RC)
-    return plt.subplots(
-        rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained"
-    )
+    return plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained")
 
 
 def save(figure: Figure, pdf: Path, png: Path, svg: Path) -> None:

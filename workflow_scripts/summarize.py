@@ -48,9 +48,10 @@ def phase_table(tables: list[pd.DataFrame], seeds: list[int], references: dict[s
     """Rows (explainer, phase, quantity): change over the phase with its 95% t interval over seeds, and its sign.
 
     from_mean and to_mean are the quantity at both ends of the phase, from_epoch and to_epoch where these lie, with the
-    95% t interval of the latter: the first phase ends at T0, the middle one where overfitting starts. null is what the closed form of the within-class null model gives at the end of
-    the phase, below_null_* the interval of null - quantity: for I_FY_given_L and I_LY_given_F, above 0 means that the
-    quantity is nearer to 0 than for an explainer that knows as much of Y but nothing of F.
+    95% t interval of the latter: the first phase ends at T0, the middle one where overfitting starts. null is what the
+    within-class null model gives at the end of the phase (closed form), below_null_* the interval of null - quantity:
+    for I_FY_given_L and I_LY_given_F, above 0 means nearer to 0 than for an explainer that knows as much of Y but
+    nothing of F.
     """
     rows = []
     for name, reference in references.items():

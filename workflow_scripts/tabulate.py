@@ -9,13 +9,16 @@ from workflow_scripts.config.analysis import Table
 from workflow_scripts.config.base import Strict
 from workflow_scripts.uncertainty import over_seeds
 
-#: N19 Table 1. A change of a quantity over a phase, or "near 0": nearer to 0 than for the null model.
+#: N19 Table 1. A change of a quantity over a phase, or near_0: nearer to 0 than for the null model.
 PAPER_TABLE_1 = {
-    "first": {"train_accuracy": "up", "accuracy": "up", "I_FY": "up", "mu": "up", "I_FY_given_L": "near 0", "I_LY_given_F": "down"},
-    "middle": {"train_accuracy": "up", "accuracy": "up", "I_FY": "up", "mu": "flat", "I_FY_given_L": "up", "I_LY_given_F": "near 0"},
-    "overfitting": {"train_accuracy": "up", "accuracy": "flat", "I_FY": "flat", "mu": "flat", "I_FY_given_L": "flat", "I_LY_given_F": "near 0"},
-}  # fmt: skip
-_SIGNS = {"up": "↑", "down": "↓", "flat": "–", "unknown": "?", "near 0": "≈ 0"}
+    phase: dict(zip(phases.QUANTITIES, entries.split(), strict=True))
+    for phase, entries in {
+        "first": "up up up up near_0 down",
+        "middle": "up up up flat up near_0",
+        "overfitting": "up flat flat flat flat near_0",
+    }.items()
+}
+_SIGNS = {"up": "↑", "down": "↓", "flat": "–", "unknown": "?", "near_0": "≈ 0"}
 _HEADS = {
     "train_accuracy": "train accuracy",
     "accuracy": "test accuracy",
@@ -67,7 +70,7 @@ def run(config: Config, inputs, outputs) -> None:
 
 
 def ratios(found: pd.DataFrame) -> pd.DataFrame:
-    """N19 Table 2 of one experiment, from nulls.csv: rows (explainer, variant), means and 95% t intervals over seeds."""
+    """N19 Table 2 of one experiment from nulls.csv: rows (explainer, variant), means and 95% t intervals over seeds."""
     rows = []
     for (explainer, variant), group in found.groupby(["explainer", "variant"], sort=False):
         row = {"explainer": explainer, "variant": variant}
@@ -82,14 +85,16 @@ def ratios(found: pd.DataFrame) -> pd.DataFrame:
 def signs(found: pd.DataFrame) -> pd.DataFrame:
     """N19 Table 1 of one experiment, from phases.csv: the paper's entry beside ours, and whether they agree."""
     table = found.copy()
-    table["paper"] = [PAPER_TABLE_1[phase][quantity] for phase, quantity in zip(table["phase"], table["quantity"], strict=True)]
+    table["paper"] = [
+        PAPER_TABLE_1[phase][quantity] for phase, quantity in zip(table["phase"], table["quantity"], strict=True)
+    ]
     table["agrees"] = [_agrees(row) for row in table.to_dict("records")]
     return table
 
 
 def _agrees(row: dict) -> str:
-    """`yes`, `no` or `undecided`: by the sign's interval, or for "near 0" by the interval of null - quantity."""
-    if row["paper"] == "near 0":
+    """`yes`, `no` or `undecided`: by the sign's interval, or for near_0 by the interval of null - quantity."""
+    if row["paper"] == "near_0":
         lo, hi = row["below_null_lo"], row["below_null_hi"]
         return "yes" if lo > 0 else "no" if hi < 0 else "undecided"
     if row["sign"] == "unknown":
@@ -123,7 +128,8 @@ def ratios_page(table: pd.DataFrame, title: str) -> str:
     caption = (
         "How much of F's information about Y at T<sub>0</sub> the explainer accounts for, against random classifiers "
         "that know as much of Y (Nakkiran et al. 2019, Table 2). Mean over seeds with the 95% t interval; nulls in "
-        "closed form, below it the mean of the sampled ones. p: the largest over seeds of the within-class permutation test."
+        "closed form, below it the mean of the sampled ones. p: that of the within-class permutation test, the largest "
+        "over seeds."
     )
     return _page(title, caption, head, body)
 
@@ -150,7 +156,7 @@ def signs_page(table: pd.DataFrame, title: str) -> str:
 def _sign_cell(row: pd.Series) -> str:
     if row["seeds"] == 0:
         return "<small>no such phase</small>"
-    near = row["paper"] == "near 0"
+    near = row["paper"] == "near_0"
     ours = f"{row['to_mean']:.3g} <small>(null {row['null']:.3g})</small>" if near else _SIGNS[row["sign"]]
     change = f"{row['change_mean']:+.3g} [{row['change_lo']:+.2g}, {row['change_hi']:+.2g}]"
     agrees = row["agrees"]

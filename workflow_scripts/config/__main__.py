@@ -12,9 +12,12 @@ from workflow_scripts.errors import StudyError
 
 
 def main() -> None:
+    """Print the JSON, or exit with one clear line."""
     parser = argparse.ArgumentParser(prog="python -m workflow_scripts.config", description=__doc__.splitlines()[0])
     parser.add_argument("stage", help="the module's name: prepare_data, train, ...")
-    parser.add_argument("wildcards", nargs="*", metavar="name=value", help="which job, such as experiment=digits seed=0")
+    parser.add_argument(
+        "wildcards", nargs="*", metavar="name=value", help="which job, such as experiment=digits seed=0"
+    )
     parser.add_argument("--configfile", nargs="+", default=["config.yaml"], help="as for snakemake; later ones win")
     arguments = parser.parse_args()
     try:

@@ -71,7 +71,7 @@ def _location(item: dict, data: Any) -> str:
     """The dotted key of an error, without the tags that pydantic inserts for unions."""
     keys = []
     for part in item["loc"]:
-        if isinstance(data, dict) and part in data or isinstance(data, list) and isinstance(part, int):
+        if (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int)):
             keys.append(f"[{part}]" if isinstance(data, list) else f".{part}")
             data = data[part] if not isinstance(data, list) or part < len(data) else None
         elif item["type"] == "missing" and part == item["loc"][-1]:
@@ -106,4 +106,6 @@ def _as_number(text: str) -> str | None:
         number = float(text)
     except ValueError:
         return None
-    return repr(int(number) if number == int(number) and "e" not in text.lower() else number) if number < 1e300 else None
+    return (
+        repr(int(number) if number == int(number) and "e" not in text.lower() else number) if number < 1e300 else None
+    )

@@ -22,6 +22,7 @@ class Digits(Strict):
 
     @property
     def n_train(self) -> int:
+        """Training examples."""
         return self.train or 1797 - self.test - self.fresh
 
     @model_validator(mode="after")
@@ -44,6 +45,7 @@ class Mnist(Strict):
 
     @property
     def n_train(self) -> int:
+        """Training examples."""
         return self.train or 60_000 - self.fresh
 
     @model_validator(mode="after")
@@ -70,6 +72,7 @@ class Sinusoid(Strict):
 
     @property
     def n_train(self) -> int:
+        """Training examples."""
         return self.train
 
 

@@ -1,7 +1,5 @@
 """The whole study, and the part of it that each job reads."""
 
-from typing import Annotated
-
 from pydantic import Field, model_validator
 
 from workflow_scripts.config.analysis import Figure, Nulls, Table
@@ -149,7 +147,12 @@ def _distill(study: Study, explainer: str, task: str = "", experiment: str = "",
     x = study.explainers[explainer]
     owner = {"experiment": experiment, "seed": int(seed)} if experiment else {}
     task = study.experiments[experiment].task if experiment else task
-    return {"explainer": explainer, "settings": _plain(x), "task": _plain(study.tasks[task]), "device": study.device} | owner
+    return {
+        "explainer": explainer,
+        "settings": _plain(x),
+        "task": _plain(study.tasks[task]),
+        "device": study.device,
+    } | owner
 
 
 def _measure(study: Study, experiment: str, seed: str) -> dict:
