@@ -5,8 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
 sys.path.insert(0, workflow.basedir)
 
 from workflow_scripts import files, provenance
@@ -16,7 +14,7 @@ from workflow_scripts.errors import StudyError
 try:
     STUDY = load(config, " + ".join(os.path.relpath(path) for path in workflow.configfiles))
 except StudyError as error:
-    raise WorkflowError(str(error)) from None
+    sys.exit(f"error: {error}")  # not a WorkflowError: Snakemake would add a file and a line that the user can't mend
 
 # Jobs run the same Python as Snakemake (unless --sdm conda gives them another) and find the package from any folder.
 # Where downloads lie changes no result, so it goes past the tracked params.
@@ -39,7 +37,7 @@ def tracked(stage):
     try:
         code = provenance.code(stage)
     except StudyError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"error: {error}")
 
     def cfg(wildcards):
         return files.canonical_json(stage_config(STUDY, stage, **wildcards))

@@ -77,6 +77,15 @@ def load_labels(path: Path, task: Task) -> tuple[dict[str, np.ndarray], int]:
     return {part: values[values >= 0] for part, values in mapped.items()}, int(groups.max()) + 1
 
 
+def check_predictions(path: Path, name: str, values: np.ndarray, n: int, n_classes: int, checkpoints: int = 1) -> None:
+    """Raise StudyError unless the values are groups of n examples, [n] or [checkpoints, n]."""
+    if values.shape not in ((n,), (checkpoints, n)) or (values.size and values.max() >= n_classes):
+        raise StudyError(
+            f"{path}: {name} is {values.dtype}{list(values.shape)}, expected {n} examples of {n_classes} groups: made "
+            "from other data, or for another task: delete it and run its stage again"
+        )
+
+
 def _group_of_class(task: Task, n_classes: int) -> np.ndarray:
     """int64[n_classes]: the group of each class, -1 for one that is left out."""
     if task.groups is None:

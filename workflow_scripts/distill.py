@@ -122,8 +122,10 @@ def _labels(config: Config, inputs, data: datasets.TaskData) -> tuple[np.ndarray
     if config.settings.labels == "true":
         return data.labels[part], -1
     if config.settings.labels == "final":
-        arrays = files.load_arrays(_given(inputs.final_labels, "--final-labels"), f"{part}_labels", "step")
-        return arrays[f"{part}_labels"], int(arrays["step"])
+        name = f"{part}_labels"
+        arrays = files.load_arrays(_given(inputs.final_labels, "--final-labels"), name, "step")
+        datasets.check_predictions(inputs.final_labels, name, arrays[name], len(data.labels[part]), data.n_classes)
+        return arrays[name], int(arrays["step"])
     return _labels_at_t0(config, inputs, data, part)
 
 
@@ -132,6 +134,13 @@ def _labels_at_t0(config: Config, inputs, data: datasets.TaskData, part: str) ->
         _given(inputs.trajectory, "--trajectory"), "steps", "test_predictions", f"{part}_predictions"
     )
     reference = files.load_arrays(_given(inputs.reference, "--reference"), "test_predictions")["test_predictions"]
+    for path, of, values in (
+        (inputs.trajectory, "test", trajectory["test_predictions"]),
+        (inputs.trajectory, part, trajectory[f"{part}_predictions"]),
+        (inputs.reference, "test", reference),
+    ):
+        shape = (len(data.labels[of]), data.n_classes, len(trajectory["steps"]))
+        datasets.check_predictions(path, f"{of}_predictions", values, *shape)
     counts = information.joint_counts(trajectory["test_predictions"], reference, data.labels["test"], data.n_classes)
     found = information.measures(counts)
     t0 = phases.first_crossing(found["I_FY"], found["I_LY"])

@@ -1,6 +1,7 @@
 """Reading and writing of arrays, weights and tables, with errors that name the file and what to do."""
 
 import hashlib
+import io
 import json
 import zipfile
 import zlib
@@ -9,6 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from workflow_scripts.errors import StudyError
+
+#: the columns of our tables that hold words
+TEXT_COLUMNS = ("explainer", "phase", "quantity", "sign", "variant")
 
 
 def save_arrays(path: Path, **arrays: np.ndarray) -> None:
@@ -30,7 +34,9 @@ def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in names}
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file: run the stage that makes it first") from None
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, AttributeError, NotImplementedError) as error:
+    except PermissionError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, RuntimeError, OSError) as error:
         raise _damaged(path, error) from None
 
 
@@ -71,11 +77,14 @@ def weights_digest(tensors: dict) -> str:
 
 
 def read_table(path: Path, *columns: str):
-    """A CSV as a data frame. Raises StudyError when it is missing, empty, damaged, or lacks one of the columns."""
+    """A CSV as a data frame. Raises StudyError when it is missing, cut off, damaged, or lacks one of the columns."""
     import pandas as pd
 
     try:
-        table = pd.read_csv(path, float_precision="round_trip", keep_default_na=False, na_values=[""])
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            raise _damaged(path, "its last line is cut off")
+        table = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file: run the stage that makes it first") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
@@ -83,12 +92,21 @@ def read_table(path: Path, *columns: str):
     missing = [name for name in columns if name not in table]
     if missing:
         raise _damaged(path, f"it has no column {missing[0]!r}")
+    garbled = [name for name in table if name not in TEXT_COLUMNS and not pd.api.types.is_numeric_dtype(table[name])]
+    if garbled:
+        raise _damaged(path, f"its column {garbled[0]!r} has values that are not numbers")
     return table
 
 
 def write_table(path: Path, table) -> None:
     """Write a data frame as CSV; every float can be read back exactly."""
     table.to_csv(path, index=False, lineterminator="\n")
+
+
+def check_number(flag: str, paths: list[Path], expected: int) -> None:
+    """Raise StudyError unless as many files were given as the config lists."""
+    if len(paths) != expected:
+        raise StudyError(f"{flag}: the config lists {expected}, but {len(paths)} files were given: give one for each")
 
 
 def sha256(path: Path) -> str:

@@ -6,7 +6,6 @@ import pandas as pd
 from workflow_scripts import datasets, files, information, nulls, stage, uncertainty
 from workflow_scripts.config.base import Seed, Strict
 from workflow_scripts.config.data import Task
-from workflow_scripts.errors import StudyError
 
 SUFFIXES = ("", "_corrected", "_lo", "_hi")
 _ORDER = ("I_FY", "I_FY_train", "I_LY", "I_FL", "I_FY_given_L", "I_LY_given_F", "I_FL_given_Y", "mu")
@@ -30,22 +29,18 @@ def run(config: Config, inputs, outputs) -> None:
     """Write a row per explainer and checkpoint."""
     trajectory = files.load_arrays(inputs.trajectory, "steps", "epochs", "test_predictions", "train_predictions")
     labels, n_classes = datasets.load_labels(inputs.data, config.task)
-    if len(inputs.explainers) != len(config.explainers):
-        raise StudyError(f"--explainers: expected {len(config.explainers)} files ({', '.join(config.explainers)})")
+    files.check_number("--explainers", inputs.explainers, len(config.explainers))
     for part in ("test", "train"):
-        expected = (len(trajectory["steps"]), len(labels[part]))
-        if trajectory[f"{part}_predictions"].shape != expected:
-            raise StudyError(
-                f"{inputs.trajectory}: {part}_predictions is {trajectory[f'{part}_predictions'].shape}, expected "
-                f"{expected} from {inputs.data}: train this seed again"
-            )
+        name = f"{part}_predictions"
+        datasets.check_predictions(
+            inputs.trajectory, name, trajectory[name], len(labels[part]), n_classes, len(trajectory["steps"])
+        )
     tables = []
     for name, path in zip(config.explainers, inputs.explainers, strict=True):
         explained = files.load_arrays(path, "test_predictions")["test_predictions"]
-        if explained.shape[-1] != len(labels["test"]) or (
-            explained.ndim == 2 and len(explained) != len(trajectory["steps"])
-        ):
-            raise StudyError(f"{path}: test_predictions is {explained.shape}, not of this test set: distil it again")
+        datasets.check_predictions(
+            path, "test_predictions", explained, len(labels["test"]), n_classes, len(trajectory["steps"])
+        )
         tables.append(measure(trajectory, explained, labels, n_classes, name))
     files.write_table(outputs.measures, pd.concat(tables, ignore_index=True))
 

@@ -52,7 +52,7 @@ def _cnn(network: CNN, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
             f"network cnn: expected images [channels, height, width], got inputs {list(input_shape)}: use mlp"
         )
     channels, *size = input_shape
-    layers: list[nn.Module] = []
+    layers: list[nn.Module] = [Crop(*(_used(network, side) for side in size))]
     for index, filters in enumerate(network.channels, start=1):
         layers.append(nn.Conv2d(channels, filters, 3))
         size = [side - 2 for side in size]
@@ -67,6 +67,30 @@ def _cnn(network: CNN, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
                 "use fewer channels or less pool_after"
             )
     return nn.Sequential(*layers, nn.Flatten(), *_dense([channels * _size(size), *network.dense, outputs]))
+
+
+class Crop(nn.Module):
+    """The first rows and columns of images [batch, channels, height, width]."""
+
+    def __init__(self, height: int, width: int):
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [batch, channels, self.height, self.width]."""
+        return images[:, :, : self.height, : self.width]
+
+
+def _used(network: CNN, side: int) -> int:
+    """How many of an image's rows reach an output: pooling drops an odd last row, and what only it depends on."""
+    steps = [
+        step for k in range(1, len(network.channels) + 1) for step in ("conv", "pool")[: 1 + (k in network.pool_after)]
+    ]
+    for step in steps:
+        side = side - 2 if step == "conv" else side // 2
+    for step in reversed(steps):
+        side = side + 2 if step == "conv" else side * 2
+    return side
 
 
 def _dense(widths: list[int]) -> list[nn.Module]:

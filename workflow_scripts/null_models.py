@@ -12,6 +12,8 @@ from workflow_scripts.config.data import Task
 
 log = logging.getLogger("null_models")
 
+_WHERE = ("seed", "explainer", "checkpoint", "step", "epoch")
+
 
 class Config(Strict):
     """What the stage reads; references: explainer -> the explainer whose performance defines its T0."""
@@ -19,6 +21,7 @@ class Config(Strict):
     experiment: str
     seeds: list[Seed]
     task: Task
+    explainers: list[str]
     references: dict[str, str]
     nulls: Nulls
 
@@ -26,18 +29,24 @@ class Config(Strict):
 def run(config: Config, inputs, outputs) -> None:
     """Write a row per seed, explainer and null model; a seed that never reaches T0 has rows without values."""
     labels, n_classes = datasets.load_labels(inputs.data, config.task)
-    per_seed = len(config.references)
+    per_seed = len(config.explainers)
+    files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
+    files.check_number("--explainers", inputs.explainers, len(config.seeds) * per_seed)
     rows = []
     for index, (seed, path) in enumerate(zip(config.seeds, inputs.trajectories, strict=True)):
         trajectory = files.load_arrays(path, "steps", "epochs", "test_predictions")
+        shape = (len(labels["test"]), n_classes, len(trajectory["steps"]))
+        datasets.check_predictions(path, "test_predictions", trajectory["test_predictions"], *shape)
         paths = inputs.explainers[index * per_seed : (index + 1) * per_seed]
         counts = {}
-        for name, explainer_path in zip(config.references, paths, strict=True):
+        for name, explainer_path in zip(config.explainers, paths, strict=True):
             explained = files.load_arrays(explainer_path, "test_predictions")["test_predictions"]
+            datasets.check_predictions(explainer_path, "test_predictions", explained, *shape)
             counts[name] = information.joint_counts(
                 trajectory["test_predictions"], explained, labels["test"], n_classes
             )
-        for number, (name, reference) in enumerate(config.references.items()):
+        for number, name in enumerate(config.explainers):
+            reference = config.references[name]
             at_reference = information.measures(counts[reference])
             t0 = phases.first_crossing(at_reference["I_FY"], at_reference["I_LY"])
             owner = {"seed": seed, "explainer": name}
@@ -48,7 +57,7 @@ def run(config: Config, inputs, outputs) -> None:
             where = {"checkpoint": t0, "step": trajectory["steps"][t0], "epoch": trajectory["epochs"][t0]}
             rng = np.random.default_rng([config.nulls.seed, seed, number])
             rows += [{**owner, **where, **row} for row in nulls.compare(counts[name][t0], config.nulls.draws, rng)]
-    files.write_table(outputs.nulls, pd.DataFrame(rows))
+    files.write_table(outputs.nulls, pd.DataFrame(rows, columns=[*_WHERE, *nulls.COMPARISON]))
 
 
 if __name__ == "__main__":
@@ -58,7 +67,7 @@ if __name__ == "__main__":
         inputs={
             "data": "the data set's arrays (.npz)",
             "trajectories+": "the trajectory of each seed (.npz), in the order of the config",
-            "explainers+": "the explainers of the first seed, then of the second, ... (.npz)",
+            "explainers+": "the explainers of the first seed in the order of the config, then of the second (.npz)",
         },
         outputs={"nulls": "the table (.csv)"},
     )

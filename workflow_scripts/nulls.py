@@ -16,6 +16,10 @@ from workflow_scripts import information
 RANDOM_LABELS = ("uniform", "prior")
 MATCHES = ("information", "accuracy")
 WITHIN_CLASS = "within_class"
+COMPARISON = (
+    *("variant", "p", "I_FY", "I_LY", "mu", "ratio", "null_I_LY", "null_mu", "null_mu_std", "null_mu_closed_form"),
+    *("null_ratio", "null_ratio_closed_form", "p_value"),
+)
 VARIANTS = (*(f"{label}_{match}" for label in RANDOM_LABELS for match in MATCHES), WITHIN_CLASS)
 
 
@@ -68,7 +72,7 @@ def sample(counts: np.ndarray, variant: str, draws: int, rng: np.random.Generato
 
 
 def compare(counts: np.ndarray, draws: int, rng: np.random.Generator) -> Iterator[dict]:
-    """Every variant beside the real explainer at one checkpoint; counts: [f, l, y]. Bits.
+    """Every variant beside the real explainer at one checkpoint, as rows of COMPARISON; counts: [f, l, y]. Bits.
 
     p_value: probability that the null's mu is at least the real one, (1 + number of such draws) / (1 + draws).
     """

@@ -49,6 +49,8 @@ def run(config: Config, inputs, outputs) -> None:
     if config.settings.kind == "information_accuracy":
         figure = information_accuracy(points)
     else:
+        for flag, paths in (("--summaries", inputs.summaries), ("--phases", inputs.phases)):
+            files.check_number(flag, paths, len(config.settings.experiments))
         summaries = [
             files.read_table(path, "explainer", "epoch", "quantity", "mean", "std") for path in inputs.summaries
         ]

@@ -73,7 +73,7 @@ def sidecar(stage: str, cfg: dict, inputs: list[Path], outputs: dict[Path, Path]
         "python": platform.python_version(),
         "distributions": {name: metadata.version(name) for name in sorted(DISTRIBUTIONS.values())},
         "host": socket.gethostname(),
-        "user": getpass.getuser(),
+        "user": _user(),
         "platform": platform.platform(),
         "cpu": _cpu(),
         "gpu": _gpu(),
@@ -84,6 +84,7 @@ def sidecar(stage: str, cfg: dict, inputs: list[Path], outputs: dict[Path, Path]
     }
 
 
+@functools.cache
 def _module(name: str) -> tuple[str, list[str]]:
     """Hash of a first-party module's normalised syntax tree, and the modules it imports."""
     path = ROOT.joinpath(*name.split("."))
@@ -118,6 +119,13 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return None
 
 
 def _cpu() -> str | None:

@@ -18,7 +18,7 @@ from workflow_scripts.errors import StudyError
 
 log = logging.getLogger("sgd")
 
-EVALUATION_BATCH = {"cpu": 256, "cuda": 4096}
+EVALUATION_BATCH = {"cpu": 1000, "cuda": 4096}
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,10 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # not glibc
         return
-    trim_threshold, mmap_threshold = -1, -3
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
     mallopt(mmap_threshold, 1 << 30)
     mallopt(trim_threshold, (1 << 31) - 1)
+    mallopt(top_pad, 1 << 26)
 
 
 def checkpoint_steps(n: int, sgd: SGD, checkpoints: Checkpoints) -> np.ndarray:
@@ -95,7 +96,7 @@ def train(
     parts = {part: Resident(data.inputs[part], data.labels[part], device) for part in PARTS}
     n = len(data.labels["train"])
     if sgd.batch_size > n:
-        raise StudyError(f"sgd.batch_size: {sgd.batch_size} is more than the {n} training examples: lower it")
+        raise StudyError(f"batch_size: {sgd.batch_size} is more than the {n} training examples: lower it")
     steps = checkpoint_steps(n, sgd, checkpoints)
     per_epoch = -(-n // sgd.batch_size)
     predictions = {part: np.empty((len(steps), len(data.labels[part])), np.uint8) for part in PARTS}
@@ -111,7 +112,7 @@ def train(
         for part in PARTS:
             predictions[part][index], losses[part][index] = evaluate(network, parts[part])
         if not np.isfinite(losses["train"][index]):
-            raise StudyError(f"the training loss is {losses['train'][index]} at step {done}: lower sgd.lr ({sgd.lr})")
+            raise StudyError(f"lr: the training loss is {losses['train'][index]} at step {done}: lower lr ({sgd.lr})")
         progress.report(done, losses, index)
     return Trajectory(steps, steps / per_epoch, predictions, losses)
 
@@ -119,14 +120,14 @@ def train(
 def training_steps(network: nn.Module, data: "Resident", sgd: SGD, order: torch.Generator) -> Iterator[None]:
     """Yield after each SGD step, epoch after epoch; each epoch visits the examples in a new random order."""
     optimizer = torch.optim.SGD(
-        network.parameters(), lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay, foreach=True
+        network.parameters(), lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay, fused=True
     )
     for _ in range(sgd.epochs):
         permutation = torch.randperm(len(data), generator=order).to(data.device)
         for chosen in permutation.split(sgd.batch_size):
             inputs, labels = data.batch(chosen)
             loss = networks.loss(network(inputs), labels)
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             yield

@@ -42,7 +42,7 @@ def main(
     inputs, outputs, folders = inputs or {}, outputs or {}, folders or {}
     arguments = _parser(stage, config, inputs, outputs, folders).parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, stream=sys.stderr)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _stop)
     try:
         with threadpool_limits(1):
             _run(stage, run, config, arguments, [name.rstrip("+*?") for name in inputs], list(outputs), list(folders))
@@ -51,7 +51,10 @@ def main(
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             sys.exit(f"error: no space left where {stage} writes: free some, then run the same command again")
-        sys.exit(f"error: {error.filename or stage}: {error.strerror or error}")
+        sys.exit(
+            f"error: {error.filename or stage}: {error.strerror or error}: {stage} can't read or write there: "
+            "mend its permissions, or give another path"
+        )
     except KeyboardInterrupt:
         sys.exit("stopped: nothing was written")
 
@@ -70,24 +73,30 @@ def _run(stage, run, config, arguments, input_names, output_names, folder_names)
     for path in sources:
         if not path.is_file():
             raise StudyError(f"{path}: no such file: run the stage that makes it first")
-    folder = next(iter(final.values())).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{stage}-", dir=folder))
+    for path in [*final.values(), *filter(None, [arguments.provenance])]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise StudyError(f"{path}: a folder lies where {stage} writes this file: remove it, or give another path")
+    scratch = Path(tempfile.mkdtemp(prefix=f".{stage}-", dir=next(iter(final.values())).parent))
     try:
-        written = {name: scratch / path.name for name, path in final.items()}
+        written = {name: scratch / f"{name}{path.suffix}" for name, path in final.items()}
         run(cfg, inputs, SimpleNamespace(**written))
         moves = {final[name]: written[name] for name in output_names}
         if arguments.provenance:
             record = provenance.sidecar(stage, cfg.model_dump(mode="json"), sources, moves, started)
-            beside = scratch / arguments.provenance.name
+            beside = scratch / "provenance.json"
             provenance.write(beside, record)
             moves[arguments.provenance] = beside
         for path, there in moves.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
             os.replace(there, path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     log.info("done in %.1f s: %s", (datetime.now(UTC) - started).total_seconds(), ", ".join(map(str, final.values())))
+
+
+def _stop(*_) -> None:
+    log.error("stopped by SIGTERM: nothing was written")
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _parser(stage, config, inputs, outputs, folders) -> argparse.ArgumentParser:

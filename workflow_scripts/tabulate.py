@@ -55,10 +55,14 @@ class Config(Strict):
 
 def run(config: Config, inputs, outputs) -> None:
     """Write the table as CSV and as a page."""
-    make, render = {"ratios": (ratios, ratios_page), "phases": (signs, signs_page)}[config.settings.kind]
+    files.check_number("--tables", inputs.tables, len(config.settings.experiments))
+    make, render, columns = {
+        "ratios": (ratios, ratios_page, ("explainer", "variant", "ratio", "p_value")),
+        "phases": (signs, signs_page, ("explainer", "phase", "quantity", "sign")),
+    }[config.settings.kind]
     table = pd.concat(
         [
-            make(files.read_table(path, "explainer")).assign(experiment=name, title=config.titles[name])
+            make(files.read_table(path, *columns)).assign(experiment=name, title=config.titles[name])
             for name, path in zip(config.settings.experiments, inputs.tables, strict=True)
         ],
         ignore_index=True,
@@ -118,12 +122,11 @@ def ratios_page(table: pd.DataFrame, title: str) -> str:
             _with_interval(row, "I_LY"),
             f"<b>{_with_interval(row, 'ratio')}</b>",
         ]
+        reached = row["seeds"] > 0
         for variant in nulls.VARIANTS:
-            null = by_variant.loc[variant]
-            cells.append(
-                f"{null['null_ratio_closed_form_mean']:.3f}<br><small>sampled {null['null_ratio_mean']:.3f}</small>"
-            )
-        cells.append(f"≤ {by_variant.loc[nulls.WITHIN_CLASS, 'p_value_largest']:.2g}")
+            exact, sampled = by_variant.loc[variant, ["null_ratio_closed_form_mean", "null_ratio_mean"]]
+            cells.append(f"{exact:.3f}<br><small>sampled {sampled:.3f}</small>" if reached else "none")
+        cells.append(f"≤ {by_variant.loc[nulls.WITHIN_CLASS, 'p_value_largest']:.2g}" if reached else "none")
         body.append(cells)
     caption = (
         "How much of F's information about Y at T<sub>0</sub> the explainer accounts for, against random classifiers "
@@ -158,7 +161,8 @@ def _sign_cell(row: pd.Series) -> str:
         return "<small>no such phase</small>"
     near = row["paper"] == "near_0"
     ours = f"{row['to_mean']:.3g} <small>(null {row['null']:.3g})</small>" if near else _SIGNS[row["sign"]]
-    change = f"{row['change_mean']:+.3g} [{row['change_lo']:+.2g}, {row['change_hi']:+.2g}]"
+    interval = f" [{row['change_lo']:+.2g}, {row['change_hi']:+.2g}]" if pd.notna(row["change_lo"]) else ""
+    change = f"{row['change_mean']:+.3g}{interval}"
     agrees = row["agrees"]
     return f"{ours} <small>{change}</small><br><small class={agrees}>paper {_SIGNS[row['paper']]}: {agrees}</small>"
 

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--configfile", nargs="+", default=["config.yaml"], help="as for snakemake; later ones win")
     arguments = parser.parse_args()
     try:
-        chosen = study.load(_merged(arguments.configfile), arguments.configfile[-1])
+        chosen = study.load(_merged(arguments.configfile), " + ".join(arguments.configfile))
         wildcards = dict(pair.split("=", 1) for pair in arguments.wildcards)
         print(files.canonical_json(study.stage_config(chosen, arguments.stage, **wildcards)))
     except StudyError as error:
@@ -32,11 +32,18 @@ def main() -> None:
 
 def _merged(paths: list[str]) -> dict:
     from snakemake.common.configfile import load_configfile
+    from snakemake.exceptions import WorkflowError
     from snakemake.utils import update_config
 
     config: dict = {}
     for path in paths:
-        update_config(config, load_configfile(path))
+        try:
+            update_config(config, load_configfile(path))
+        except OSError as error:
+            raise StudyError(f"{path}: {error.strerror}: give the path of a config file") from None
+        except (WorkflowError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise StudyError(f"{path}: not a config file ({reason}): expected YAML such as config.yaml") from None
     return config
 
 

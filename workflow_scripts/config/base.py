@@ -2,16 +2,19 @@
 
 import difflib
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from workflow_scripts.errors import StudyError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+# digits as text are taken too: that is what --config seeds='[0,1]' gives
+_DIGITS = BeforeValidator(lambda value: int(value) if isinstance(value, str) and value.isdecimal() else value)
+Seed = Annotated[int, Field(ge=0, lt=2**32), _DIGITS]
 
 
 class Strict(BaseModel):
@@ -37,7 +40,7 @@ def parse(model: type[BaseModel], data: Any, source: str) -> BaseModel:
         return model.model_validate(data)
     except ValidationError as error:
         lines = [f"{source}: {_location(item, data)}{_sentence(item)}" for item in error.errors()]
-        raise StudyError("\n".join(dict.fromkeys(lines))) from None
+        raise StudyError("\nerror: ".join(dict.fromkeys(lines))) from None
 
 
 def parse_json(model: type[BaseModel], text: str) -> BaseModel:
@@ -47,12 +50,15 @@ def parse_json(model: type[BaseModel], text: str) -> BaseModel:
         source = text
         try:
             text = Path(text).read_text()
-        except OSError as error:
-            raise StudyError(f"--cfg {source}: {error.strerror}: give JSON or the path of a JSON file") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not text"
+            raise StudyError(f"--cfg {source[:80]}: {reason}: give JSON or the path of a JSON file") from None
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise StudyError(f"{source}: not JSON ({error})") from None
+        raise StudyError(
+            f"{source}: not JSON ({error}): print the right one with python -m workflow_scripts.config"
+        ) from None
     return parse(model, data, source)
 
 
@@ -89,23 +95,43 @@ def _sentence(item: dict) -> str:
         return str(context["error"])
     if kind in ("float_type", "int_type") and isinstance(value, str):
         number = _as_number(value)
-        hint = f": YAML reads {value} as text: write {number}" if number else ""
+        hint = f" (in YAML a number has no quotes, and a point before e): write {number}" if number else ""
         return f"expected a number, got the text {value!r}{hint}"
+    if kind == "too_short":
+        return "nothing is listed: give one or more"
     if kind == "union_tag_not_found":
-        return f"the key {context['discriminator']} is missing: add it"
+        return f"the key {_tag(context)} is missing: add it"
     if kind == "union_tag_invalid":
-        return f"{context['discriminator']} {context['tag']!r} is not known: expected {context['expected_tags']}"
+        known = context["expected_tags"].replace("'", "").split(", ")
+        return f"{_tag(context)} {context['tag']!r} is not known: {_nearest(context['tag'], known)}"
     if kind == "string_pattern_mismatch":
         return f"{value!r} can't be a name: use letters, digits, _ and -, a letter first"
-    expected = item["msg"].removeprefix("Input should be ").removeprefix("a valid ").removeprefix("an valid ")
-    return f"expected {expected}, got {value!r}"
+    expected = _EXPECTED.get(kind) or item["msg"].removeprefix("Input should be ")
+    return f"expected {expected}, got {'nothing' if value is None else repr(value)}"
+
+
+def _tag(context: dict) -> str:
+    return context["discriminator"].strip("'")
+
+
+_EXPECTED = {
+    "dict_type": "keys with values below it",
+    "model_type": "keys with values below it",
+    "model_attributes_type": "keys with values below it",
+    "list_type": "a list such as [a, b]",
+    "string_type": "text (put it in quotes)",
+    "int_type": "a whole number",
+    "float_type": "a number",
+}
 
 
 def _as_number(text: str) -> str | None:
+    """A number given as text, spelled so that YAML reads a number."""
     try:
         number = float(text)
     except ValueError:
         return None
-    return (
-        repr(int(number) if number == int(number) and "e" not in text.lower() else number) if number < 1e300 else None
-    )
+    if not math.isfinite(number):
+        return None
+    spelled = repr(int(number) if number == int(number) and abs(number) < 1e16 else number)
+    return spelled if "." in spelled else spelled.replace("e", ".0e")

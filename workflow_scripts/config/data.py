@@ -16,7 +16,7 @@ class Digits(Strict):
 
     kind: Literal["digits"]
     train: Count | None = Field(None, description="training examples; null: all that the other parts leave")
-    test: Count = Field(600, description="test examples")
+    test: int = Field(600, ge=10, le=1787, description="test examples")
     fresh: int = Field(0, ge=0, description="inputs held out of training, for distillation only")
     seed: Seed = Field(0, description="seed of the stratified split")
 

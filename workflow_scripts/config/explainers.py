@@ -39,7 +39,7 @@ class Explainer(Strict):
         None, description="labels: t0 only: the true-label explainer whose performance defines T0"
     )
 
-    @field_validator("labels", mode="before")
+    @field_validator("labels", mode="before", json_schema_input_type=Literal["true", "final", "t0", True])
     @classmethod
     def _yaml_true(cls, value: Any) -> Any:
         return "true" if value is True else value

@@ -1,5 +1,7 @@
 """The whole study, and the part of it that each job reads."""
 
+from collections import Counter
+
 from pydantic import Field, model_validator
 
 from workflow_scripts.config.analysis import Figure, Nulls, Table
@@ -48,6 +50,13 @@ class Study(Strict):
                 task.check_classes(dataset.n_classes)
             except ValueError as error:
                 raise ValueError(f"tasks.{name}.groups: {error}") from None
+        for key, explainer in _prefixed("explainers", self.explainers):
+            if explainer.reference is None:
+                continue
+            if _named(f"{key}.reference", "explainer", explainer.reference, self.explainers).labels != "true":
+                raise ValueError(
+                    f"{key}.reference: {explainer.reference!r} is not fitted to true labels: name one that is"
+                )
         for name, experiment in self.experiments.items():
             self._check_experiment(f"experiments.{name}", name, experiment)
         for key, shown in [*_prefixed("figures", self.figures), *_prefixed("tables", self.tables)]:
@@ -77,12 +86,8 @@ class Study(Strict):
             if explainer.fit.solver == "sgd":
                 n = dataset.fresh if explainer.inputs == "fresh" else dataset.n_train
                 _fits(f"explainers.{explainer_name}.fit.batch_size", explainer.fit.batch_size, n)
-            if explainer.reference is not None:
-                where = f"explainers.{explainer_name}.reference"
-                if _named(where, "explainer", explainer.reference, self.explainers).labels != "true":
-                    raise ValueError(f"{where}: {explainer.reference!r} is not fitted to true labels: name one that is")
-                if explainer.reference not in experiment.explainers:
-                    raise ValueError(f"{key}.explainers: {explainer_name!r} needs {explainer.reference!r}: add it")
+            if explainer.reference not in (None, *experiment.explainers):
+                raise ValueError(f"{key}.explainers: {explainer_name!r} needs {explainer.reference!r}: add it")
 
     def seeds_of(self, experiment: str) -> list[int]:
         """The seeds of an experiment, in the order listed."""
@@ -171,6 +176,7 @@ def _null_models(study: Study, experiment: str) -> dict:
         "experiment": experiment,
         "seeds": sorted(study.seeds_of(experiment)),
         "task": _plain(study.tasks[e.task]),
+        "explainers": e.explainers,
         "references": _references(study, experiment),
         "nulls": _plain(study.nulls),
     }
@@ -238,7 +244,7 @@ def _named(key: str, kind: str, name: str, known: dict):
 
 
 def _unique(key: str, values: list) -> None:
-    if repeated := [value for i, value in enumerate(values) if value in values[:i]]:
+    if repeated := [value for value, times in Counter(values).items() if times > 1]:
         raise ValueError(f"{key}: {repeated[0]!r} is listed twice: keep one")
 
 

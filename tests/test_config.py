@@ -1,0 +1,196 @@
+"""The configuration: what each stage gets of it, how mistakes are put, and the files generated from its models."""
+
+import importlib
+import json
+import re
+
+import jsonschema
+import pytest
+import yaml
+from pydantic import Field
+
+from tests.workflow import ROOT, TINY
+from workflow_scripts import files
+from workflow_scripts.config import reference, study
+from workflow_scripts.config.base import Strict, parse, parse_json
+from workflow_scripts.errors import StudyError
+
+STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "experiments").glob("*.yaml")), TINY]
+EACH_STUDY = pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
+
+
+def jobs(of: study.Study) -> list[tuple[str, dict]]:
+    """Stage and wildcards of every kind of job of a study."""
+    seeds = [(name, seed) for name in of.experiments for seed in of.seeds_of(name)]
+    per_seed = [{"experiment": name, "seed": str(seed)} for name, seed in seeds]
+    found = [("prepare_data", {"dataset": name}) for name in of.datasets]
+    found += [(stage, job) for stage in ("train", "extract_final", "measure") for job in per_seed]
+    for job in per_seed:
+        experiment = of.experiments[job["experiment"]]
+        for name in experiment.explainers:
+            owner = {"task": experiment.task} if of.explainers[name].labels == "true" else job
+            found.append(("distill", {"explainer": name, **owner}))
+    found += [(stage, {"experiment": name}) for stage in ("null_models", "summarize") for name in of.experiments]
+    found += [("plot", {"figure": name}) for name in of.figures]
+    return found + [("tabulate", {"table": name}) for name in of.tables]
+
+
+@EACH_STUDY
+def test_every_shipped_study_loads(path):
+    loaded = study.load(yaml.safe_load(path.read_text()), path.name)
+    assert loaded.experiments and loaded.figures and loaded.tables
+
+
+@EACH_STUDY
+def test_every_stage_takes_the_config_that_its_rule_gives_it(path):
+    loaded = study.load(yaml.safe_load(path.read_text()))
+    for stage, wildcards in jobs(loaded):
+        given = study.stage_config(loaded, stage, **wildcards)
+        config = importlib.import_module(f"workflow_scripts.{stage}").Config
+        read = parse_json(config, files.canonical_json(given))
+        assert read.model_dump(mode="json", exclude_unset=True) == given, stage
+
+
+def test_the_jobs_above_cover_every_stage_that_a_rule_runs():
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    stages = set(re.findall(r"-m workflow_scripts\.(\w+)", rules))
+    loaded = study.load(yaml.safe_load(TINY.read_text()))
+    assert stages == {stage for stage, _ in jobs(loaded)}
+
+
+def test_lists_that_name_input_files_keep_their_order_through_sorted_json():
+    loaded = study.load(yaml.safe_load(TINY.read_text()))
+    listed = loaded.experiments["digits"].explainers
+    assert listed != sorted(listed)
+    for stage, wildcards in (("null_models", {}), ("measure", {"seed": "0"})):
+        given = study.stage_config(loaded, stage, experiment="digits", **wildcards)
+        assert json.loads(files.canonical_json(given))["explainers"] == listed
+
+
+def test_an_experiments_own_seeds_replace_the_studys():
+    loaded = study.load(yaml.safe_load(TINY.read_text()))
+    assert (loaded.seeds_of("digits"), loaded.seeds_of("ten_digits")) == ([0, 1], [3])
+
+
+class Inner(Strict):
+    """A model for these tests."""
+
+    size: int = Field(ge=1)
+
+
+class Outer(Strict):
+    """A model for these tests."""
+
+    rate: float = 1.0
+    inner: dict[str, Inner] = {}
+    counts: list[int] = Field([1], min_length=1)
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E5", "1e-7", "2.5e-7", "1e300", "12.5", "-1e-9", "7"])
+def test_the_number_proposed_for_a_text_is_a_number_to_yaml(text):
+    with pytest.raises(StudyError) as error:
+        parse(Outer, {"rate": text}, "a.yaml")
+    proposed = yaml.safe_load(str(error.value).rpartition("write ")[2])
+    assert isinstance(proposed, int | float) and proposed == float(text)
+
+
+@pytest.mark.parametrize("text", ["fast", "nan", "inf", ""])
+def test_no_number_is_proposed_for_a_text_that_is_none(text):
+    with pytest.raises(StudyError, match=r"a\.yaml: rate: expected a number, got the text '\w*'$"):
+        parse(Outer, {"rate": text}, "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"inner": {"a": {"size": 0}}}, "inner.a.size: expected greater than or equal to 1, got 0"),
+        ({"inner": {"a": {}}}, "inner.a.size: this key is missing: add it"),
+        ({"inner": {"a": None}}, "inner.a: expected keys with values below it, got nothing"),
+        ({"inner": {"a": {"sise": 1}}}, "inner.a: unknown key 'sise': did you mean 'size'?"),
+        ({"inner": {"a": {"colour": 1}}}, "inner.a: unknown key 'colour': expected one of size"),
+        ({"counts": [1, 1.5]}, "counts[1]: expected a whole number, got 1.5"),
+        ({"counts": 3}, "counts: expected a list such as [a, b], got 3"),
+        ({"counts": []}, "counts: nothing is listed: give one or more"),
+        ({"rate": True}, "rate: expected a number, got True"),
+        ({"rate": float("inf")}, "rate: expected a finite number, got inf"),
+        (None, "expected keys with values below it, got nothing"),
+    ],
+)
+def test_a_mistake_is_put_as_file_key_expectation_and_remedy(data, message):
+    with pytest.raises(StudyError) as error:
+        parse(Outer, data, "a.yaml")
+    assert str(error.value) == f"a.yaml: {message}"
+
+
+def test_every_mistake_gets_a_line_of_its_own():
+    with pytest.raises(StudyError) as error:
+        parse(Outer, {"rate": "x", "counts": [], "inner": {"a": {"size": 0}}}, "a.yaml")
+    lines = f"error: {error.value}".splitlines()
+    assert [line.split(":")[2].strip() for line in lines] == ["rate", "inner.a.size", "counts"]
+    assert all(line.startswith("error: a.yaml: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("config.schema.json", lambda: json.dumps(reference.schema(), indent=2, ensure_ascii=False) + "\n"),
+        ("configuration.md", reference.page),
+    ],
+)
+def test_the_generated_docs_are_what_the_models_give(name, made):
+    assert (ROOT / "docs" / name).read_text(encoding="utf-8") == made(), (
+        f"docs/{name} is out of date: python -m workflow_scripts.config.reference"
+    )
+
+
+@EACH_STUDY
+def test_the_json_schema_accepts_every_shipped_study(path):
+    schema = reference.schema()
+    jsonschema.validators.validator_for(schema).check_schema(schema)
+    jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: config.update(sedes=[0]),
+        lambda config: config["experiments"].update({"my experiment": config["experiments"]["digits"]}),
+        lambda config: config["experiments"]["digits"]["sgd"].update(lr="1e-3"),
+        lambda config: config["experiments"]["digits"]["network"].update(chanels=[1]),
+        lambda config: config["datasets"].update(other={"kind": "others"}),
+    ],
+)
+def test_the_json_schema_refuses(change):
+    config = yaml.safe_load(TINY.read_text())
+    change(config)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(config, reference.schema())
+
+
+def test_the_json_schema_is_closed_wherever_keys_are_known():
+    def objects(node):
+        if isinstance(node, dict):
+            yield from [node] if node.get("type") == "object" else []
+        for item in node.values() if isinstance(node, dict) else node if isinstance(node, list) else []:
+            yield from objects(item)
+
+    schema = reference.schema()
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    known = [node for node in objects(schema) if "properties" in node or "patternProperties" in node]
+    assert len(known) > 15
+    assert all(node["additionalProperties"] is False for node in known)
+
+
+def test_the_reference_page_shows_every_key_and_its_links_lead_somewhere():
+    page = reference.page()
+    headings = {heading.lower() for heading in re.findall(r"^## (\w+)$", page, re.M)}
+    assert set(re.findall(r"\]\(#([^)]+)\)", page)) == headings
+    schema = reference.schema()
+    for name, model in {"Study": schema, **schema["$defs"]}.items():
+        section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        assert set(re.findall(r"^\| `(\w+)` \|", section, re.M)) == set(model["properties"]), name
+
+
+def test_a_bar_in_a_meaning_does_not_open_a_cell_of_the_table():
+    model = {"description": "M.", "properties": {"p": {"type": "number", "default": 1, "description": "P(a|b)"}}}
+    assert r"| `p` | number | `1` | P(a\|b) |" in reference._section("M", model, {"M": model})

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from workflow_scripts import phases
+
+# the best checkpoint is 4, its lower limit 0.75
+I_FY = np.array([0.0, 0.2, 0.5, 0.8, 0.9, 0.85])
+I_FY_LO = I_FY - 0.15
+
+
+@pytest.mark.parametrize(
+    ("i_fy", "i_ly", "t0"),
+    [
+        ([0.0, 0.3, 0.6, 0.2], 0.3, 1),
+        ([0.0, 0.3, 0.6, 0.2], 0.31, 2),
+        ([0.5, 0.1], 0.4, 0),
+        ([0.0, 0.3], 0.4, None),
+        ([0.0, 0.3, 0.5], [0.1, 0.4, 0.5], 2),
+    ],
+    ids=["equal", "above", "at once", "never", "a co-trained explainer"],
+)
+def test_t0_is_the_first_checkpoint_that_does_as_well_as_the_explainer(i_fy, i_ly, t0):
+    assert phases.first_crossing(np.array(i_fy), np.array(i_ly)) == t0
+
+
+@pytest.mark.parametrize(("t0", "start"), [(0, 3), (2, 3), (3, 3), (4, 4), (5, 5)])
+def test_overfitting_starts_where_the_curve_reaches_the_lower_limit_of_its_best(t0, start):
+    assert phases.overfitting_start(I_FY, I_FY_LO, t0) == start
+
+
+def test_a_better_checkpoint_before_t0_does_not_count():
+    assert phases.overfitting_start(np.array([0.9, 0.1, 0.2, 0.4]), np.array([0.8, 0.0, 0.1, 0.3]), 1) == 3
+
+
+def test_overfitting_starts_at_the_best_checkpoint_when_its_corrected_limit_lies_above_it():
+    i_fy = np.array([0.1, 0.3, 0.2])
+    assert phases.overfitting_start(i_fy, i_fy + 0.01, 0) == 1
+
+
+@pytest.mark.parametrize(
+    ("t0", "expected"),
+    [
+        (2, {"first": (0, 2), "middle": (2, 3), "overfitting": (3, 5)}),
+        (0, {"first": None, "middle": (0, 3), "overfitting": (3, 5)}),
+        (3, {"first": (0, 3), "middle": None, "overfitting": (3, 5)}),
+        (5, {"first": (0, 5), "middle": None, "overfitting": None}),
+        (None, {"first": None, "middle": None, "overfitting": None}),
+    ],
+)
+def test_phases_meet_at_t0_and_at_the_start_of_overfitting(t0, expected):
+    assert phases.boundaries(I_FY, I_FY_LO, t0) == expected
+
+
+def test_a_curve_that_ends_at_its_best_has_no_overfitting():
+    found = phases.boundaries(np.array([0.0, 0.4, 0.9]), np.array([0.0, 0.35, 0.85]), 1)
+    assert found == {"first": (0, 1), "middle": (1, 2), "overfitting": None}
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "expected"),
+    [
+        (0.1, 0.2, "up"),
+        (-0.2, -0.1, "down"),
+        (-0.1, 0.1, "flat"),
+        (0.0, 0.2, "flat"),
+        (-0.2, 0.0, "flat"),
+        (np.nan, np.nan, "unknown"),
+    ],
+)
+def test_sign_says_on_which_side_of_zero_the_interval_lies(lo, hi, expected):
+    assert phases.sign(lo, hi) == expected

@@ -1,0 +1,269 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflow_scripts import datasets, files, information, measure, null_models, nulls, phases, summarize, tabulate
+
+T_2 = 12.706204736  # 97.5% point of Student's t with one degree of freedom: two seeds
+
+
+def measures_of_seed(i_fy, i_ly=0.5):
+    """Measures of F against a, and against b whose T0 is that of a; I(F;Y|b) is I(F;Y) - 0.4."""
+    columns = {
+        "checkpoint": range(6),
+        "step": [0, 10, 20, 40, 80, 160],
+        "epoch": [0.0, 1, 2, 4, 8, 16],
+        "train_accuracy": [0.5, 0.6, 0.7, 0.8, 0.9, 1],
+        "accuracy": i_fy,
+        "I_FY": i_fy,
+        "I_FY_lo": np.array(i_fy) - 0.15,
+        "mu": 0.3,
+        "I_FY_given_L": np.array(i_fy) - 0.4,
+        "I_LY_given_F": [0.5, 0.4, 0.3, 0.2, 0.1, 0.0],
+        "mu_null": 0.1,
+    }
+    return pd.concat(
+        [pd.DataFrame({"explainer": name, **columns, "I_LY": known}) for name, known in (("a", i_ly), ("b", 0.85))],
+        ignore_index=True,
+    )
+
+
+EARLY = measures_of_seed([0.0, 0.2, 0.5, 0.8, 0.9, 0.85])  # T0 at 2, overfitting from 3
+LATE = measures_of_seed([0.0, 0.2, 0.4, 0.8, 0.9, 0.85])  # T0 at 3, where overfitting starts at once
+NEVER = measures_of_seed([0.0, 0.2, 0.5, 0.8, 0.9, 0.85], i_ly=0.95)
+
+
+def rows_of(found):
+    return found.set_index(["explainer", "phase", "quantity"])
+
+
+def phase_rows(tables):
+    return rows_of(summarize.phase_table(tables, list(range(len(tables))), {"a": "a", "b": "a"}))
+
+
+def null_rows(n_seeds=2, **changed):
+    """nulls.csv: each seed adds 0.2 to the ratio; p-values 0.01, 0.02, ..."""
+    return pd.DataFrame(
+        {
+            "seed": seed,
+            "explainer": "cnn<2>",
+            "variant": variant,
+            "epoch": 3.0 + 2 * seed,
+            "I_LY": 0.25,
+            "I_FY": 0.5,
+            "ratio": 0.4 + 0.2 * seed,
+            "null_ratio": 0.125 + number,
+            "null_ratio_closed_form": 0.0625 + number,
+            "p_value": 0.01 * (1 + seed),
+            **changed,
+        }
+        for seed in range(n_seeds)
+        for number, variant in enumerate(nulls.VARIANTS)
+    )
+
+
+def test_measures_hold_the_quantities_of_each_part_of_the_data():
+    test, train = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    trajectory = {
+        "steps": np.array([0, 5]),
+        "epochs": np.array([0.0, 0.5]),
+        "test_predictions": np.array([[0, 1, 0, 1], [0, 0, 1, 1]]),
+        "train_predictions": np.array([[0, 1, 0, 1], [0, 0, 1, 1]]),
+    }
+    found = measure.measure(trajectory, np.array([1, 0, 1, 1]), {"test": test, "train": train}, 2, "linear")
+    assert tuple(found.columns) == measure.COLUMNS
+    assert found["epoch"].tolist() == [0, 0.5]
+    assert found["accuracy"].tolist() == [0.5, 1]
+    assert found["train_accuracy"].tolist() == [1, 0.5]
+    assert found["I_FY"].tolist() == pytest.approx([0, 1])
+    assert found["I_FY_train"].tolist() == pytest.approx([1, 0])
+    assert found["explainer_accuracy"].tolist() == [0.75, 0.75]
+    assert found["mu"].tolist() == pytest.approx([information.measures(_counts(found_f))["mu"] for found_f in (0, 1)])
+    assert found["mu_null"].tolist() == pytest.approx([0, found["I_LY"][1]])
+
+
+def _counts(checkpoint):
+    f = [[0, 1, 0, 1], [0, 0, 1, 1]][checkpoint]
+    counts = np.zeros((2, 2, 2), dtype=int)
+    np.add.at(counts, (f, [1, 0, 1, 1], [0, 0, 1, 1]), 1)
+    return counts
+
+
+def test_a_summary_has_the_mean_and_interval_of_every_quantity_and_no_limits_of_seeds():
+    index = {"explainer": "a", "checkpoint": [0, 1], "step": [0, 9], "epoch": [0.0, 0.5], "n": 100}
+    first, second = (
+        pd.DataFrame({**index, "I_FY": [0.1, i_fy], "I_FY_lo": 0.0, "I_FY_hi": 1.0, "mu": [0.0, mu]})
+        for i_fy, mu in ((0.2, -0.1), (0.4, np.nan))
+    )
+    found = summarize.summary([first, second])
+    assert found["quantity"].tolist() == ["I_FY", "mu"] * 2
+    assert found["epoch"].tolist() == [0, 0, 0.5, 0.5]
+    assert found["seeds"].tolist() == [2, 2, 2, 1]
+    assert found["mean"].tolist() == pytest.approx([0.1, 0, 0.3, -0.1])
+    assert found["std"].tolist() == pytest.approx([0, 0, np.sqrt(0.02), np.nan], nan_ok=True)
+    assert found["lo"].tolist() == pytest.approx([0.1, 0, 0.3 - T_2 * 0.1, np.nan], nan_ok=True)
+    assert found["hi"].tolist() == pytest.approx([0.1, 0, 0.3 + T_2 * 0.1, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("explainer", ["a", "b"])
+def test_phases_end_at_the_t0_of_the_reference(explainer):
+    found = phase_rows([EARLY])
+    ends = [found.loc[(explainer, phase, "mu"), ["from_epoch", "to_epoch"]].tolist() for phase in phases.PHASES]
+    assert ends == [[0, 2], [2, 4], [4, 16]]
+
+
+def test_a_phase_states_the_change_over_it_with_its_interval():
+    row = phase_rows([EARLY, LATE]).loc[("b", "first", "I_FY")]
+    assert row["seeds"] == 2
+    assert row[["from_mean", "to_mean", "change_mean"]].tolist() == pytest.approx([0, 0.65, 0.65])
+    assert row["change_std"] == pytest.approx(np.sqrt(0.045))
+    assert row[["change_lo", "change_hi"]].tolist() == pytest.approx([0.65 - T_2 * 0.15, 0.65 + T_2 * 0.15])
+    assert row["sign"] == "flat"
+    assert row[["to_epoch", "to_epoch_lo", "to_epoch_hi"]].tolist() == pytest.approx([3, 3 - T_2, 3 + T_2])
+    assert np.isnan(row["null"])
+
+
+@pytest.mark.parametrize(
+    ("phase", "quantity", "sign"),
+    [
+        ("overfitting", "I_FY", "up"),
+        ("overfitting", "I_LY_given_F", "down"),
+        ("overfitting", "mu", "flat"),
+        ("middle", "I_FY", "unknown"),
+    ],
+)
+def test_a_change_has_the_sign_that_its_seeds_agree_on(phase, quantity, sign):
+    assert phase_rows([EARLY, LATE]).loc[("a", phase, quantity), "sign"] == sign
+
+
+def test_the_null_model_leaves_the_information_that_its_mu_does_not_explain():
+    found = phase_rows([EARLY, LATE]).loc[("b", "first")]
+    assert found.loc["mu", "null"] == pytest.approx(0.1)
+    assert found.loc["I_FY_given_L", "null"] == pytest.approx(0.65 - 0.1)
+    assert found.loc["I_LY_given_F", "null"] == pytest.approx(0.85 - 0.1)
+    below = ["below_null_mean", "below_null_lo", "below_null_hi"]
+    assert found.loc["I_FY_given_L", below].tolist() == pytest.approx([0.3, 0.3, 0.3])
+    assert found.loc["I_LY_given_F", below].tolist() == pytest.approx([0.5, 0.5 - T_2 * 0.05, 0.5 + T_2 * 0.05])
+
+
+def test_seeds_without_a_phase_are_left_out_of_it():
+    found = phase_rows([EARLY, LATE, NEVER])
+    assert [found.loc[("a", phase, "mu"), "seeds"] for phase in phases.PHASES] == [2, 1, 2]
+    assert found.loc[("a", "middle", "I_FY"), "change_mean"] == pytest.approx(0.3)
+
+
+def test_an_experiment_that_never_reaches_t0_has_phases_without_values():
+    found = phase_rows([NEVER])
+    assert (found["seeds"] == 0).all()
+    assert (found["sign"] == "unknown").all()
+    assert found[["to_epoch", "change_mean", "null"]].isna().all(axis=None)
+
+
+def test_ratios_are_means_over_seeds_with_the_largest_p_value():
+    found = tabulate.ratios(null_rows()).set_index("variant")
+    assert list(found.index) == list(nulls.VARIANTS)
+    row = found.loc["prior_information"]
+    assert row["seeds"] == 2
+    assert row[["epoch_mean", "ratio_mean", "I_LY_mean"]].tolist() == pytest.approx([4, 0.5, 0.25])
+    assert row[["ratio_lo", "ratio_hi"]].tolist() == pytest.approx([0.5 - T_2 * 0.1, 0.5 + T_2 * 0.1])
+    assert row[["null_ratio_mean", "null_ratio_closed_form_mean"]].tolist() == pytest.approx([2.125, 2.0625])
+    assert row["p_value_largest"] == 0.02
+
+
+def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tmp_path, monkeypatch):
+    y = np.array([0, 0, 1, 1])
+    monkeypatch.setattr(datasets, "load_labels", lambda path, task: ({"test": y}, 2))
+    paths = [tmp_path / name for name in ("trajectory.npz", "explainer.npz", "nulls.csv")]
+    steps = {"steps": np.array([0]), "epochs": np.array([0.0])}
+    files.save_arrays(paths[0], **steps, test_predictions=np.array([[0, 1, 0, 1]]))
+    files.save_arrays(paths[1], test_predictions=y)
+    config = SimpleNamespace(
+        seeds=[3], task=None, references={"linear": "linear"}, nulls=SimpleNamespace(seed=0, draws=9)
+    )
+    inputs = SimpleNamespace(data=None, trajectories=paths[:1], explainers=paths[1:2])
+    null_models.run(config, inputs, SimpleNamespace(nulls=paths[2]))
+    found = tabulate.ratios(files.read_table(paths[2]))
+    assert found["variant"].tolist() == list(nulls.VARIANTS)
+    assert (found["seeds"] == 0).all()
+    assert "none" in tabulate.ratios_page(found.assign(title="task"), "table")
+
+
+@pytest.mark.parametrize(
+    ("row", "agrees"),
+    [
+        ({"paper": "up", "sign": "up"}, "yes"),
+        ({"paper": "up", "sign": "flat"}, "no"),
+        ({"paper": "flat", "sign": "down"}, "no"),
+        ({"paper": "flat", "sign": "unknown"}, "undecided"),
+        ({"paper": "near_0", "sign": "up", "below_null_lo": 0.1, "below_null_hi": 0.2}, "yes"),
+        ({"paper": "near_0", "sign": "down", "below_null_lo": -0.2, "below_null_hi": -0.1}, "no"),
+        ({"paper": "near_0", "sign": "flat", "below_null_lo": -0.1, "below_null_hi": 0.1}, "undecided"),
+        ({"paper": "near_0", "sign": "flat", "below_null_lo": np.nan, "below_null_hi": np.nan}, "undecided"),
+    ],
+)
+def test_agreement_is_of_signs_or_for_near_0_with_the_null_model(row, agrees):
+    assert tabulate._agrees(row) == agrees
+
+
+def test_signs_stand_beside_those_of_the_paper():
+    found = rows_of(tabulate.signs(phase_rows([EARLY, LATE]).reset_index()))
+    columns = ["sign", "paper", "agrees"]
+    assert found.loc[("b", "first", "train_accuracy"), columns].tolist() == ["flat", "up", "no"]
+    assert found.loc[("b", "first", "I_FY_given_L"), "agrees"] == "yes"
+    assert found.loc[("b", "middle", "mu"), columns].tolist() == ["unknown", "flat", "undecided"]
+    assert found.loc[("b", "overfitting", "I_FY"), columns].tolist() == ["up", "flat", "no"]
+    assert found.loc[("b", "overfitting", "I_LY_given_F"), columns].tolist() == ["down", "near_0", "yes"]
+    assert found.loc[("b", "middle", "I_LY_given_F"), "agrees"] == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("quantity", "entries"),
+    [
+        ("train_accuracy", ["up", "up", "up"]),
+        ("accuracy", ["up", "up", "flat"]),
+        ("I_FY", ["up", "up", "flat"]),
+        ("mu", ["up", "flat", "flat"]),
+        ("I_FY_given_L", ["near_0", "up", "flat"]),
+        ("I_LY_given_F", ["down", "near_0", "near_0"]),
+    ],
+)
+def test_entries_of_the_paper_are_those_printed(quantity, entries):
+    found = rows_of(tabulate.signs(phase_rows([EARLY]).reset_index()))
+    assert [found.loc[("a", phase, quantity), "paper"] for phase in phases.PHASES] == entries
+
+
+def test_the_ratios_page_shows_the_numbers_and_escapes_names():
+    page = tabulate.ratios_page(tabulate.ratios(null_rows()).assign(title="cats & <dogs>"), "Table <2>")
+    assert "<title>Table &lt;2&gt;</title>" in page
+    assert "<td>cats &amp; &lt;dogs&gt;</td><td>cnn&lt;2&gt;</td><td>2</td>" in page
+    assert "<b>0.5 <small>[-0.771, 1.77]</small></b>" in page
+    assert "<td>4 <small>[-8.71, 16.7]</small></td>" in page
+    for number in range(5):
+        assert f"<td>{0.0625 + number:.3f}<br><small>sampled {number}.125</small></td>" in page
+    assert "<td>≤ 0.02</td>" in page
+
+
+def test_the_ratios_page_says_none_where_no_seed_reached_t0():
+    page = tabulate.ratios_page(tabulate.ratios(null_rows(epoch=np.nan, ratio=np.nan)).assign(title="task"), "table")
+    assert "<td>none</td>" in page
+    assert "<b>none</b>" in page
+
+
+def test_the_signs_page_shows_the_numbers_and_escapes_names():
+    found = phase_rows([EARLY, EARLY]).reset_index().replace({"explainer": {"b": "cnn<2>"}})
+    table = tabulate.signs(found).assign(title="cats & <dogs>")
+    page = tabulate.signs_page(table, "Table <1>")
+    assert "<title>Table &lt;1&gt;</title>" in page
+    assert "<td>cats &amp; &lt;dogs&gt;</td><td>cnn&lt;2&gt;</td><td>middle</td><td>2 to 4</td>" in page
+    assert "↑ <small>+0.3 [+0.3, +0.3]</small><br><small class=yes>paper ↑: yes</small>" in page
+    assert "0.1 <small>(null 0.4)</small> <small>+0.5 [+0.5, +0.5]</small>" in page
+    assert "class=no>paper –: no</small>" in page
+
+
+def test_the_signs_page_says_where_a_phase_is_missing():
+    table = tabulate.signs(phase_rows([NEVER]).reset_index()).assign(title="task")
+    page = tabulate.signs_page(table, "table")
+    assert page.count("<td>none</td>") == 6  # two explainers, three phases
+    assert page.count("no such phase") == 6 * len(phases.QUANTITIES)

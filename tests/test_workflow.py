@@ -1,0 +1,230 @@
+"""The whole workflow, run as its users run it."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tests.workflow import ROOT, TINY, planned, products, snakemake
+from workflow_scripts import files, measure
+
+STAGES = (
+    "prepare_data",
+    "train",
+    "extract_final",
+    "distill",
+    "measure",
+    "null_models",
+    "summarize",
+    "plot",
+    "tabulate",
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """The tiny study, finished, on two cores."""
+    folder = tmp_path_factory.mktemp("study")
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_run_makes_every_result_and_leaves_no_scratch(study):
+    made = set(products(study))
+    for run in ("digits/seed0", "digits/seed1", "ten_digits/seed3", "sinusoid/seed0", "sinusoid/seed1"):
+        for name in ("trajectory.npz", "network.safetensors", "final.npz", "final.safetensors", "measures.csv"):
+            assert f"{run}/{name}" in made
+    for experiment in ("digits", "ten_digits", "sinusoid"):
+        assert {f"{experiment}/{name}.csv" for name in ("summary", "phases", "nulls")} <= made
+    assert {f"figures/{name}.{kind}" for name in ("fig3", "fig4") for kind in ("pdf", "png", "svg", "csv")} <= made
+    assert {f"tables/{name}.{kind}" for name in ("table1", "table2") for kind in ("csv", "html")} <= made
+    assert "tasks/low_high/explainers/linear.npz" in made, "true-label explainers are fitted once per task"
+    assert not [path for path in study.rglob(".*-*") if path.is_dir() and ".snakemake" not in path.parts]
+
+
+def test_nothing_is_planned_for_a_finished_study(study):
+    assert planned(study) == {}
+
+
+def test_every_product_has_its_provenance_beside_it(study):
+    sidecars = [json.loads(path.read_text()) for path in study.rglob("*.prov.json")]
+    told = {path: digest for record in sidecars for path, digest in record["outputs"].items()}
+    for path in products(study):
+        assert told[f"results/{path}"] == files.sha256(study / "results" / path)
+    for record in sidecars:
+        assert record["schema"] == 1
+        for path, digest in record["inputs"].items():
+            assert files.sha256(study / path) == digest
+
+
+@pytest.mark.slow
+def test_the_same_seeds_give_the_same_bytes_on_one_core_and_on_two(study, tmp_path):
+    done = snakemake(tmp_path, cores=1)
+    assert done.returncode == 0, done.stderr
+    first, second = products(study), products(tmp_path)
+    assert first.keys() == second.keys()
+    assert [path for path in first if first[path] != second[path]] == []
+
+
+def test_seeds_differ(study):
+    made = products(study)
+    assert made["digits/seed0/trajectory.npz"] != made["digits/seed1/trajectory.npz"]
+
+
+def test_measures_hold_the_columns_of_the_contract(study):
+    table = pd.read_csv(study / "results/digits/seed0/measures.csv")
+    assert tuple(table.columns) == measure.COLUMNS
+    assert set(table["explainer"]) == {"linear", "linear_sgd", "linear_final"}
+    assert np.isfinite(table.drop(columns="explainer")).all(axis=None)
+    for total, given in (("I_FY", "I_FY_given_L"), ("I_LY", "I_LY_given_F"), ("I_FL", "I_FL_given_Y")):
+        np.testing.assert_allclose(table["mu"], table[total] - table[given], atol=1e-12)
+
+
+def test_the_trajectory_holds_the_arrays_of_the_contract(study):
+    arrays = np.load(study / "results/digits/seed0/trajectory.npz")
+    t = len(arrays["steps"])
+    expected = {
+        "steps": ("int64", (t,)),
+        "epochs": ("float64", (t,)),
+        "test_predictions": ("uint8", (t, 400)),
+        "train_predictions": ("uint8", (t, 1097)),
+        "train_loss": ("float32", (t,)),
+        "test_loss": ("float32", (t,)),
+    }
+    assert {name: (str(arrays[name].dtype), arrays[name].shape) for name in expected} == expected
+    assert arrays["steps"][0] == 0 and (np.diff(arrays["steps"]) > 0).all()
+
+
+def test_networks_learn_and_linear_explainers_explain_them(study):
+    for experiment, least in (("digits/seed0", 0.85), ("ten_digits/seed3", 0.85), ("sinusoid/seed0", 0.8)):
+        table = pd.read_csv(study / f"results/{experiment}/measures.csv")
+        last = table[table["explainer"] == "linear"].iloc[-1]
+        assert last["accuracy"] > least
+        assert last["mu"] > last["mu_null"] > 0
+
+
+def test_final_labels_are_those_of_the_last_checkpoint(study):
+    final = np.load(study / "results/digits/seed0/final.npz")
+    trajectory = np.load(study / "results/digits/seed0/trajectory.npz")
+    np.testing.assert_array_equal(final["test_labels"], trajectory["test_predictions"][-1])
+    np.testing.assert_array_equal(final["train_labels"], trajectory["train_predictions"][-1])
+    assert len(final["fresh_labels"]) == 300
+
+
+def test_the_plotted_points_are_the_summary(study):
+    points = pd.read_csv(study / "results/figures/fig4.csv")
+    summary = pd.read_csv(study / "results/digits/summary.csv")
+    drawn = points[(points["panel"] == "digits") & (points["series"] == "μ(F$_t$; linear)")]
+    told = summary[(summary["explainer"] == "linear") & (summary["quantity"] == "mu")]
+    np.testing.assert_array_equal(drawn["y"], told["mean"])
+    np.testing.assert_array_equal(drawn["std"], told["std"])
+
+
+def test_a_seed_added_plans_its_chain_and_the_aggregates_alone(study):
+    plan = planned(study, "--config", "seeds=[0,1,2]")
+    assert plan["train"] == plan["extract_final"] == plan["measure"] == 2
+    assert "prepare_data" not in plan and "distill_true_labels" not in plan
+    assert planned(study, "--config", "seeds=[1,0]") == {}
+
+
+def test_a_new_step_size_retrains_that_experiment_alone(study, tmp_path):
+    change = tmp_path / "change.yaml"
+    change.write_text(yaml.safe_dump({"experiments": {"sinusoid": {"sgd": {"lr": 0.3}}}}))
+    plan = planned(study, configfiles=(TINY, change))
+    assert plan["train"] == plan["measure"] == 2
+    assert plan["null_models"] == plan["summarize"] == 1
+    assert "distill_final_labels" not in plan
+
+
+@pytest.mark.parametrize("target", ["data", "trained", "finals", "explainers", "measures", "nulls", "figures", "all"])
+def test_every_target_is_planned(tmp_path, target):
+    plan = planned(tmp_path, target)
+    assert "prepare_data" in plan or target == "data"
+    assert ("train" in plan) == (target != "data")
+    assert ("plot" in plan) == (target in ("figures", "all"))
+
+
+@pytest.mark.parametrize("config", [None, *sorted((ROOT / "experiments").glob("*.yaml"))], ids=str)
+def test_every_shipped_study_is_planned(tmp_path, config):
+    assert planned(tmp_path, configfiles=() if config is None else (config,))["train"] >= 10
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_explains_itself_without_snakemake(stage):
+    command = [sys.executable, "-m", f"workflow_scripts.{stage}", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--cfg" in done.stdout and "--provenance" in done.stdout
+
+
+def test_a_stage_runs_by_hand_with_the_config_that_the_package_prints(study, tmp_path):
+    describe = [sys.executable, "-m", "workflow_scripts.config", "measure", "experiment=digits", "seed=0"]
+    cfg = subprocess.run([*describe, "--configfile", TINY], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    results = study / "results"
+    explainers = [results / f"tasks/low_high/explainers/{name}.npz" for name in ("linear", "linear_sgd")]
+    command = [sys.executable, "-m", "workflow_scripts.measure", "--cfg", cfg, "--data", results / "data/digits.npz"]
+    command += ["--trajectory", results / "digits/seed0/trajectory.npz", "--explainers", *explainers]
+    command += [results / "digits/seed0/explainers/linear_final.npz", "--measures", tmp_path / "measures.csv"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert (tmp_path / "measures.csv").read_bytes() == (results / "digits/seed0/measures.csv").read_bytes()
+
+
+def test_rules_run_stages_as_modules_and_track_exactly_cfg_and_code(study):
+    for path in (ROOT / "rules").glob("*.smk"):
+        text = path.read_text()
+        assert not any(f"{word}:\n" in text for word in ("script", "run", "notebook")), path
+        for rule in text.split("\nrule ")[1:]:
+            params = rule.split("params:")[1].split("message:")[0].split()
+            assert len(params) == 1 and params[0].startswith("**tracked("), (path, rule.splitlines()[0])
+            assert all(f"    {part}:" in rule for part in ("output", "log", "conda", "threads", "resources", "shell"))
+
+
+def test_the_slurm_profile_plans(tmp_path):
+    command = [sys.executable, "-m", "snakemake", "--cores", "8", "--profile", "slurm", "--dry-run"]
+    done = subprocess.run([*command, "--quiet", "rules"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_rich_logger_shows_a_run(tmp_path):
+    done = snakemake(tmp_path, "data", "--logger", "rich")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_real_mnist_runs_through_the_same_workflow(tmp_path, shared_data):
+    changes = {
+        "seeds": [0],
+        "data_root": str(shared_data),
+        "datasets": {"mnist": {"train": 6400, "test": 2000}},
+        "experiments": {"mnist": {"sgd": {"lr": 0.05, "epochs": 4}}},
+    }
+    (tmp_path / "changes.yaml").write_text(yaml.safe_dump(changes))
+    done = snakemake(tmp_path, configfiles=(ROOT / "experiments/mnist.yaml", tmp_path / "changes.yaml"))
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "results/mnist/seed0/measures.csv")
+    linear = table[table["explainer"] == "linear"]
+    assert linear["step"].iloc[-1] == 400
+    assert 0.75 < linear["explainer_accuracy"].iloc[-1] < 0.95
+    assert linear["accuracy"].iloc[-1] > 0.85
+    assert linear["mu"].iloc[-1] > linear["mu_null"].iloc[-1]
+    names = np.load(tmp_path / "results/data/mnist.npz")["source_hashes"]
+    assert any(name.startswith("train-images-idx3-ubyte ") for name in names)
+
+
+def test_the_report_opens_in_a_browser_with_every_figure(study, browser):
+    done = snakemake(study, "--report", "results/report.html")
+    assert done.returncode == 0, done.stderr
+    browser.get((study / "results/report.html").as_uri())
+    deadline = time.monotonic() + 30
+    while "Figures" not in browser.page_source and time.monotonic() < deadline:
+        time.sleep(0.2)
+    for word in ("Figures", "Tables", "Statistics", "Workflow"):
+        assert word in browser.page_source
+    severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert not [entry for entry in severe if "http" not in entry["message"].split(" ")[0]], severe

@@ -1,0 +1,37 @@
+"""How tests run the workflow: the real Snakefile, in a folder of their own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ROOT / "tests" / "tiny.yaml"
+
+
+def snakemake(folder: Path, *arguments: str, configfiles=(TINY,), cores: int = 2) -> subprocess.CompletedProcess:
+    """Run snakemake in the folder and return what it did; stderr holds all it said."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+    command += ["--cores", cores, *arguments]
+    if configfiles:
+        command += ["--configfile", *configfiles]
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, done.stdout + done.stderr)
+
+
+def planned(folder: Path, *arguments: str, **options) -> dict[str, int]:
+    """Stage -> number of jobs that a dry run plans."""
+    done = snakemake(folder, "--dry-run", "--quiet=rules", *arguments, **options)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stderr.splitlines()]
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "total"}
+
+
+def products(folder: Path) -> dict[str, bytes]:
+    """Path -> bytes of every result, without logs and sidecars, which tell times."""
+    results = folder / "results"
+    return {
+        str(path.relative_to(results)): path.read_bytes()
+        for path in sorted(results.rglob("*"))
+        if path.is_file() and path.suffix != ".log" and not path.name.endswith(".prov.json")
+    }
