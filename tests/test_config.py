@@ -90,7 +90,7 @@ class Outer(Strict):
 def test_the_number_proposed_for_a_text_is_a_number_to_yaml(text):
     with pytest.raises(StudyError) as error:
         parse(Outer, {"rate": text}, "a.yaml")
-    proposed = yaml.safe_load(str(error.value).rpartition("write ")[2])
+    proposed = yaml.safe_load(re.search(r"write (\S+) in a config file", str(error.value))[1])
     assert isinstance(proposed, int | float) and proposed == float(text)
 
 

@@ -93,8 +93,8 @@ BAD_STUDIES = [
     ("experiments.waves.sgd.epochs", 1.5, "experiments.waves.sgd.epochs: expected a whole number, got 1.5"),
     ("experiments.waves.sgd.epochs", 0, "experiments.waves.sgd.epochs: expected greater than or equal to 1, got 0"),
     ("experiments.waves.title", 3, "experiments.waves.title: expected text (put it in quotes), got 3"),
-    ("experiments.waves.sgd.lr", "1e-3", "experiments.waves.sgd.lr: expected a number, got the text '1e-3' (in YAML"),
-    ("experiments.waves.sgd.lr", "1e-3", ": write 0.001"),
+    ("experiments.waves.sgd.lr", "1e-3", "waves.sgd.lr: expected a number, got the text '1e-3': write 0.001"),
+    ("nulls.draws", "9", "nulls.draws: expected a number, got the text '9': write 9 in a config file"),
     ("experiments.waves.network.kind", "mpl", "waves.network: kind 'mpl' is not known: did you mean 'mlp'?"),
     ("device", "gpu", "device: expected 'auto', 'cpu' or 'cuda', got 'gpu'"),
     ("explainers.linear.labels", False, "explainers.linear.labels: expected 'true', 'final' or 't0', got False"),
@@ -162,7 +162,11 @@ def test_the_study_that_these_mistakes_are_made_in_is_sound():
 
 CASES_FOR_SNAKEMAKE = [
     ("seeds: [0]", "sedes: [0]", "study.yaml: unknown key 'sedes': did you mean 'seeds'?"),
-    ("lr: 0.1", "lr: 1e-3", "study.yaml: experiments.waves.sgd.lr: expected a number, got the text '1e-3'"),
+    (
+        "lr: 0.1",
+        "lr: 1e-3",
+        "study.yaml: experiments.waves.sgd.lr: expected a number, got the text '1e-3': write 0.001",
+    ),
 ]
 
 

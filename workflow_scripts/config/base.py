@@ -95,7 +95,7 @@ def _sentence(item: dict) -> str:
         return str(context["error"])
     if kind in ("float_type", "int_type") and isinstance(value, str):
         number = _as_number(value)
-        hint = f" (in YAML a number has no quotes, and a point before e): write {number}" if number else ""
+        hint = f": write {number} in a config file (no quotes, and a point before e)" if number else ""
         return f"expected a number, got the text {value!r}{hint}"
     if kind == "too_short":
         return "nothing is listed: give one or more"

@@ -25,8 +25,9 @@ One YAML file says everything that a study computes. [config.yaml](../config.yam
 | a single key | `snakemake --cores 2 --config seeds='[0,1]'` |
 
 Later files win, key by key: what `my.yaml` does not mention stays as it is, and a list is replaced as a whole. A file
-given with `--configfile` stands for itself: name `config.yaml` before it to change the default study. Only results
-that a change affects are computed again (`snakemake -n` says which).
+given with `--configfile` stands for itself: name `config.yaml` before it to change the default study. `--config`
+hands over numbers inside brackets as text, which only seeds may be: put other numbers into a file. Only results that a
+change affects are computed again (`snakemake -n` says which).
 
 A mistake in the file stops everything before it starts, with a line that names the file, the key and what to do:
 an unknown key, a missing one, a name that nothing carries, classes that are in two groups or in none.
