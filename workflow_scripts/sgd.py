@@ -18,7 +18,7 @@ from workflow_scripts.errors import StudyError
 
 log = logging.getLogger("sgd")
 
-EVALUATION_BATCH = {"cpu": 1000, "cuda": 4096}
+EVALUATION_BATCH = {"cpu": 500, "cuda": 4096}
 
 
 @dataclass(frozen=True)
@@ -164,12 +164,15 @@ class Resident:
 
     def batch(self, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
         """The chosen inputs as float32 and their labels."""
-        inputs = self.inputs[chosen]
+        if isinstance(chosen, slice):
+            inputs, labels = self.inputs[chosen], self.labels[chosen]
+        else:
+            inputs, labels = self.inputs.index_select(0, chosen), self.labels.index_select(0, chosen)
         if inputs.dtype == torch.uint8:
             inputs = inputs.float().div_(255)
         if inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
-        return inputs, self.labels[chosen]
+        return inputs, labels
 
 
 class _Progress:

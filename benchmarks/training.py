@@ -1,0 +1,158 @@
+"""One epoch of binary MNIST with the paper's CNN, batch 64, and predictions on all 70,000 examples at its end.
+
+python -m benchmarks.training --data-root FOLDER [--rounds 3]
+
+`reference` is the loop that replications have: torchvision's data set behind a DataLoader, and predictions counted
+example by example in Python. `ours` is what the train stage does. `bare` is forward, backward and step on resident
+float tensors, without predictions. Each measurement is a process of its own that warms up first; the kinds alternate.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from workflow_scripts import datasets, networks, sgd
+from workflow_scripts.config.data import Mnist
+from workflow_scripts.config.training import CNN, SGD
+
+SETTINGS = SGD(lr=0.001, batch_size=64, epochs=2)
+WARM_UP = 50
+
+
+def reference(data_root: Path, threads: int) -> tuple[float, float]:
+    """Seconds of training and of predicting in the plain loop."""
+    from torch.utils.data import DataLoader
+    from torchvision.datasets import MNIST
+    from torchvision.transforms import ToTensor
+
+    torch.set_num_threads(threads)
+    train, test = (MNIST(str(data_root), train=part, transform=ToTensor()) for part in (True, False))
+    layers, channels = [], 1
+    for index in range(4):
+        layers += [nn.Conv2d(channels, 32, 3), nn.ReLU()]
+        layers += [nn.MaxPool2d(2)] if index < 2 else []
+        channels = 32
+    network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(32, 2000), nn.ReLU(), nn.Linear(2000, 1))
+    optimizer = torch.optim.SGD(network.parameters(), lr=SETTINGS.lr)
+    criterion = nn.BCEWithLogitsLoss()
+
+    def train_on(batches) -> None:
+        for images, digits in batches:
+            optimizer.zero_grad()
+            loss = criterion(network(images)[:, 0], (digits > 4).float())
+            loss.backward()
+            optimizer.step()
+
+    train_on(batch for _, batch in zip(range(WARM_UP), DataLoader(train, 64, shuffle=True), strict=False))
+    start = time.perf_counter()
+    train_on(DataLoader(train, SETTINGS.batch_size, shuffle=True))
+    trained = time.perf_counter()
+    counts = [[0, 0], [0, 0]]
+    with torch.no_grad():
+        for part in (train, test):
+            for images, digits in DataLoader(part, SETTINGS.batch_size):
+                for predicted, label in zip(network(images)[:, 0] > 0, digits > 4, strict=True):
+                    counts[int(predicted.item())][int(label.item())] += 1
+    return trained - start, time.perf_counter() - trained
+
+
+def ours(data_root: Path, threads: int) -> tuple[float, float]:
+    """Seconds of training and of predicting with the workflow's own functions."""
+    network, train, test = _resident(data_root, threads)
+    steps = sgd.training_steps(network, train, SETTINGS, sgd.generators(0))
+    per_epoch = -(-len(train) // SETTINGS.batch_size)
+    for _ in range(WARM_UP):
+        next(steps)
+    start = time.perf_counter()
+    for _ in range(per_epoch):
+        next(steps)
+    trained = time.perf_counter()
+    for part in (train, test):
+        sgd.evaluate(network, part)
+    return trained - start, time.perf_counter() - trained
+
+
+def bare(data_root: Path, threads: int) -> tuple[float, float]:
+    """Seconds of forward, backward and step alone, on batches cut and decoded beforehand."""
+    network, train, _ = _resident(data_root, threads)
+    inputs, labels = train.batch(slice(0, len(train)))
+    batches = list(zip(inputs.split(SETTINGS.batch_size), labels.split(SETTINGS.batch_size), strict=True))
+    optimizer = torch.optim.SGD(network.parameters(), lr=SETTINGS.lr, fused=True)
+
+    def train_on(some) -> None:
+        for images, groups in some:
+            networks.loss(network(images), groups).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    train_on(batches[:WARM_UP])
+    start = time.perf_counter()
+    train_on(batches)
+    return time.perf_counter() - start, 0.0
+
+
+def _resident(data_root: Path, threads: int):
+    device = sgd.prepare_device("cpu")
+    torch.set_num_threads(threads)
+    arrays = datasets.make(Mnist(kind="mnist"), data_root)
+    parts = [
+        sgd.Resident(arrays[f"{part}_inputs"], (arrays[f"{part}_labels"] > 4).astype(int), device)
+        for part in ("train", "test")
+    ]
+    network = networks.build(CNN(kind="cnn"), (1, 28, 28), 2, "xavier_uniform")
+    return network.to(memory_format=torch.channels_last), *parts
+
+
+def measure(kind: str, threads: int, data_root: Path, processes: int = 1) -> tuple[float, float]:
+    """Mean seconds (training, predicting) over processes that run side by side."""
+    command = [sys.executable, "-m", "benchmarks.training", "--data-root", data_root, "--worker", kind, str(threads)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    told = [process.communicate()[0].split() for process in running]
+    return tuple(statistics.mean(map(float, column)) for column in zip(*told, strict=True))
+
+
+def main() -> None:
+    """Print every round and the medians of the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-root", type=Path, required=True, help="folder with MNIST/raw")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        kind, threads = arguments.worker
+        print(*{"reference": reference, "ours": ours, "bare": bare}[kind](arguments.data_root, int(threads)))
+        return
+    kinds = {
+        "reference, 2 threads": ("reference", 2, 1),
+        "ours, 2 threads": ("ours", 2, 1),
+        "ours, 1 thread, 2 side by side": ("ours", 1, 2),
+        "bare, 2 threads": ("bare", 2, 1),
+        "bare, 1 thread, 2 side by side": ("bare", 1, 2),
+    }
+    ratios: dict[str, list[float]] = {}
+    for number in range(arguments.rounds):
+        times = {}
+        for name, (kind, threads, processes) in kinds.items():
+            times[name] = measure(kind, threads, arguments.data_root, processes)
+            print(f"round {number}: {name}: train {times[name][0]:.2f} s, predict {times[name][1]:.2f} s", flush=True)
+        other = sum(times["reference, 2 threads"])
+        both, single = times["ours, 2 threads"], times["ours, 1 thread, 2 side by side"]
+        for name, ratio in {
+            "epoch, reference / ours, one process on both cores": other / sum(both),
+            "seeds per hour, ours one process per core / reference": 2 * other / sum(single),
+            "training, ours / bare, 2 threads": both[0] / times["bare, 2 threads"][0],
+            "training, ours / bare, 1 thread": single[0] / times["bare, 1 thread, 2 side by side"][0],
+        }.items():
+            ratios.setdefault(name, []).append(ratio)
+    for name, values in ratios.items():
+        print(f"{name}: median {statistics.median(values):.2f} of {[round(value, 2) for value in values]}")
+
+
+if __name__ == "__main__":
+    main()
