@@ -180,7 +180,11 @@ def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tm
     files.save_arrays(paths[0], **steps, test_predictions=np.array([[0, 1, 0, 1]]))
     files.save_arrays(paths[1], test_predictions=y)
     config = SimpleNamespace(
-        seeds=[3], task=None, references={"linear": "linear"}, nulls=SimpleNamespace(seed=0, draws=9)
+        seeds=[3],
+        task=None,
+        explainers=["linear"],
+        references={"linear": "linear"},
+        nulls=SimpleNamespace(seed=0, draws=9),
     )
     inputs = SimpleNamespace(data=None, trajectories=paths[:1], explainers=paths[1:2])
     null_models.run(config, inputs, SimpleNamespace(nulls=paths[2]))

@@ -1,0 +1,118 @@
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from workflow_scripts import networks
+from workflow_scripts.config.training import CNN, MLP, Linear
+from workflow_scripts.errors import StudyError
+
+PAPER = CNN(kind="cnn")
+
+
+def plain_cnn(channels, pool_after, dense, input_shape, outputs):
+    """The paper's network as a textbook writes it: convolution, ReLU, pooling."""
+    layers, filters = [], input_shape[0]
+    for index, width in enumerate(channels, start=1):
+        layers += [nn.Conv2d(filters, width, 3), nn.ReLU()]
+        layers += [nn.MaxPool2d(2)] if index in pool_after else []
+        filters = width
+    layers += [nn.Flatten()]
+    for width in dense:
+        layers += [nn.LazyLinear(width), nn.ReLU()]
+    network = nn.Sequential(*layers, nn.LazyLinear(outputs)).double()
+    network(torch.zeros(1, *input_shape, dtype=torch.double))
+    return network
+
+
+@pytest.mark.parametrize(
+    ("network", "input_shape"),
+    [
+        (PAPER, (1, 28, 28)),
+        (CNN(kind="cnn", dense=[50, 40]), (3, 32, 32)),
+        (CNN(kind="cnn", channels=[8, 8], pool_after=[2], dense=[16]), (1, 8, 8)),
+        (CNN(kind="cnn", channels=[4, 4, 4], pool_after=[1, 2], dense=[]), (2, 27, 30)),
+    ],
+)
+def test_the_cnn_is_the_textbook_network_in_outputs_and_gradients(network, input_shape):
+    torch.manual_seed(0)
+    ours = networks.build(network, input_shape, 3).double().to(memory_format=torch.channels_last)
+    plain = plain_cnn(network.channels, network.pool_after, network.dense, input_shape, 3)
+    for parameter, value in zip(plain.parameters(), ours.parameters(), strict=True):
+        parameter.data.copy_(value)
+    x, y = torch.randn(16, *input_shape, dtype=torch.double), torch.arange(16) % 3
+    networks.loss(ours(x), y).backward()
+    networks.loss(plain(x), y).backward()
+    torch.testing.assert_close(ours(x), plain(x), rtol=1e-10, atol=1e-12)
+    for parameter, value in zip(plain.parameters(), ours.parameters(), strict=True):
+        torch.testing.assert_close(value.grad, parameter.grad, rtol=1e-8, atol=1e-12)
+
+
+def test_the_papers_network_on_mnist_has_as_many_parameters_as_its_description():
+    convolutions = (9 * 1 + 1) * 32 + 3 * (9 * 32 + 1) * 32
+    dense = (32 + 1) * 2000 + (2000 + 1) * 1
+    count = sum(parameter.numel() for parameter in networks.build(PAPER, (1, 28, 28), 2).parameters())
+    assert count == convolutions + dense
+
+
+@pytest.mark.parametrize(
+    "network", [Linear(kind="linear"), MLP(kind="mlp", widths=[7, 5]), PAPER], ids=lambda n: n.kind
+)
+@pytest.mark.parametrize(("n_classes", "outputs"), [(2, 1), (3, 3), (10, 10)])
+def test_every_parameter_receives_a_gradient(network, n_classes, outputs):
+    torch.manual_seed(0)
+    module = networks.build(network, (1, 28, 28), n_classes, "xavier_uniform")
+    logits = module(torch.randn(20, 1, 28, 28))
+    assert logits.shape == (20, outputs)
+    networks.loss(logits, torch.arange(20) % n_classes).backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in module.parameters())
+
+
+def test_xavier_uniform_is_glorots_and_pytorch_is_left_alone():
+    torch.manual_seed(0)
+    xavier = networks.build(MLP(kind="mlp", widths=[300]), (200,), 2, "xavier_uniform")
+    bound = math.sqrt(6 / (200 + 300))
+    weight = xavier[1].weight.detach()
+    assert weight.abs().max() <= bound and weight.abs().max() > 0.99 * bound
+    assert weight.std() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+    assert xavier[1].bias.abs().sum() == 0
+    torch.manual_seed(0)
+    default = networks.build(MLP(kind="mlp", widths=[300]), (200,), 2, "pytorch")
+    assert default[1].weight.abs().max() <= 1 / math.sqrt(200)
+    assert default[1].bias.abs().sum() > 0
+
+
+def test_two_groups_use_binary_cross_entropy_and_more_use_cross_entropy():
+    logit, labels = torch.tensor([[0.3], [-1.2]]), torch.tensor([1, 1])
+    expected = -(math.log(1 / (1 + math.exp(-0.3))) + math.log(1 / (1 + math.exp(1.2)))) / 2
+    assert networks.loss(logit, labels).item() == pytest.approx(expected, rel=1e-6)
+    logits = torch.tensor([[1.0, 2.0, 0.5]])
+    expected = math.log(math.exp(1) + math.exp(2) + math.exp(0.5)) - 2
+    assert networks.loss(logits, torch.tensor([1])).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_predictions_are_the_sign_of_one_logit_or_the_largest_of_many():
+    assert networks.predictions(torch.tensor([[0.1], [-0.1], [0.0]])).tolist() == [1, 0, 0]
+    found = networks.predictions(torch.tensor([[0.1, 3.0, 0.2], [5.0, 3.0, 0.2]]))
+    assert found.tolist() == [1, 0] and found.dtype == torch.uint8
+
+
+@pytest.mark.parametrize(
+    ("input_shape", "words"),
+    [((100,), "expected images"), ((1, 6, 6), "nothing is left of 6x6 images after convolution")],
+)
+def test_a_cnn_refuses_inputs_that_do_not_fit(input_shape, words):
+    with pytest.raises(StudyError, match=words):
+        networks.build(PAPER, input_shape, 2)
+
+
+def test_the_same_seed_gives_the_same_weights():
+    def build(seed):
+        torch.manual_seed(seed)
+        return copy.deepcopy(networks.build(PAPER, (1, 28, 28), 2, "xavier_uniform").state_dict())
+
+    first, again, other = build(1), build(1), build(2)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["1.weight"], other["1.weight"])

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import torch
+
+from workflow_scripts import networks, sgd
+from workflow_scripts.config.training import CNN, MLP, SGD, Checkpoints, Linear
+from workflow_scripts.datasets import TaskData
+from workflow_scripts.errors import StudyError
+
+CPU = torch.device("cpu")
+
+
+def data(n=100, n_test=30, dimension=5, n_classes=2, images=False):
+    rng = np.random.default_rng(0)
+    sizes = {"train": n, "test": n_test, "fresh": 7}
+    if images:
+        inputs = {part: rng.integers(256, size=(k, 1, 8, 8)).astype(np.uint8) for part, k in sizes.items()}
+    else:
+        inputs = {part: rng.standard_normal((k, dimension)).astype(np.float32) for part, k in sizes.items()}
+    labels = {part: rng.integers(n_classes, size=k) for part, k in sizes.items()}
+    return TaskData(inputs, labels, n_classes)
+
+
+def run(task, network, settings, seed=0, device="cpu"):
+    device = sgd.prepare_device(device)
+    order = sgd.generators(seed)
+    module = networks.build(network, task.inputs["train"].shape[1:], task.n_classes, "xavier_uniform")
+    return module, sgd.train(module, task, settings, Checkpoints(early=3), order, device)
+
+
+@pytest.mark.parametrize(
+    ("n", "settings", "checkpoints", "expected"),
+    [
+        (100, SGD(lr=1, batch_size=10, epochs=3), Checkpoints(early=0), [0, 10, 20, 30]),
+        (95, SGD(lr=1, batch_size=10, epochs=4), Checkpoints(early=0, every=3), [0, 10, 40]),
+        (100, SGD(lr=1, batch_size=10, epochs=6), Checkpoints(early=0, every=2), [0, 10, 30, 50, 60]),
+        (160, SGD(lr=1, batch_size=10, epochs=2), Checkpoints(early=5), [0, 1, 2, 4, 8, 16, 32]),
+        (40, SGD(lr=1, batch_size=10, epochs=4), Checkpoints(early=5, early_epochs=4), [0, 1, 2, 4, 8, 16]),
+        (40, SGD(lr=1, batch_size=10, epochs=1), Checkpoints(early=3, early_epochs=9), [0, 1, 2, 4]),
+    ],
+)
+def test_checkpoints_lie_at_the_start_log_spaced_then_every_k_epochs_and_at_the_end(n, settings, checkpoints, expected):
+    assert sgd.checkpoint_steps(n, settings, checkpoints).tolist() == expected
+
+
+@pytest.mark.parametrize(("momentum", "weight_decay"), [(0.0, 0.0), (0.9, 0.0), (0.5, 0.01)])
+def test_training_is_sgd_as_its_definition_says(momentum, weight_decay):
+    task = data()
+    settings = SGD(lr=0.1, batch_size=32, epochs=3, momentum=momentum, weight_decay=weight_decay)
+    module, trajectory = run(task, Linear(kind="linear"), settings)
+    order = sgd.generators(0)
+    twin = networks.build(Linear(kind="linear"), (5,), 2, "xavier_uniform")
+    weight, bias = twin[1].weight.detach().double()[0], twin[1].bias.detach().double()
+    x, y = torch.from_numpy(task.inputs["train"]).double(), torch.from_numpy(task.labels["train"]).double()
+    velocity = [torch.zeros_like(weight), torch.zeros_like(bias)]
+    for _ in range(3):
+        permutation = torch.randperm(100, generator=order)
+        for start in range(0, 100, 32):
+            chosen = permutation[start : start + 32]
+            error = torch.sigmoid(x[chosen] @ weight + bias) - y[chosen]
+            gradients = [error @ x[chosen] / len(chosen), error.mean(0, keepdim=True)]
+            for i, parameter in enumerate((weight, bias)):
+                velocity[i] = momentum * velocity[i] + gradients[i] + weight_decay * parameter
+                parameter -= 0.1 * velocity[i]
+    torch.testing.assert_close(module[1].weight.detach().double()[0], weight, rtol=1e-4, atol=1e-5)
+    assert trajectory.steps.tolist() == [0, 1, 2, 4, 8, 12]
+    np.testing.assert_allclose(trajectory.epochs, trajectory.steps / 4)
+
+
+def test_every_epoch_visits_every_example_once_in_a_new_order(monkeypatch):
+    task = data(n=50)
+    seen = []
+    batch = sgd.Resident.batch
+    monkeypatch.setattr(
+        sgd.Resident,
+        "batch",
+        lambda self, chosen: (torch.is_tensor(chosen) and seen.append(chosen), batch(self, chosen))[1],
+    )
+    run(task, Linear(kind="linear"), SGD(lr=0.1, batch_size=16, epochs=2))
+    assert [len(chosen) for chosen in seen] == [16, 16, 16, 2] * 2
+    first, second = torch.cat(seen[:4]), torch.cat(seen[4:])
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(50))
+    assert first.tolist() != second.tolist()
+
+
+def test_recorded_predictions_and_losses_are_the_networks_own():
+    task = data(n_classes=4)
+    module, trajectory = run(task, MLP(kind="mlp", widths=[9]), SGD(lr=0.1, batch_size=16, epochs=2))
+    for part in ("train", "test", "fresh"):
+        logits = module(torch.from_numpy(task.inputs[part]))
+        np.testing.assert_array_equal(trajectory.predictions[part][-1], logits.argmax(1).numpy())
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(task.labels[part]))
+        assert trajectory.losses[part][-1] == pytest.approx(loss.item(), rel=1e-5)
+        assert trajectory.predictions[part].dtype == np.uint8
+
+
+def test_images_are_scaled_to_one_and_evaluated_in_batches(monkeypatch):
+    task = data(images=True)
+    resident = sgd.Resident(task.inputs["train"], task.labels["train"], CPU)
+    inputs, labels = resident.batch(torch.tensor([3, 1]))
+    np.testing.assert_allclose(inputs.numpy(), task.inputs["train"][[3, 1]] / 255, rtol=1e-6)
+    assert labels.tolist() == task.labels["train"][[3, 1]].tolist()
+    module = networks.build(CNN(kind="cnn", channels=[4], pool_after=[1], dense=[]), (1, 8, 8), 2)
+    whole = sgd.evaluate(module, resident)
+    monkeypatch.setitem(sgd.EVALUATION_BATCH, "cpu", 33)
+    parts = sgd.evaluate(module, resident)
+    np.testing.assert_array_equal(whole[0], parts[0])
+    assert whole[1] == pytest.approx(parts[1], rel=1e-5)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    task = data()
+    settings = SGD(lr=0.1, batch_size=16, epochs=2)
+    (first, a), (again, b), (other, _) = (run(task, MLP(kind="mlp", widths=[9]), settings, seed=s) for s in (1, 1, 2))
+    assert torch.equal(first[1].weight, again[1].weight) and not torch.equal(first[1].weight, other[1].weight)
+    np.testing.assert_array_equal(a.losses["train"], b.losses["train"])
+
+
+def test_a_loss_that_is_not_finite_stops_training():
+    with pytest.raises(StudyError, match="lower lr"):
+        run(data(), MLP(kind="mlp", widths=[9]), SGD(lr=1e20, batch_size=16, epochs=3))
+
+
+def test_a_batch_larger_than_the_training_set_is_refused():
+    with pytest.raises(StudyError, match="101 is more than the 100 training examples"):
+        run(data(), Linear(kind="linear"), SGD(lr=0.1, batch_size=101, epochs=1))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+@pytest.mark.parametrize(
+    ("network", "images"),
+    [
+        (Linear(kind="linear"), False),
+        (MLP(kind="mlp", widths=[32]), False),
+        (CNN(kind="cnn", channels=[8, 8], pool_after=[1], dense=[32]), True),
+    ],
+    ids=["linear", "mlp", "cnn"],
+)
+def test_cuda_repeats_itself_and_starts_like_the_cpu(network, images):
+    task = data(n=500, images=images)
+    settings = SGD(lr=0.05, batch_size=32, epochs=2)
+    _, first = run(task, network, settings, device="cuda")
+    _, again = run(task, network, settings, device="cuda")
+    _, on_cpu = run(task, network, settings, device="cpu")
+    for part in ("train", "test", "fresh"):
+        np.testing.assert_array_equal(first.predictions[part], again.predictions[part])
+    np.testing.assert_allclose(first.losses["train"][:3], on_cpu.losses["train"][:3], rtol=1e-3)
