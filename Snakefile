@@ -26,6 +26,9 @@ include: "rules/plot.smk"
 include: "rules/tabulate.smk"
 
 
+report: "rules/captions/workflow.rst"
+
+
 localrules:
     all,
     data,

@@ -198,7 +198,8 @@ def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tm
     ("row", "agrees"),
     [
         ({"paper": "up", "sign": "up"}, "yes"),
-        ({"paper": "up", "sign": "flat"}, "no"),
+        ({"paper": "up", "sign": "flat"}, "undecided"),
+        ({"paper": "up", "sign": "down"}, "no"),
         ({"paper": "flat", "sign": "down"}, "no"),
         ({"paper": "flat", "sign": "unknown"}, "undecided"),
         ({"paper": "near_0", "sign": "up", "below_null_lo": 0.1, "below_null_hi": 0.2}, "yes"),

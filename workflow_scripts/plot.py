@@ -118,28 +118,39 @@ def _dynamics_panel(axes, name: str, summary: pd.DataFrame, found: pd.DataFrame,
         dotted = {"color": color, "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
         points.line(axes, name, f"_null of {explainer}", null["epoch"], null["mean"], **dotted)
     best = float(series[explainers[0], "I_LY"]["mean"].iloc[-1])
+    crowded = best > 0.9 * axes.get_ylim()[1]
     axes.axhline(best, color=colors[explainers[0]], linewidth=0.9, linestyle=(0, (6, 3)), zorder=1)
     axes.annotate(
         f"I(L; Y) of {explainers[0]}",
         (0.995, best),
         xycoords=("axes fraction", "data"),
-        xytext=(0, 2),
+        xytext=(0, -3 if crowded else 2),
         textcoords="offset points",
         ha="right",
-        va="bottom",
+        va="top" if crowded else "bottom",
         fontsize=7.5,
         color=colors[explainers[0]],
     )
     points.mark(name, f"I(L; Y) of {explainers[0]}", np.nan, best)
     first = found[(found["explainer"] == explainers[0]) & (found["phase"] == "first")]
-    t0 = float(first["to_epoch"].iloc[0])
+    t0, last = float(first["to_epoch"].iloc[0]), float(summary["epoch"].max())
     if np.isfinite(t0):
         axes.axvline(t0, color=style.GREY, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-        axes.annotate("T$_0$", (t0, 0.985), xycoords=("data", "axes fraction"), xytext=(3, 0), va="top", fontsize=8,
-                      textcoords="offset points", color="#4a4a4a")  # fmt: skip
+        late = t0 > 0.9 * last
+        axes.annotate(
+            "T$_0$",
+            (t0, 0.985),
+            xycoords=("data", "axes fraction"),
+            xytext=(-3 if late else 3, 0),
+            textcoords="offset points",
+            ha="right" if late else "left",
+            va="top",
+            fontsize=8,
+            color=style.DARK,
+        )
         points.mark(name, "T0", t0, np.nan)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="SGD epochs", ylabel="information (bits)", xlim=(0, float(summary["epoch"].max())))
+    axes.set(xlabel="SGD epochs", ylabel="information (bits)", xlim=(0, last))
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if series[explainers[0], "mu"]["mean"].min() < -0.01 else 0)
 
 
@@ -155,7 +166,7 @@ def _accuracy_axis(axes, n_classes: int) -> None:
     right.grid(False)
     right.set_ylim(axes.get_ylim())
     right.set_yticks(list(ticks.values()), list(ticks))
-    right.set_ylabel("accuracy", color="#4a4a4a")
+    right.set_ylabel("accuracy", color=style.DARK)
     right.spines["right"].set_visible(True)
 
 

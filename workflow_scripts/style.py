@@ -20,7 +20,7 @@ BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
     "#56B4E9",
 )
 EXPLAINERS = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY)
-GREY = "#8a8a8a"
+GREY, DARK = "#8a8a8a", "#4a4a4a"
 
 _RC = {
     "font.family": "DejaVu Sans",
@@ -31,15 +31,15 @@ _RC = {
     "axes.labelsize": 9,
     "axes.spines.top": False,
     "axes.linewidth": 0.8,
-    "axes.edgecolor": "#4a4a4a",
+    "axes.edgecolor": DARK,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.6,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
-    "xtick.color": "#4a4a4a",
-    "ytick.color": "#4a4a4a",
+    "xtick.color": DARK,
+    "ytick.color": DARK,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "lines.linewidth": 1.6,

@@ -35,7 +35,7 @@ table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 caption {{ text-align: left; max-width: 60rem; padding-bottom: 1rem; color: #444; }}
 th, td {{ padding: .35rem .8rem; text-align: left; border-bottom: 1px solid #e2e2e2; vertical-align: top; }}
 thead th {{ border-bottom: 2px solid #444; }}
-small {{ color: #666; }}
+small {{ color: #666; white-space: nowrap; }}
 .yes {{ color: #00684c; }} .no {{ color: #a63c00; }} .undecided {{ color: #666; }}
 </style>
 <table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>
@@ -97,13 +97,16 @@ def signs(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _agrees(row: dict) -> str:
-    """`yes`, `no` or `undecided`: by the sign's interval, or for near_0 by the interval of null - quantity."""
+    """`yes`, `no` or `undecided`: by the sign's interval, or for near_0 by the interval of null - quantity.
+
+    A change whose interval contains 0 does not contradict a rise or a fall: it leaves it undecided.
+    """
     if row["paper"] == "near_0":
         lo, hi = row["below_null_lo"], row["below_null_hi"]
         return "yes" if lo > 0 else "no" if hi < 0 else "undecided"
-    if row["sign"] == "unknown":
-        return "undecided"
-    return "yes" if row["sign"] == row["paper"] else "no"
+    if row["sign"] == row["paper"]:
+        return "yes"
+    return "undecided" if row["sign"] == "unknown" or (row["sign"] == "flat" and row["paper"] != "flat") else "no"
 
 
 def ratios_page(table: pd.DataFrame, title: str) -> str:
@@ -150,7 +153,7 @@ def signs_page(table: pd.DataFrame, title: str) -> str:
     caption = (
         "Change of each quantity over each phase: sign, mean over seeds, 95% t interval; then the paper's entry "
         "(Nakkiran et al. 2019, Table 1) and whether ours agrees. ↑ or ↓: the interval lies above or below 0; –: it "
-        "contains 0. ≈ 0: the value at the end of the phase is nearer to 0 than for the within-class null model. "
+        "contains 0, which leaves a rise or fall of the paper's undecided. ≈ 0: the value at the end of the phase is nearer to 0 than for the within-class null model. "
         "Phases end at T<sub>0</sub>, at the start of overfitting, and at the end of training."
     )
     return _page(title, caption, ["task", "explainer", "phase", "epochs", *_HEADS.values()], body)
