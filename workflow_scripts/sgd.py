@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -102,18 +103,20 @@ def train(
     predictions = {part: np.empty((len(steps), len(data.labels[part])), np.uint8) for part in PARTS}
     losses = {part: np.empty(len(steps), np.float32) for part in PARTS}
     network.to(device, memory_format=torch.channels_last)
+    log.info("%d steps in %d epochs on %s; %d checkpoints", steps[-1], sgd.epochs, device, len(steps))
     progress = _Progress(int(steps[-1]), per_epoch)
-    done = 0
     batches = training_steps(network, parts["train"], sgd, order)
-    for index, step in enumerate(steps):
-        for _ in range(step - done):
+    for index, (before, step) in enumerate(pairwise([0, *steps])):
+        for done in range(before, step):
+            progress.report(done)
             next(batches)
-        done = int(step)
         for part in PARTS:
             predictions[part][index], losses[part][index] = evaluate(network, parts[part])
-        if not np.isfinite(losses["train"][index]):
-            raise StudyError(f"lr: the training loss is {losses['train'][index]} at step {done}: lower lr ({sgd.lr})")
-        progress.report(done, losses, index)
+        loss = losses["train"][index]
+        if not np.isfinite(loss):
+            raise StudyError(f"lr: the training loss is {loss} at step {step}: lower lr ({sgd.lr})")
+        progress.losses = f"train loss {loss:.4f}, test loss {losses['test'][index]:.4f}"
+    progress.report(int(steps[-1]), last=True)
     return Trajectory(steps, steps / per_epoch, predictions, losses)
 
 
@@ -176,28 +179,23 @@ class Resident:
 
 
 class _Progress:
-    """Lines in the log: where training is, how fast, how long it will take; at most one every few seconds."""
+    """Lines in the log, one every few seconds: where training is, how fast, how long it will take."""
 
-    SECONDS = 2.0
+    SECONDS = 5.0
 
-    def __init__(self, last: int, per_epoch: int):
-        self.last, self.per_epoch = last, per_epoch
+    def __init__(self, steps: int, per_epoch: int):
+        self.steps, self.per_epoch, self.losses = steps, per_epoch, ""
         self.start = self.shown = time.monotonic()
 
-    def report(self, step: int, losses: dict[str, np.ndarray], index: int) -> None:
+    def report(self, done: int, last: bool = False) -> None:
         now = time.monotonic()
-        if now - self.shown < self.SECONDS and 0 < step < self.last:
+        if not last and (done == 0 or now - self.shown < self.SECONDS):
             return
         self.shown = now
-        elapsed = max(now - self.start, 1e-9)
-        left = elapsed / step * (self.last - step) if step else float("nan")
+        speed = done / (now - self.start)
+        left = int((self.steps - done) / speed)
         log.info(
-            "step %d of %d (epoch %.2f): train loss %.4f, test loss %.4f; %.0f steps/s with evaluation, %s left",
-            step,
-            self.last,
-            step / self.per_epoch,
-            losses["train"][index],
-            losses["test"][index],
-            step / elapsed,
-            "?" if step == 0 else f"{int(left // 60)} min {int(left % 60)} s",
+            "step %d of %d (epoch %.2f of %d): %s; %.0f steps/s with evaluation, %d min %d s left",
+            *(done, self.steps, done / self.per_epoch, self.steps // self.per_epoch, self.losses, speed),
+            *divmod(left, 60),
         )

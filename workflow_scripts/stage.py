@@ -34,9 +34,8 @@ def main(
 
     run(config, inputs, outputs) gets the typed config and the paths by name; the output paths lie in a scratch folder
     beside the real ones and are moved into place together after run returns. inputs, outputs and folders map each name
-    to its help text; an input that ends in "+" takes one or more files, in "*" any
-    number, in "?" it may be left out; a folder is only
-    passed on. BLAS gets one thread: a result must not depend on how many cores there are.
+    to its help text; an input that ends in "+" takes one or more files, in "*" any number, in "?" it may be left out; a
+    folder is only passed on. BLAS gets one thread: a result must not depend on how many cores there are.
     """
     stage = Path(sys.argv[0]).stem
     inputs, outputs, folders = inputs or {}, outputs or {}, folders or {}

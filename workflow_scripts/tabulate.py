@@ -153,8 +153,9 @@ def signs_page(table: pd.DataFrame, title: str) -> str:
     caption = (
         "Change of each quantity over each phase: sign, mean over seeds, 95% t interval; then the paper's entry "
         "(Nakkiran et al. 2019, Table 1) and whether ours agrees. ↑ or ↓: the interval lies above or below 0; –: it "
-        "contains 0, which leaves a rise or fall of the paper's undecided. ≈ 0: the value at the end of the phase is nearer to 0 than for the within-class null model. "
-        "Phases end at T<sub>0</sub>, at the start of overfitting, and at the end of training."
+        "contains 0, which leaves a rise or fall of the paper's undecided. ≈ 0: the value at the end of the phase is "
+        "nearer to 0 than for the within-class null model. Phases end at T<sub>0</sub>, at the start of overfitting, "
+        "and at the end of training."
     )
     return _page(title, caption, ["task", "explainer", "phase", "epochs", *_HEADS.values()], body)
 
