@@ -1,6 +1,7 @@
 # make run      set up .venv and build the default study: results/figures, results/tables
 # make test     set up and run every test
 # make report   results/report.html: the figures and tables with captions and run times
+# make docs     renew docs/configuration.md and the JSON schema after an edit of workflow_scripts/config
 # make lock     renew the pinned requirements after an edit of envs/*.in
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test report lint lock clean
+.PHONY: run test report lint docs lock clean
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -27,13 +28,17 @@ lint: $(VENV)/installed-dev
 
 $(VENV)/installed: envs/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	@echo "setting up $(VENV): about 3 GB to download, a few minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(VENV)/installed-dev: envs/requirements-dev.txt $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
 	@touch $@
+
+docs: $(VENV)/installed
+	$(BIN)/python -m workflow_scripts.config.reference
 
 lock:
 	$(PYTHON) -m venv .venv-lock

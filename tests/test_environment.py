@@ -1,0 +1,54 @@
+"""The pinned environments agree with each other and with what the code imports."""
+
+import ast
+import sys
+
+import yaml
+from packaging.markers import Marker
+
+from tests.workflow import ROOT
+
+JOB_PYTHON = {"python_full_version": "3.12.0", "sys_platform": "linux", "platform_machine": "x86_64"}
+
+
+def pinned(python):
+    """Distribution -> version that requirements.txt pins for a Python."""
+    found = {}
+    for line in (ROOT / "envs/requirements.txt").read_text().splitlines():
+        if "==" in line and not line.startswith((" ", "#")):
+            requirement, _, marker = line.rstrip("\\ ").partition(";")
+            name, version = requirement.strip().split("==")
+            if not marker or Marker(marker.strip()).evaluate(python):
+                found[name] = version
+    return found
+
+
+def conda_pins():
+    dependencies = yaml.safe_load((ROOT / "envs/workflow.yaml").read_text())["dependencies"]
+    return dict(line.split("==") for part in dependencies if isinstance(part, dict) for line in part["pip"])
+
+
+def test_the_conda_environment_has_the_versions_of_the_requirements():
+    versions = pinned(JOB_PYTHON)
+    assert {name: versions[name] for name in conda_pins()} == conda_pins()
+
+
+def test_the_conda_environment_has_everything_that_a_stage_imports():
+    imported = set()
+    for path in (ROOT / "workflow_scripts").rglob("*.py"):
+        if path.name in ("__main__.py", "reference.py", "study.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.split(".")[0] for name in names}
+    third_party = imported - set(sys.stdlib_module_names) - {"workflow_scripts", "pydantic_core"}
+    assert {name.replace("sklearn", "scikit-learn") for name in third_party} <= set(conda_pins())
+
+
+def test_every_requirement_has_a_hash_and_names_no_host():
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        lines = (ROOT / "envs" / name).read_text().splitlines()
+        assert not [line for line in lines if "://" in line]
+        pins = [index for index, line in enumerate(lines) if "==" in line and not line.startswith((" ", "#"))]
+        assert len(pins) > 5 and all("--hash=sha256:" in lines[index + 1] for index in pins)
