@@ -106,7 +106,7 @@ def _resident(data_root: Path, threads: int):
         for part in ("train", "test")
     ]
     network = networks.build(CNN(kind="cnn"), (1, 28, 28), 2, "xavier_uniform")
-    return network.to(memory_format=torch.channels_last), *parts
+    return network, *parts
 
 
 def measure(kind: str, threads: int, data_root: Path, processes: int = 1) -> tuple[float, float]:

@@ -36,18 +36,20 @@ def plain_cnn(channels, pool_after, dense, input_shape, outputs):
         (CNN(kind="cnn", channels=[4, 4, 4], pool_after=[1, 2], dense=[]), (2, 27, 30)),
     ],
 )
-def test_the_cnn_is_the_textbook_network_in_outputs_and_gradients(network, input_shape):
+@pytest.mark.parametrize(("dtype", "accuracy"), [(torch.double, 1e-10), (torch.float32, 1e-4)])
+def test_the_cnn_is_the_textbook_network_in_outputs_and_gradients(network, input_shape, dtype, accuracy):
     torch.manual_seed(0)
-    ours = networks.build(network, input_shape, 3).double().to(memory_format=torch.channels_last)
+    ours = networks.build(network, input_shape, 3).to(dtype)
     plain = plain_cnn(network.channels, network.pool_after, network.dense, input_shape, 3)
     for parameter, value in zip(plain.parameters(), ours.parameters(), strict=True):
         parameter.data.copy_(value)
-    x, y = torch.randn(16, *input_shape, dtype=torch.double), torch.arange(16) % 3
+    x, y = torch.randn(16, *input_shape, dtype=dtype), torch.arange(16) % 3
     networks.loss(ours(x), y).backward()
-    networks.loss(plain(x), y).backward()
-    torch.testing.assert_close(ours(x), plain(x), rtol=1e-10, atol=1e-12)
+    networks.loss(plain(x.double()), y).backward()
+    torch.testing.assert_close(ours(x).double(), plain(x.double()), rtol=accuracy, atol=accuracy)
     for parameter, value in zip(plain.parameters(), ours.parameters(), strict=True):
-        torch.testing.assert_close(value.grad, parameter.grad, rtol=1e-8, atol=1e-12)
+        error = (value.grad.double() - parameter.grad).norm() / parameter.grad.norm()
+        assert error < accuracy
 
 
 def test_the_papers_network_on_mnist_has_as_many_parameters_as_its_description():
@@ -115,4 +117,4 @@ def test_the_same_seed_gives_the_same_weights():
 
     first, again, other = build(1), build(1), build(2)
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["1.weight"], other["1.weight"])
+    assert not torch.equal(first["1.0.weight"], other["1.0.weight"])

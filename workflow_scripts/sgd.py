@@ -19,7 +19,7 @@ from workflow_scripts.errors import StudyError
 
 log = logging.getLogger("sgd")
 
-EVALUATION_BATCH = {"cpu": 500, "cuda": 4096}
+EVALUATION_BATCH = {"cpu": 250, "cuda": 4096}
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def train(
     per_epoch = -(-n // sgd.batch_size)
     predictions = {part: np.empty((len(steps), len(data.labels[part])), np.uint8) for part in PARTS}
     losses = {part: np.empty(len(steps), np.float32) for part in PARTS}
-    network.to(device, memory_format=torch.channels_last)
+    network.to(device)
     log.info("%d steps in %d epochs on %s; %d checkpoints", steps[-1], sgd.epochs, device, len(steps))
     progress = _Progress(int(steps[-1]), per_epoch)
     batches = training_steps(network, parts["train"], sgd, order)
@@ -173,8 +173,6 @@ class Resident:
             inputs, labels = self.inputs.index_select(0, chosen), self.labels.index_select(0, chosen)
         if inputs.dtype == torch.uint8:
             inputs = inputs.float().div_(255)
-        if inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
         return inputs, labels
 
 
