@@ -1,6 +1,7 @@
 """The whole workflow, run as its users run it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -50,6 +51,11 @@ def test_a_run_makes_every_result_and_leaves_no_scratch(study):
 
 def test_nothing_is_planned_for_a_finished_study(study):
     assert planned(study) == {}
+
+
+def test_new_modification_times_alone_plan_nothing(study, tmp_path):
+    copy = shutil.copytree(study, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert planned(copy) == {}
 
 
 def test_every_product_has_its_provenance_beside_it(study):

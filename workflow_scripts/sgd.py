@@ -104,18 +104,19 @@ def train(
     losses = {part: np.empty(len(steps), np.float32) for part in PARTS}
     network.to(device)
     log.info("%d steps in %d epochs on %s; %d checkpoints", steps[-1], sgd.epochs, device, len(steps))
-    progress = _Progress(int(steps[-1]), per_epoch)
+    progress = _Progress(int(steps[-1]), per_epoch, len(steps))
     batches = training_steps(network, parts["train"], sgd, order)
     for index, (before, step) in enumerate(pairwise([0, *steps])):
         for done in range(before, step):
             progress.report(done)
             next(batches)
+        started = time.monotonic()
         for part in PARTS:
             predictions[part][index], losses[part][index] = evaluate(network, parts[part])
         loss = losses["train"][index]
         if not np.isfinite(loss):
             raise StudyError(f"lr: the training loss is {loss} at step {step}: lower lr ({sgd.lr})")
-        progress.losses = f"train loss {loss:.4f}, test loss {losses['test'][index]:.4f}"
+        progress.looked(f"train loss {loss:.4f}, test loss {losses['test'][index]:.4f}", time.monotonic() - started)
     progress.report(int(steps[-1]), last=True)
     return Trajectory(steps, steps / per_epoch, predictions, losses)
 
@@ -181,19 +182,26 @@ class _Progress:
 
     SECONDS = 5.0
 
-    def __init__(self, steps: int, per_epoch: int):
-        self.steps, self.per_epoch, self.losses = steps, per_epoch, ""
+    def __init__(self, steps: int, per_epoch: int, checkpoints: int):
+        self.steps, self.per_epoch, self.checkpoints = steps, per_epoch, checkpoints
+        self.losses, self.evaluations, self.evaluating = "", 0, 0.0
         self.start = self.shown = time.monotonic()
+
+    def looked(self, losses: str, seconds: float) -> None:
+        self.losses = losses
+        self.evaluations += 1
+        self.evaluating += seconds
 
     def report(self, done: int, last: bool = False) -> None:
         now = time.monotonic()
         if not last and (done == 0 or now - self.shown < self.SECONDS):
             return
         self.shown = now
-        speed = done / (now - self.start)
-        left = int((self.steps - done) / speed)
+        per_step = (now - self.start - self.evaluating) / done
+        per_evaluation = self.evaluating / self.evaluations
+        left = (self.steps - done) * per_step + (self.checkpoints - self.evaluations) * per_evaluation
         log.info(
-            "step %d of %d (epoch %.2f of %d): %s; %.0f steps/s with evaluation, %d min %d s left",
-            *(done, self.steps, done / self.per_epoch, self.steps // self.per_epoch, self.losses, speed),
-            *divmod(left, 60),
+            "step %d of %d (epoch %.2f of %d): %s; %.0f steps/s, %.1f s a checkpoint, %d min %d s left",
+            *(done, self.steps, done / self.per_epoch, self.steps // self.per_epoch, self.losses),
+            *(1 / per_step, per_evaluation, *divmod(int(left), 60)),
         )
