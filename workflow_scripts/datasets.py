@@ -18,7 +18,7 @@ from workflow_scripts import files
 from workflow_scripts.config.data import Digits, Mnist, Sinusoid, Task
 from workflow_scripts.errors import StudyError
 
-log = logging.getLogger("datasets")
+log = logging.getLogger("workflow_scripts")
 
 PARTS = ("train", "test", "fresh")
 

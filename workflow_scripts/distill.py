@@ -12,7 +12,7 @@ from workflow_scripts.config.explainers import Explainer, Logistic
 from workflow_scripts.config.training import Checkpoints, Device
 from workflow_scripts.errors import StudyError
 
-log = logging.getLogger("distill")
+log = logging.getLogger("workflow_scripts")
 
 
 class Config(Strict):

@@ -10,7 +10,7 @@ from workflow_scripts.config.data import Task
 from workflow_scripts.config.training import Device, Network
 from workflow_scripts.errors import StudyError
 
-log = logging.getLogger("extract_final")
+log = logging.getLogger("workflow_scripts")
 
 
 class Config(Strict):

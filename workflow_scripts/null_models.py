@@ -10,7 +10,7 @@ from workflow_scripts.config.analysis import Nulls
 from workflow_scripts.config.base import Seed, Strict
 from workflow_scripts.config.data import Task
 
-log = logging.getLogger("null_models")
+log = logging.getLogger("workflow_scripts")
 
 _WHERE = ("seed", "explainer", "checkpoint", "step", "epoch")
 

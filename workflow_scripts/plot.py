@@ -38,9 +38,40 @@ class Points:
             axes.fill_between(x, y - band, y + band, color=look["color"], alpha=0.18, linewidth=0)
         self.tables.append(pd.DataFrame({"panel": panel, "series": series.lstrip("_"), "x": x, "y": y, "std": band}))
 
-    def mark(self, panel: str, series: str, x: float, y: float) -> None:
-        """A point, a level (x is NaN) or an instant (y is NaN) that the caller has drawn."""
-        self.tables.append(pd.DataFrame({"panel": [panel], "series": [series], "x": [x], "y": [y], "std": [np.nan]}))
+    def level(self, axes, panel: str, series: str, y: float, color: str) -> None:
+        """A dashed horizontal line with its name at the right end."""
+        axes.axhline(y, color=color, linewidth=0.9, linestyle=(0, (6, 3)), zorder=1)
+        axes.annotate(
+            series,
+            (0.995, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=7.5,
+            color=color,
+            path_effects=style.HALO,
+        )
+        self.tables.append(pd.DataFrame({"panel": [panel], "series": [series], "x": [np.nan], "y": [y]}))
+
+    def instant(self, axes, panel: str, series: str, x: float, last: float) -> None:
+        """A dashed vertical line with its name at the top; last is where the axis ends."""
+        late = x > 0.9 * last
+        axes.axvline(x, color=style.GREY, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+        axes.annotate(
+            series,
+            (x, 0.985),
+            xycoords=("data", "axes fraction"),
+            xytext=(-3 if late else 3, 0),
+            textcoords="offset points",
+            ha="right" if late else "left",
+            va="top",
+            fontsize=8,
+            color=style.DARK,
+            path_effects=style.HALO,
+        )
+        self.tables.append(pd.DataFrame({"panel": [panel], "series": [series], "x": [x], "y": [np.nan]}))
 
 
 def run(config: Config, inputs, outputs) -> None:
@@ -66,9 +97,8 @@ def information_accuracy(points: Points):
     axes = axes[0, 0]
     accuracy = np.linspace(0.5, 1, 501)
     series = "I(F; Y) = 1 − h(accuracy)"
-    points.line(
-        axes, "", series, accuracy, information.information_of_accuracy(accuracy), color=style.BLUE, linewidth=2
-    )
+    bits = information.information_of_accuracy(accuracy)
+    points.line(axes, "", series, accuracy, bits, color=style.BLUE, linewidth=2)
     axes.set(
         xlim=(0.5, 1),
         ylim=(0, 1.02),
@@ -118,37 +148,11 @@ def _dynamics_panel(axes, name: str, summary: pd.DataFrame, found: pd.DataFrame,
         dotted = {"color": color, "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
         points.line(axes, name, f"_null of {explainer}", null["epoch"], null["mean"], **dotted)
     best = float(series[explainers[0], "I_LY"]["mean"].iloc[-1])
-    crowded = best > 0.9 * axes.get_ylim()[1]
-    axes.axhline(best, color=colors[explainers[0]], linewidth=0.9, linestyle=(0, (6, 3)), zorder=1)
-    axes.annotate(
-        f"I(L; Y) of {explainers[0]}",
-        (0.995, best),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, -3 if crowded else 2),
-        textcoords="offset points",
-        ha="right",
-        va="top" if crowded else "bottom",
-        fontsize=7.5,
-        color=colors[explainers[0]],
-    )
-    points.mark(name, f"I(L; Y) of {explainers[0]}", np.nan, best)
+    points.level(axes, name, f"I(L; Y) of {explainers[0]}", best, colors[explainers[0]])
     first = found[(found["explainer"] == explainers[0]) & (found["phase"] == "first")]
     t0, last = float(first["to_epoch"].iloc[0]), float(summary["epoch"].max())
     if np.isfinite(t0):
-        axes.axvline(t0, color=style.GREY, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-        late = t0 > 0.9 * last
-        axes.annotate(
-            "T$_0$",
-            (t0, 0.985),
-            xycoords=("data", "axes fraction"),
-            xytext=(-3 if late else 3, 0),
-            textcoords="offset points",
-            ha="right" if late else "left",
-            va="top",
-            fontsize=8,
-            color=style.DARK,
-        )
-        points.mark(name, "T0", t0, np.nan)
+        points.instant(axes, name, "T$_0$", t0, last)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="SGD epochs", ylabel="information (bits)", xlim=(0, last))
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if series[explainers[0], "mu"]["mean"].min() < -0.01 else 0)

@@ -17,7 +17,7 @@ from workflow_scripts.config.training import SGD, Checkpoints
 from workflow_scripts.datasets import PARTS, TaskData
 from workflow_scripts.errors import StudyError
 
-log = logging.getLogger("sgd")
+log = logging.getLogger("workflow_scripts")
 
 EVALUATION_BATCH = {"cpu": 250, "cuda": 4096}
 

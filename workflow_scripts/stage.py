@@ -20,7 +20,7 @@ from workflow_scripts import provenance
 from workflow_scripts.config.base import parse_json
 from workflow_scripts.errors import StudyError
 
-log = logging.getLogger("stage")
+log = logging.getLogger("workflow_scripts")
 
 
 def main(
@@ -40,7 +40,8 @@ def main(
     stage = Path(sys.argv[0]).stem
     inputs, outputs, folders = inputs or {}, outputs or {}, folders or {}
     arguments = _parser(stage, config, inputs, outputs, folders).parse_args()
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO, stream=sys.stderr)
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    log.setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, _stop)
     try:
         with threadpool_limits(1):
