@@ -39,38 +39,16 @@ class Points:
         self.tables.append(pd.DataFrame({"panel": panel, "series": series.lstrip("_"), "x": x, "y": y, "std": band}))
 
     def level(self, axes, panel: str, series: str, y: float, color: str) -> None:
-        """A dashed horizontal line with its name at the right end."""
-        axes.axhline(y, color=color, linewidth=0.9, linestyle=(0, (6, 3)), zorder=1)
-        axes.annotate(
-            series,
-            (0.995, y),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 2),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            fontsize=7.5,
-            color=color,
-            path_effects=style.HALO,
-        )
+        """A dashed horizontal line."""
+        axes.axhline(y, color=color, linewidth=0.9, linestyle=(0, (6, 3)), zorder=1, label=series)
         self.tables.append(pd.DataFrame({"panel": [panel], "series": [series], "x": [np.nan], "y": [y]}))
 
-    def instant(self, axes, panel: str, series: str, x: float, last: float) -> None:
-        """A dashed vertical line with its name at the top; last is where the axis ends."""
-        late = x > 0.9 * last
+    def instant(self, axes, panel: str, series: str, x: float) -> None:
+        """A dashed vertical line with its name at the bottom."""
         axes.axvline(x, color=style.GREY, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-        axes.annotate(
-            series,
-            (x, 0.985),
-            xycoords=("data", "axes fraction"),
-            xytext=(-3 if late else 3, 0),
-            textcoords="offset points",
-            ha="right" if late else "left",
-            va="top",
-            fontsize=8,
-            color=style.DARK,
-            path_effects=style.HALO,
-        )
+        side, gap = ("right", -3) if x > np.mean(axes.get_xlim()) else ("left", 3)
+        place = {"xycoords": ("data", "axes fraction"), "xytext": (gap, 3), "textcoords": "offset points"}
+        axes.annotate(series, (x, 0), **place, ha=side, fontsize=8, color=style.DARK)
         self.tables.append(pd.DataFrame({"panel": [panel], "series": [series], "x": [x], "y": [np.nan]}))
 
 
@@ -147,14 +125,14 @@ def _dynamics_panel(axes, name: str, summary: pd.DataFrame, found: pd.DataFrame,
         null = series[explainer, "mu_null"]
         dotted = {"color": color, "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
         points.line(axes, name, f"_null of {explainer}", null["epoch"], null["mean"], **dotted)
+    axes.set(xlabel="SGD epochs", ylabel="information (bits)", xlim=(0, float(summary["epoch"].max())))
     best = float(series[explainers[0], "I_LY"]["mean"].iloc[-1])
     points.level(axes, name, f"I(L; Y) of {explainers[0]}", best, colors[explainers[0]])
     first = found[(found["explainer"] == explainers[0]) & (found["phase"] == "first")]
-    t0, last = float(first["to_epoch"].iloc[0]), float(summary["epoch"].max())
+    t0 = float(first["to_epoch"].iloc[0])
     if np.isfinite(t0):
-        points.instant(axes, name, "T$_0$", t0, last)
+        points.instant(axes, name, "T$_0$", t0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="SGD epochs", ylabel="information (bits)", xlim=(0, last))
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if series[explainers[0], "mu"]["mean"].min() < -0.01 else 0)
 
 

@@ -21,7 +21,6 @@ BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
 )
 EXPLAINERS = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY)
 GREY, DARK = "#8a8a8a", "#4a4a4a"
-
 _RC = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
