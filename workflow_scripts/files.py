@@ -41,12 +41,15 @@ def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
 
 
 def save_weights(path: Path, tensors: dict, **metadata: str) -> str:
-    """Write weights as safetensors with their digest and the metadata in the header; returns the digest."""
+    """Write weights as safetensors, their digest and the metadata in the header; returns the digest.
+
+    The metadata are one JSON text: safetensors writes several entries in an order that changes from run to run.
+    """
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     digest = weights_digest(tensors)
-    path.write_bytes(save(tensors, metadata={**metadata, "sha256": digest}))
+    path.write_bytes(save(tensors, metadata={"about": canonical_json({**metadata, "sha256": digest})}))
     return digest
 
 
@@ -56,7 +59,7 @@ def load_weights(path: Path) -> tuple[dict, dict[str, str]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            metadata = json.loads((file.metadata() or {}).get("about", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file: run the stage that makes it first") from None
