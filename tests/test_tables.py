@@ -262,8 +262,8 @@ def test_the_signs_page_shows_the_numbers_and_escapes_names():
     page = tabulate.signs_page(table, "Table <1>")
     assert "<title>Table &lt;1&gt;</title>" in page
     assert "<td>cats &amp; &lt;dogs&gt;</td><td>cnn&lt;2&gt;</td><td>middle</td><td>2 to 4</td>" in page
-    assert "↑ <small>+0.3 [+0.3, +0.3]</small><br><small class=yes>paper ↑: yes</small>" in page
-    assert "0.1 <small>(null 0.4)</small> <small>+0.5 [+0.5, +0.5]</small>" in page
+    assert "↑ <small>+0.3</small><br><small>[+0.3, +0.3]</small><br><small class=yes>paper ↑: yes</small>" in page
+    assert "0.1 <small>(null 0.4)</small><br> <small>+0.5</small><br><small>[+0.5, +0.5]</small>" in page
     assert "class=no>paper –: no</small>" in page
 
 

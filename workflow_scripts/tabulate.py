@@ -164,11 +164,13 @@ def _sign_cell(row: pd.Series) -> str:
     if row["seeds"] == 0:
         return "<small>no such phase</small>"
     near = row["paper"] == "near_0"
-    ours = f"{row['to_mean']:.3g} <small>(null {row['null']:.3g})</small>" if near else _SIGNS[row["sign"]]
-    interval = f" [{row['change_lo']:+.2g}, {row['change_hi']:+.2g}]" if pd.notna(row["change_lo"]) else ""
-    change = f"{row['change_mean']:+.3g}{interval}"
+    ours = f"{row['to_mean']:.3g} <small>(null {row['null']:.3g})</small><br>" if near else _SIGNS[row["sign"]]
+    interval = (
+        f"<br><small>[{row['change_lo']:+.2g}, {row['change_hi']:+.2g}]</small>" if pd.notna(row["change_lo"]) else ""
+    )
+    change = f"<small>{row['change_mean']:+.3g}</small>{interval}"
     agrees = row["agrees"]
-    return f"{ours} <small>{change}</small><br><small class={agrees}>paper {_SIGNS[row['paper']]}: {agrees}</small>"
+    return f"{ours} {change}<br><small class={agrees}>paper {_SIGNS[row['paper']]}: {agrees}</small>"
 
 
 def _with_interval(row: pd.Series, column: str) -> str:
