@@ -25,7 +25,7 @@ import yaml
 from torchvision.datasets import MNIST
 
 from tests.workflow import ROOT, snakemake
-from workflow_scripts import datasets, files
+from workflow_scripts import datasets, files, tables
 from workflow_scripts.config import __main__ as config_command
 from workflow_scripts.config import study
 from workflow_scripts.errors import StudyError
@@ -533,8 +533,8 @@ def test_a_sound_table_is_read_back_to_the_last_bit(tmp_path):
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"explainer": "null", "x": rng.standard_normal(9999) * 10.0 ** rng.integers(-99, 99, 9999)})
     table.loc[5, "x"] = np.nan
-    files.write_table(tmp_path / "t.csv", table)
-    pd.testing.assert_frame_equal(files.read_table(tmp_path / "t.csv", "x"), table, check_exact=True)
+    tables.write(tmp_path / "t.csv", table)
+    pd.testing.assert_frame_equal(tables.read(tmp_path / "t.csv", "x"), table, check_exact=True)
 
 
 def test_measures_of_other_checkpoints_are_refused(made, tmp_path):

@@ -4,7 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts import datasets, files, information, measure, null_models, nulls, phases, summarize, tabulate
+from workflow_scripts import (
+    datasets,
+    files,
+    information,
+    measure,
+    null_models,
+    nulls,
+    phases,
+    summarize,
+    tables,
+    tabulate,
+)
 
 T_2 = 12.706204736  # 97.5% point of Student's t with one degree of freedom: two seeds
 
@@ -188,7 +199,7 @@ def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tm
     )
     inputs = SimpleNamespace(data=None, trajectories=paths[:1], explainers=paths[1:2])
     null_models.run(config, inputs, SimpleNamespace(nulls=paths[2]))
-    found = tabulate.ratios(files.read_table(paths[2]))
+    found = tabulate.ratios(tables.read(paths[2]))
     assert found["variant"].tolist() == list(nulls.VARIANTS)
     assert (found["seeds"] == 0).all()
     assert "none" in tabulate.ratios_page(found.assign(title="task"), "table")

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from workflow_scripts import datasets, files, networks, sgd, stage
+from workflow_scripts import datasets, files, networks, sgd, stage, weights
 from workflow_scripts.config.base import Seed, Strict
 from workflow_scripts.config.data import Task
 from workflow_scripts.config.training import Device, Network
@@ -27,13 +27,13 @@ def run(config: Config, inputs, outputs) -> None:
     """Write f_inf's weights, and its labels on the training, test and fresh inputs."""
     device = sgd.prepare_device(config.device)
     data = datasets.load_task(inputs.data, config.task)
-    weights, metadata = files.load_weights(inputs.weights)
+    tensors, metadata = weights.load(inputs.weights)
     trajectory = files.load_arrays(inputs.trajectory, "steps", "weights_sha256")
     if str(trajectory["weights_sha256"]) != metadata["sha256"]:
         raise StudyError(f"{inputs.weights}: these weights don't end {inputs.trajectory}: train this seed again")
     network = networks.build(config.network, data.inputs["train"].shape[1:], data.n_classes)
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(tensors)
     except RuntimeError:
         raise StudyError(f"{inputs.weights}: these weights are not of the configured network: train again") from None
     network.to(device)
@@ -50,9 +50,9 @@ def run(config: Config, inputs, outputs) -> None:
         errors,
         n,
     )
-    files.save_weights(
+    weights.save(
         outputs.final_weights,
-        weights,
+        tensors,
         experiment=config.experiment,
         seed=str(config.seed),
         network=config.network.model_dump_json(),

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import datasets, files, information, nulls, stage, uncertainty
+from workflow_scripts import datasets, files, information, nulls, stage, tables, uncertainty
 from workflow_scripts.config.base import Seed, Strict
 from workflow_scripts.config.data import Task
 
@@ -35,14 +35,14 @@ def run(config: Config, inputs, outputs) -> None:
         datasets.check_predictions(
             inputs.trajectory, name, trajectory[name], len(labels[part]), n_classes, len(trajectory["steps"])
         )
-    tables = []
+    measured = []
     for name, path in zip(config.explainers, inputs.explainers, strict=True):
         explained = files.load_arrays(path, "test_predictions")["test_predictions"]
         datasets.check_predictions(
             path, "test_predictions", explained, len(labels["test"]), n_classes, len(trajectory["steps"])
         )
-        tables.append(measure(trajectory, explained, labels, n_classes, name))
-    files.write_table(outputs.measures, pd.concat(tables, ignore_index=True))
+        measured.append(measure(trajectory, explained, labels, n_classes, name))
+    tables.write(outputs.measures, pd.concat(measured, ignore_index=True))
 
 
 def measure(

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import datasets, files, information, nulls, phases, stage
+from workflow_scripts import datasets, files, information, nulls, phases, stage, tables
 from workflow_scripts.config.analysis import Nulls
 from workflow_scripts.config.base import Seed, Strict
 from workflow_scripts.config.data import Task
@@ -57,7 +57,7 @@ def run(config: Config, inputs, outputs) -> None:
             where = {"checkpoint": t0, "step": trajectory["steps"][t0], "epoch": trajectory["epochs"][t0]}
             rng = np.random.default_rng([config.nulls.seed, seed, number])
             rows += [{**owner, **where, **row} for row in nulls.compare(counts[name][t0], config.nulls.draws, rng)]
-    files.write_table(outputs.nulls, pd.DataFrame(rows, columns=[*_WHERE, *nulls.COMPARISON]))
+    tables.write(outputs.nulls, pd.DataFrame(rows, columns=[*_WHERE, *nulls.COMPARISON]))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from workflow_scripts import files, information, stage, style
+from workflow_scripts import files, information, stage, style, tables
 from workflow_scripts.config.analysis import Figure
 from workflow_scripts.config.base import Strict
 
@@ -60,13 +60,11 @@ def run(config: Config, inputs, outputs) -> None:
     else:
         for flag, paths in (("--summaries", inputs.summaries), ("--phases", inputs.phases)):
             files.check_number(flag, paths, len(config.settings.experiments))
-        summaries = [
-            files.read_table(path, "explainer", "epoch", "quantity", "mean", "std") for path in inputs.summaries
-        ]
-        phase_tables = [files.read_table(path, "explainer", "phase", "to_epoch") for path in inputs.phases]
+        summaries = [tables.read(path, "explainer", "epoch", "quantity", "mean", "std") for path in inputs.summaries]
+        phase_tables = [tables.read(path, "explainer", "phase", "to_epoch") for path in inputs.phases]
         figure = dynamics(config, summaries, phase_tables, points)
     style.save(figure, outputs.pdf, outputs.png, outputs.svg)
-    files.write_table(outputs.points, pd.concat(points.tables, ignore_index=True))
+    tables.write(outputs.points, pd.concat(points.tables, ignore_index=True))
 
 
 def information_accuracy(points: Points):

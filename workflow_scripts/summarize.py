@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import files, phases, stage, uncertainty
+from workflow_scripts import files, phases, stage, tables, uncertainty
 from workflow_scripts.config.base import Seed, Strict
 from workflow_scripts.errors import StudyError
 
@@ -21,16 +21,14 @@ class Config(Strict):
 def run(config: Config, inputs, outputs) -> None:
     """Write the summary and the phases."""
     files.check_number("--measures", inputs.measures, len(config.seeds))
-    tables = [
-        files.read_table(path, *_INDEX, *phases.QUANTITIES, "I_FY_lo", "I_LY", "mu_null") for path in inputs.measures
-    ]
-    for path, table in zip(inputs.measures, tables, strict=True):
-        if not table[[*_INDEX]].equals(tables[0][[*_INDEX]]):
+    runs = [tables.read(path, *_INDEX, *phases.QUANTITIES, "I_FY_lo", "I_LY", "mu_null") for path in inputs.measures]
+    for path, table in zip(inputs.measures, runs, strict=True):
+        if not table[[*_INDEX]].equals(runs[0][[*_INDEX]]):
             raise StudyError(f"{path}: its rows are not those of {inputs.measures[0]}: measure this seed again")
-    if set(tables[0]["explainer"]) != set(config.references):
+    if set(runs[0]["explainer"]) != set(config.references):
         raise StudyError(f"{inputs.measures[0]}: expected explainers {', '.join(config.references)}: measure again")
-    files.write_table(outputs.summary, summary(tables))
-    files.write_table(outputs.phases, phase_table(tables, config.seeds, config.references))
+    tables.write(outputs.summary, summary(runs))
+    tables.write(outputs.phases, phase_table(runs, config.seeds, config.references))
 
 
 def summary(tables: list[pd.DataFrame]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import html
 
 import pandas as pd
 
-from workflow_scripts import files, nulls, phases, stage
+from workflow_scripts import files, nulls, phases, stage, tables
 from workflow_scripts.config.analysis import Table
 from workflow_scripts.config.base import Strict
 from workflow_scripts.uncertainty import over_seeds
@@ -62,14 +62,14 @@ def run(config: Config, inputs, outputs) -> None:
     }[config.settings.kind]
     table = pd.concat(
         [
-            make(files.read_table(path, *columns)).assign(experiment=name, title=config.titles[name])
+            make(tables.read(path, *columns)).assign(experiment=name, title=config.titles[name])
             for name, path in zip(config.settings.experiments, inputs.tables, strict=True)
         ],
         ignore_index=True,
     )
     first = ["experiment", "title"]
     table = table[first + [column for column in table.columns if column not in first]]
-    files.write_table(outputs.csv, table)
+    tables.write(outputs.csv, table)
     outputs.html.write_text(render(table, config.table))
 
 

@@ -1,6 +1,6 @@
 """Train one network with one seed and record its predictions at every checkpoint."""
 
-from workflow_scripts import datasets, files, networks, sgd, stage
+from workflow_scripts import datasets, files, networks, sgd, stage, weights
 from workflow_scripts.config.base import Seed, Strict
 from workflow_scripts.config.data import Task
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network
@@ -26,7 +26,7 @@ def run(config: Config, inputs, outputs) -> None:
     order = sgd.generators(config.seed)
     network = networks.build(config.network, data.inputs["train"].shape[1:], data.n_classes, config.init)
     trajectory = sgd.train(network, data, config.sgd, config.checkpoints, order, device)
-    digest = files.save_weights(outputs.weights, network.state_dict())
+    digest = weights.save(outputs.weights, network.state_dict())
     files.save_arrays(
         outputs.trajectory,
         steps=trajectory.steps,
