@@ -1,5 +1,6 @@
 # What the rules share: the typed study, the paths of its results, and the two tracked params of every stage.
 
+import atexit
 import os
 import re
 import sys
@@ -7,22 +8,37 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from workflow_scripts import files, provenance
+from workflow_scripts import cache, files, planning, provenance
 from workflow_scripts.config.study import load, stage_config
 from workflow_scripts.errors import StudyError
 
+# A job on another node takes the settings and the code that it was planned with, whatever has been edited since.
+CODE = {}
 try:
+    if not workflow.is_main_process:
+        config, CODE = planning.frozen().values()
     STUDY = load(config, " + ".join(os.path.relpath(path) for path in workflow.configfiles))
 except StudyError as error:
     sys.exit(f"error: {error}")  # not a WorkflowError: Snakemake would add a file and a line that the user can't mend
 
 # Jobs run the same Python as Snakemake (unless --sdm conda gives them another) and find the package from any folder.
-# Where downloads lie changes no result, so it goes past the tracked params.
+# Where downloads lie and what the command line was changes no result, so these go past the tracked params.
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     PYTHONPATH=os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])),
     DATA_ROOT=STUDY.data_root,
 )
+if workflow.is_main_process:
+    os.environ.update(STUDY=planning.origin(workflow.overwrite_configfiles, workflow.config_settings.config))
+
+atexit.register(planning.explain, workflow)
+cache.install()
+
+
+onstart:
+    if workflow.is_main_process:
+        planning.freeze(config, CODE)
+
 
 SEED_FOLDER = "results/{experiment}/seed{seed}"
 
@@ -35,14 +51,14 @@ def one_of(names):
 def tracked(stage):
     """The tracked params of a rule: all the settings that its stage reads, and the fingerprint of its code."""
     try:
-        code = provenance.code(stage)
+        CODE.setdefault(stage, provenance.code(stage)["fingerprint"])
     except StudyError as error:
         sys.exit(f"error: {error}")
 
     def cfg(wildcards):
         return files.canonical_json(stage_config(STUDY, stage, **wildcards))
 
-    return {"cfg": cfg, "code": code}
+    return {"cfg": cfg, "code": CODE[stage]}
 
 
 def data_file(wildcards):
@@ -52,13 +68,9 @@ def data_file(wildcards):
 
 
 def explainer_file(experiment, seed, explainer):
-    """Where an explainer lies: with the task if it is fitted to true labels, else with the seed."""
-    folder = (
-        f"results/tasks/{STUDY.experiments[experiment].task}"
-        if STUDY.explainers[explainer].labels == "true"
-        else SEED_FOLDER.format(experiment=experiment, seed=seed)
-    )
-    return f"{folder}/explainers/{explainer}.npz"
+    """Where an explainer lies."""
+    folder = STUDY.explainer_folder(experiment, explainer).format(seed=seed)
+    return f"results/{folder}/{explainer}.npz"
 
 
 def explainer_files(wildcards):

@@ -13,6 +13,7 @@ rule distill_true_labels:
         "results/tasks/{task}/logs/{explainer}.log",
     wildcard_constraints:
         explainer=one_of(STUDY.explainers_with("true")),
+    cache: True
     conda:
         "../envs/workflow.yaml"
     threads: 1
@@ -40,6 +41,7 @@ rule distill_final_labels:
         f"{SEED_FOLDER}/logs/{{explainer}}.log",
     wildcard_constraints:
         explainer=one_of(STUDY.explainers_with("final")),
+    cache: True
     conda:
         "../envs/workflow.yaml"
     threads: 1
@@ -72,6 +74,7 @@ rule distill_t0_labels:
         f"{SEED_FOLDER}/logs/{{explainer}}.log",
     wildcard_constraints:
         explainer=one_of(STUDY.explainers_with("t0")),
+    cache: True
     conda:
         "../envs/workflow.yaml"
     threads: 1

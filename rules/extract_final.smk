@@ -13,6 +13,7 @@ rule extract_final:
         provenance=f"{SEED_FOLDER}/final.npz.prov.json",
     log:
         f"{SEED_FOLDER}/logs/extract_final.log",
+    cache: True
     conda:
         "../envs/workflow.yaml"
     threads: 1

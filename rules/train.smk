@@ -11,6 +11,7 @@ rule train:
         provenance=f"{SEED_FOLDER}/trajectory.npz.prov.json",
     log:
         f"{SEED_FOLDER}/logs/train.log",
+    cache: True
     conda:
         "../envs/workflow.yaml"
     threads: 1

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts import datasets, files
+from workflow_scripts import datasets, files, tasks
 from workflow_scripts.config.data import Digits, Mnist, Sinusoid, Task
 
 NOWHERE = Path("nowhere")
@@ -14,7 +14,7 @@ def rows(arrays, part):
 
 def test_digits_are_split_by_class_into_parts_of_the_asked_sizes():
     arrays = datasets.make(Digits(kind="digits", test=360, fresh=200, train=1000), NOWHERE)
-    sizes = [len(arrays[f"{part}_labels"]) for part in datasets.PARTS]
+    sizes = [len(arrays[f"{part}_labels"]) for part in tasks.PARTS]
     assert sizes == [1000, 360, 200]
     assert arrays["train_inputs"].shape == (1000, 1, 8, 8)
     assert arrays["train_inputs"].min() == 0 and arrays["train_inputs"].max() == 1
@@ -40,7 +40,7 @@ def test_the_sinusoid_labels_are_the_sign_of_the_line_plus_the_wave():
     margin = 2 * (x @ w) + np.sin(0.5 * 3 * (x @ w_prime))
     clear = np.abs(margin) > 1e-4
     np.testing.assert_array_equal(np.sign(margin)[clear], y[clear])
-    assert [len(arrays[f"{part}_labels"]) for part in datasets.PARTS] == [4000, 50, 20]
+    assert [len(arrays[f"{part}_labels"]) for part in tasks.PARTS] == [4000, 50, 20]
     assert not rows(arrays, "train") & rows(arrays, "test")
 
 
@@ -49,18 +49,18 @@ def test_a_label_map_groups_classes_and_drops_those_left_out(tmp_path):
     path = tmp_path / "digits.npz"
     files.save_arrays(path, **arrays)
     task = Task(dataset="digits", groups={"b": [8, 9], "a": [0, 1, 2], "c": [3, 4]}, leave_out=[5, 6, 7])
-    data = datasets.load_task(path, task)
+    data = tasks.load(path, task)
     digits = arrays["test_labels"]
     kept = ~np.isin(digits, [5, 6, 7])
     expected = np.select([digits >= 8, digits <= 2], [0, 1], 2)[kept]
     np.testing.assert_array_equal(data.labels["test"], expected)
     np.testing.assert_array_equal(data.inputs["test"], arrays["test_inputs"][kept])
     assert data.n_classes == 3
-    labels, n_classes = datasets.load_labels(path, task)
+    labels, n_classes = tasks.load_labels(path, task)
     assert n_classes == 3
-    for part in datasets.PARTS:
+    for part in tasks.PARTS:
         np.testing.assert_array_equal(labels[part], data.labels[part])
-    everything = datasets.load_task(path, Task(dataset="digits"))
+    everything = tasks.load(path, Task(dataset="digits"))
     assert everything.n_classes == 10
     np.testing.assert_array_equal(everything.labels["train"], arrays["train_labels"])
 
@@ -78,4 +78,4 @@ def test_real_mnist_is_read_whole_and_split(shared_data):
     assert arrays["test_labels"][:5].tolist() == [7, 2, 1, 0, 4]
     assert np.bincount(np.concatenate([arrays["train_labels"], arrays["fresh_labels"]]))[:2].tolist() == [5923, 6742]
     small = datasets.make(Mnist(kind="mnist", train=100, test=50), shared_data)
-    assert [len(small[f"{part}_labels"]) for part in datasets.PARTS] == [100, 50, 0]
+    assert [len(small[f"{part}_labels"]) for part in tasks.PARTS] == [100, 50, 0]

@@ -25,7 +25,7 @@ import yaml
 from torchvision.datasets import MNIST
 
 from tests.workflow import ROOT, snakemake
-from workflow_scripts import datasets, files, tables
+from workflow_scripts import datasets, files, tables, tasks
 from workflow_scripts.config import __main__ as config_command
 from workflow_scripts.config import study
 from workflow_scripts.errors import StudyError
@@ -777,7 +777,7 @@ def test_mnist_is_read_from_data_root(tmp_path, small_mnist):
     put(small_mnist, tmp_path / "root")
     assert prepare_mnist(tmp_path / "root", tmp_path) is None
     with np.load(tmp_path / "mnist.npz") as made:
-        shapes = [made[f"{part}_inputs"].shape for part in datasets.PARTS]
+        shapes = [made[f"{part}_inputs"].shape for part in tasks.PARTS]
         assert shapes == [(50, 1, 28, 28), (20, 1, 28, 28), (5, 1, 28, 28)]
         assert made["train_inputs"].dtype == np.uint8
         assert dict(line.split() for line in made["source_hashes"].tolist()) == datasets.MNIST_FILES

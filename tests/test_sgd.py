@@ -4,8 +4,8 @@ import torch
 
 from workflow_scripts import networks, sgd
 from workflow_scripts.config.training import CNN, MLP, SGD, Checkpoints, Linear
-from workflow_scripts.datasets import TaskData
 from workflow_scripts.errors import StudyError
+from workflow_scripts.tasks import TaskData
 
 CPU = torch.device("cpu")
 

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from workflow_scripts import (
-    datasets,
     files,
     information,
     measure,
@@ -15,6 +14,7 @@ from workflow_scripts import (
     summarize,
     tables,
     tabulate,
+    tasks,
 )
 
 T_2 = 12.706204736  # 97.5% point of Student's t with one degree of freedom: two seeds
@@ -185,7 +185,7 @@ def test_ratios_are_means_over_seeds_with_the_largest_p_value():
 
 def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tmp_path, monkeypatch):
     y = np.array([0, 0, 1, 1])
-    monkeypatch.setattr(datasets, "load_labels", lambda path, task: ({"test": y}, 2))
+    monkeypatch.setattr(tasks, "load_labels", lambda path, task: ({"test": y}, 2))
     paths = [tmp_path / name for name in ("trajectory.npz", "explainer.npz", "nulls.csv")]
     steps = {"steps": np.array([0]), "epochs": np.array([0.0])}
     files.save_arrays(paths[0], **steps, test_predictions=np.array([[0, 1, 0, 1]]))

@@ -1,4 +1,4 @@
-"""Data sets as arrays, and tasks: a data set seen through a label map.
+"""Data sets as arrays: loaded, drawn or downloaded, then split.
 
 Inputs are uint8 images [N, channels, height, width], where 255 means 1.0, or float32 of any shape. Labels are class
 indices. Parts are train, test, and fresh: inputs that no network trains on, kept for distillation.
@@ -8,19 +8,17 @@ import contextlib
 import hashlib
 import logging
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
 
 from workflow_scripts import files
-from workflow_scripts.config.data import Digits, Mnist, Sinusoid, Task
+from workflow_scripts.config.data import Digits, Mnist, Sinusoid
 from workflow_scripts.errors import StudyError
+from workflow_scripts.tasks import PARTS
 
 log = logging.getLogger("workflow_scripts")
-
-PARTS = ("train", "test", "fresh")
 
 #: SHA-256 of the uncompressed files, so that a damaged or truncated one is noticed before use
 MNIST_FILES = {
@@ -31,15 +29,6 @@ MNIST_FILES = {
 }
 
 
-@dataclass(frozen=True)
-class TaskData:
-    """Inputs and labels of each part of a task; labels are group indices 0..n_classes-1, int64[N]."""
-
-    inputs: dict[str, np.ndarray]
-    labels: dict[str, np.ndarray]
-    n_classes: int
-
-
 def make(source: Digits | Mnist | Sinusoid, data_root: Path) -> dict[str, np.ndarray]:
     """The arrays of a data set's file: `{part}_inputs`, `{part}_labels`, `class_names`, `source_hashes`.
 
@@ -48,56 +37,6 @@ def make(source: Digits | Mnist | Sinusoid, data_root: Path) -> dict[str, np.nda
     """
     makers = {"digits": _digits, "mnist": lambda s: _mnist(s, data_root), "sinusoid": _sinusoid}
     return makers[source.kind](source)
-
-
-def load_task(path: Path, task: Task) -> TaskData:
-    """Read a data set's file and apply the label map. Raises StudyError for a damaged file or an empty group."""
-    names = [f"{part}_{kind}" for part in PARTS for kind in ("inputs", "labels")]
-    arrays = files.load_arrays(path, *names, "class_names")
-    groups = _group_of_class(task, len(arrays["class_names"]))
-    inputs, labels = {}, {}
-    for part in PARTS:
-        mapped = groups[arrays[f"{part}_labels"]]
-        kept = mapped >= 0
-        inputs[part] = arrays[f"{part}_inputs"] if kept.all() else arrays[f"{part}_inputs"][kept]
-        labels[part] = mapped[kept]
-    n_classes = int(groups.max()) + 1
-    for part in ("train", "test"):
-        absent = sorted(set(range(n_classes)) - set(labels[part].tolist()))
-        if absent:
-            raise StudyError(f"{path}: the {part} part has no example of group {absent[0]}: take more {part} examples")
-    return TaskData(inputs, labels, n_classes)
-
-
-def load_labels(path: Path, task: Task) -> tuple[dict[str, np.ndarray], int]:
-    """Labels of every part under the label map, and the number of groups, without reading the inputs."""
-    arrays = files.load_arrays(path, *[f"{part}_labels" for part in PARTS], "class_names")
-    groups = _group_of_class(task, len(arrays["class_names"]))
-    mapped = {part: groups[arrays[f"{part}_labels"]] for part in PARTS}
-    return {part: values[values >= 0] for part, values in mapped.items()}, int(groups.max()) + 1
-
-
-def check_predictions(path: Path, name: str, values: np.ndarray, n: int, n_classes: int, checkpoints: int = 1) -> None:
-    """Raise StudyError unless the values are groups of n examples, [n] or [checkpoints, n]."""
-    if values.shape not in ((n,), (checkpoints, n)) or (values.size and values.max() >= n_classes):
-        raise StudyError(
-            f"{path}: {name} is {values.dtype}{list(values.shape)}, expected {n} examples of {n_classes} groups: made "
-            "from other data, or for another task: delete it and run its stage again"
-        )
-
-
-def _group_of_class(task: Task, n_classes: int) -> np.ndarray:
-    """int64[n_classes]: the group of each class, -1 for one that is left out."""
-    if task.groups is None:
-        return np.arange(n_classes)
-    try:
-        task.check_classes(n_classes)
-    except ValueError as error:
-        raise StudyError(f"task groups: {error}") from None
-    groups = np.full(n_classes, -1)
-    for index, members in enumerate(task.groups.values()):
-        groups[members] = index
-    return groups
 
 
 def _digits(source: Digits) -> dict[str, np.ndarray]:

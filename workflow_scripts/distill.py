@@ -5,8 +5,8 @@ import warnings
 
 import numpy as np
 
-from workflow_scripts import datasets, files, information, phases, stage
-from workflow_scripts.config.base import Seed, Strict
+from workflow_scripts import files, information, phases, stage, tasks
+from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Task
 from workflow_scripts.config.explainers import Explainer, Logistic
 from workflow_scripts.config.training import Checkpoints, Device
@@ -15,20 +15,18 @@ from workflow_scripts.errors import StudyError
 log = logging.getLogger("workflow_scripts")
 
 
-class Config(Strict):
-    """What the stage reads; experiment and seed only where the labels come from a network."""
+class Config(JobConfig):
+    """What the stage reads; reference_in: for labels t0, the folder under results that has the reference."""
 
-    explainer: str
     settings: Explainer
     task: Task
     device: Device
-    experiment: str | None = None
-    seed: Seed | None = None
+    reference_in: str | None = None
 
 
 def run(config: Config, inputs, outputs) -> None:
     """Write the explainer's predictions on the test set, its parameters, and how well it was fitted."""
-    data = datasets.load_task(inputs.data, config.task)
+    data = tasks.load(inputs.data, config.task)
     settings = config.settings
     labels, step = _labels(config, inputs, data)
     fit_inputs = data.inputs[settings.inputs]
@@ -40,7 +38,7 @@ def run(config: Config, inputs, outputs) -> None:
     accuracy = float(np.mean(fitted["test_predictions"] == data.labels["test"]))
     log.info(
         "%s agrees with its labels on %.4f of %d inputs; test accuracy %.4f",
-        config.explainer,
+        config.wildcards["explainer"],
         agreement,
         len(labels),
         accuracy,
@@ -95,12 +93,12 @@ def fit_logistic(inputs: np.ndarray, labels: np.ndarray, test_inputs: np.ndarray
     }
 
 
-def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: datasets.TaskData, config: Config) -> dict:
+def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: tasks.TaskData, config: Config) -> dict:
     from workflow_scripts import networks, sgd  # here: logistic regression starts faster without PyTorch
 
     fit = config.settings.fit
     device = sgd.prepare_device(config.device)
-    task = datasets.TaskData(
+    task = tasks.TaskData(
         {**data.inputs, "train": inputs, "fresh": inputs[:0]},
         {**data.labels, "train": labels.astype(np.int64), "fresh": data.labels["train"][:0]},
         data.n_classes,
@@ -116,7 +114,7 @@ def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: datasets.TaskData,
     }
 
 
-def _labels(config: Config, inputs, data: datasets.TaskData) -> tuple[np.ndarray, int]:
+def _labels(config: Config, inputs, data: tasks.TaskData) -> tuple[np.ndarray, int]:
     """The labels to fit, [N], and the SGD step of the network that gave them (-1: true labels)."""
     part = config.settings.inputs
     if config.settings.labels == "true":
@@ -124,12 +122,12 @@ def _labels(config: Config, inputs, data: datasets.TaskData) -> tuple[np.ndarray
     if config.settings.labels == "final":
         name = f"{part}_labels"
         arrays = files.load_arrays(_given(inputs.final_labels, "--final-labels"), name, "step")
-        datasets.check_predictions(inputs.final_labels, name, arrays[name], len(data.labels[part]), data.n_classes)
+        tasks.check_predictions(inputs.final_labels, name, arrays[name], len(data.labels[part]), data.n_classes)
         return arrays[name], int(arrays["step"])
     return _labels_at_t0(config, inputs, data, part)
 
 
-def _labels_at_t0(config: Config, inputs, data: datasets.TaskData, part: str) -> tuple[np.ndarray, int]:
+def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tuple[np.ndarray, int]:
     trajectory = files.load_arrays(
         _given(inputs.trajectory, "--trajectory"), "steps", "test_predictions", f"{part}_predictions"
     )
@@ -140,7 +138,7 @@ def _labels_at_t0(config: Config, inputs, data: datasets.TaskData, part: str) ->
         (inputs.reference, "test", reference),
     ):
         shape = (len(data.labels[of]), data.n_classes, len(trajectory["steps"]))
-        datasets.check_predictions(path, f"{of}_predictions", values, *shape)
+        tasks.check_predictions(path, f"{of}_predictions", values, *shape)
     counts = information.joint_counts(trajectory["test_predictions"], reference, data.labels["test"], data.n_classes)
     found = information.measures(counts)
     t0 = phases.first_crossing(found["I_FY"], found["I_LY"])

@@ -4,8 +4,8 @@ import logging
 
 import numpy as np
 
-from workflow_scripts import datasets, files, networks, sgd, stage, weights
-from workflow_scripts.config.base import Seed, Strict
+from workflow_scripts import files, networks, sgd, stage, tasks, weights
+from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Task
 from workflow_scripts.config.training import Device, Network
 from workflow_scripts.errors import StudyError
@@ -13,11 +13,9 @@ from workflow_scripts.errors import StudyError
 log = logging.getLogger("workflow_scripts")
 
 
-class Config(Strict):
+class Config(JobConfig):
     """What the stage reads."""
 
-    experiment: str
-    seed: Seed
     task: Task
     network: Network
     device: Device
@@ -26,7 +24,7 @@ class Config(Strict):
 def run(config: Config, inputs, outputs) -> None:
     """Write f_inf's weights, and its labels on the training, test and fresh inputs."""
     device = sgd.prepare_device(config.device)
-    data = datasets.load_task(inputs.data, config.task)
+    data = tasks.load(inputs.data, config.task)
     tensors, metadata = weights.load(inputs.weights)
     trajectory = files.load_arrays(inputs.trajectory, "steps", "weights_sha256")
     if str(trajectory["weights_sha256"]) != metadata["sha256"]:
@@ -39,7 +37,7 @@ def run(config: Config, inputs, outputs) -> None:
     network.to(device)
     labels = {
         part: sgd.evaluate(network, sgd.Resident(data.inputs[part], data.labels[part], device))[0]
-        for part in datasets.PARTS
+        for part in tasks.PARTS
     }
     errors = int(np.count_nonzero(labels["train"] != data.labels["train"]))
     n = len(data.labels["train"])
@@ -53,8 +51,7 @@ def run(config: Config, inputs, outputs) -> None:
     weights.save(
         outputs.final_weights,
         tensors,
-        experiment=config.experiment,
-        seed=str(config.seed),
+        **config.wildcards,
         network=config.network.model_dump_json(),
         step=str(trajectory["steps"][-1]),
     )

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import datasets, files, information, nulls, stage, tables, uncertainty
-from workflow_scripts.config.base import Seed, Strict
+from workflow_scripts import files, information, nulls, stage, tables, tasks, uncertainty
+from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Task
 
 SUFFIXES = ("", "_corrected", "_lo", "_hi")
@@ -16,29 +16,28 @@ COLUMNS = (
 )
 
 
-class Config(Strict):
-    """What the stage reads."""
+class Config(JobConfig):
+    """What the stage reads; fitted_in: explainer -> the folder under results that has it."""
 
-    experiment: str
-    seed: Seed
     task: Task
     explainers: list[str]
+    fitted_in: dict[str, str]
 
 
 def run(config: Config, inputs, outputs) -> None:
     """Write a row per explainer and checkpoint."""
     trajectory = files.load_arrays(inputs.trajectory, "steps", "epochs", "test_predictions", "train_predictions")
-    labels, n_classes = datasets.load_labels(inputs.data, config.task)
+    labels, n_classes = tasks.load_labels(inputs.data, config.task)
     files.check_number("--explainers", inputs.explainers, len(config.explainers))
     for part in ("test", "train"):
         name = f"{part}_predictions"
-        datasets.check_predictions(
+        tasks.check_predictions(
             inputs.trajectory, name, trajectory[name], len(labels[part]), n_classes, len(trajectory["steps"])
         )
     measured = []
     for name, path in zip(config.explainers, inputs.explainers, strict=True):
         explained = files.load_arrays(path, "test_predictions")["test_predictions"]
-        datasets.check_predictions(
+        tasks.check_predictions(
             path, "test_predictions", explained, len(labels["test"]), n_classes, len(trajectory["steps"])
         )
         measured.append(measure(trajectory, explained, labels, n_classes, name))

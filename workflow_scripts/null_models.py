@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import datasets, files, information, nulls, phases, stage, tables
+from workflow_scripts import files, information, nulls, phases, stage, tables, tasks
 from workflow_scripts.config.analysis import Nulls
-from workflow_scripts.config.base import Seed, Strict
+from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
 
 log = logging.getLogger("workflow_scripts")
@@ -15,20 +15,24 @@ log = logging.getLogger("workflow_scripts")
 _WHERE = ("seed", "explainer", "checkpoint", "step", "epoch")
 
 
-class Config(Strict):
-    """What the stage reads; references: explainer -> the explainer whose performance defines its T0."""
+class Config(JobConfig):
+    """What the stage reads.
 
-    experiment: str
+    fitted_in: explainer -> the folder under results that has it; references: explainer -> the explainer whose
+    performance defines its T0.
+    """
+
     seeds: list[Seed]
     task: Task
     explainers: list[str]
+    fitted_in: dict[str, str]
     references: dict[str, str]
     nulls: Nulls
 
 
 def run(config: Config, inputs, outputs) -> None:
     """Write a row per seed, explainer and null model; a seed that never reaches T0 has rows without values."""
-    labels, n_classes = datasets.load_labels(inputs.data, config.task)
+    labels, n_classes = tasks.load_labels(inputs.data, config.task)
     per_seed = len(config.explainers)
     files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     files.check_number("--explainers", inputs.explainers, len(config.seeds) * per_seed)
@@ -36,12 +40,12 @@ def run(config: Config, inputs, outputs) -> None:
     for index, (seed, path) in enumerate(zip(config.seeds, inputs.trajectories, strict=True)):
         trajectory = files.load_arrays(path, "steps", "epochs", "test_predictions")
         shape = (len(labels["test"]), n_classes, len(trajectory["steps"]))
-        datasets.check_predictions(path, "test_predictions", trajectory["test_predictions"], *shape)
+        tasks.check_predictions(path, "test_predictions", trajectory["test_predictions"], *shape)
         paths = inputs.explainers[index * per_seed : (index + 1) * per_seed]
         counts = {}
         for name, explainer_path in zip(config.explainers, paths, strict=True):
             explained = files.load_arrays(explainer_path, "test_predictions")["test_predictions"]
-            datasets.check_predictions(explainer_path, "test_predictions", explained, *shape)
+            tasks.check_predictions(explainer_path, "test_predictions", explained, *shape)
             counts[name] = information.joint_counts(
                 trajectory["test_predictions"], explained, labels["test"], n_classes
             )

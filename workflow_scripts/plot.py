@@ -9,47 +9,55 @@ from matplotlib.ticker import MaxNLocator
 
 from workflow_scripts import files, information, stage, style, tables
 from workflow_scripts.config.analysis import Figure
-from workflow_scripts.config.base import Strict
+from workflow_scripts.config.base import JobConfig
 
+#: columns that say what a point is about, so that it can be traced to the rows it comes from
+_ABOUT = ("explainer", "checkpoint", "quantity", "phase")
 _ACCURACIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 
-class Config(Strict):
+class Config(JobConfig):
     """What the stage reads; titles and n_classes: experiment -> title, number of groups."""
 
-    figure: str
     settings: Figure
     titles: dict[str, str]
     n_classes: dict[str, int]
 
 
 class Points:
-    """Draws on axes and keeps every drawn point, so that the CSV is what the picture shows."""
+    """Draws on axes and keeps every drawn point, so that the CSV is what the picture shows.
+
+    of: the rows of the table that the points come from; what these rows are about is kept beside the points.
+    """
 
     def __init__(self):
         self.tables: list[pd.DataFrame] = []
 
-    def line(self, axes, panel: str, series: str, x, y, std=None, **look) -> None:
+    def line(self, axes, panel: str, series: str, x, y, std=None, of=None, **look) -> None:
         """A line, and the band y +- std where std is given; a series that starts with _ stays out of the legend."""
         x, y = np.asarray(x, float), np.asarray(y, float)
         axes.plot(x, y, label=series, **look)
         band = np.full_like(y, np.nan) if std is None else np.asarray(std, float)
         if np.isfinite(band).any():
             axes.fill_between(x, y - band, y + band, color=look["color"], alpha=0.18, linewidth=0)
-        self.tables.append(pd.DataFrame({"panel": panel, "series": series.lstrip("_"), "x": x, "y": y, "std": band}))
+        self._keep(of, {"panel": panel, "series": series.lstrip("_"), "x": x, "y": y, "std": band})
 
-    def level(self, axes, panel: str, series: str, y: float, color: str) -> None:
+    def level(self, axes, panel: str, series: str, y: float, color: str, of: pd.DataFrame) -> None:
         """A dashed horizontal line."""
         axes.axhline(y, color=color, linewidth=0.9, linestyle=(0, (6, 3)), zorder=1, label=series)
-        self.tables.append(pd.DataFrame({"panel": [panel], "series": [series], "x": [np.nan], "y": [y]}))
+        self._keep(of, {"panel": [panel], "series": [series], "x": [np.nan], "y": [y]})
 
-    def instant(self, axes, panel: str, series: str, x: float) -> None:
+    def instant(self, axes, panel: str, series: str, x: float, of: pd.DataFrame) -> None:
         """A dashed vertical line with its name at the bottom."""
         axes.axvline(x, color=style.GREY, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
         side, gap = ("right", -3) if x > np.mean(axes.get_xlim()) else ("left", 3)
         place = {"xycoords": ("data", "axes fraction"), "xytext": (gap, 3), "textcoords": "offset points"}
         axes.annotate(series, (x, 0), **place, ha=side, fontsize=8, color=style.DARK)
-        self.tables.append(pd.DataFrame({"panel": [panel], "series": [series], "x": [x], "y": [np.nan]}))
+        self._keep(of, {"panel": [panel], "series": [series], "x": [x], "y": [np.nan]})
+
+    def _keep(self, of: pd.DataFrame | None, points: dict) -> None:
+        about = {} if of is None else {key: of[key].to_numpy() for key in _ABOUT if key in of}
+        self.tables.append(pd.DataFrame(points | about))
 
 
 def run(config: Config, inputs, outputs) -> None:
@@ -63,7 +71,7 @@ def run(config: Config, inputs, outputs) -> None:
         summaries = [tables.read(path, "explainer", "epoch", "quantity", "mean", "std") for path in inputs.summaries]
         phase_tables = [tables.read(path, "explainer", "phase", "to_epoch") for path in inputs.phases]
         figure = dynamics(config, summaries, phase_tables, points)
-    style.save(figure, outputs.pdf, outputs.png, outputs.svg)
+    style.save(figure, outputs.pdf, outputs.png, outputs.svg, outputs.key)
     tables.write(outputs.points, pd.concat(points.tables, ignore_index=True))
 
 
@@ -113,7 +121,7 @@ def _dynamics_panel(axes, name: str, summary: pd.DataFrame, found: pd.DataFrame,
 
     def draw(label: str, explainer: str, quantity: str, **look) -> None:
         of = series[explainer, quantity]
-        points.line(axes, name, label, of["epoch"], of["mean"], of["std"], **look)
+        points.line(axes, name, label, of["epoch"], of["mean"], of["std"], of, **look)
 
     draw("I(F$_t$; Y$_S$)  train", explainers[0], "I_FY_train", color=style.GREY, linewidth=1.2)
     draw("I(F$_t$; Y)", explainers[0], "I_FY", color=style.BLACK, linewidth=2)
@@ -122,14 +130,14 @@ def _dynamics_panel(axes, name: str, summary: pd.DataFrame, found: pd.DataFrame,
         draw(f"μ(F$_t$; {explainer})", explainer, "mu", color=color)
         null = series[explainer, "mu_null"]
         dotted = {"color": color, "linestyle": (0, (1, 1.5)), "linewidth": 1.1}
-        points.line(axes, name, f"_null of {explainer}", null["epoch"], null["mean"], **dotted)
+        points.line(axes, name, f"_null of {explainer}", null["epoch"], null["mean"], of=null, **dotted)
     axes.set(xlabel="SGD epochs", ylabel="information (bits)", xlim=(0, float(summary["epoch"].max())))
-    best = float(series[explainers[0], "I_LY"]["mean"].iloc[-1])
-    points.level(axes, name, f"I(L; Y) of {explainers[0]}", best, colors[explainers[0]])
-    first = found[(found["explainer"] == explainers[0]) & (found["phase"] == "first")]
+    best = series[explainers[0], "I_LY"].iloc[-1:]
+    points.level(axes, name, f"I(L; Y) of {explainers[0]}", float(best["mean"].iloc[0]), colors[explainers[0]], best)
+    first = found[(found["explainer"] == explainers[0]) & (found["phase"] == "first")].iloc[:1]
     t0 = float(first["to_epoch"].iloc[0])
     if np.isfinite(t0):
-        points.instant(axes, name, "T$_0$", t0)
+        points.instant(axes, name, "T$_0$", t0, first)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if series[explainers[0], "mu"]["mean"].min() < -0.01 else 0)
 

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from workflow_scripts import datasets, files, stage
-from workflow_scripts.config.base import Strict
+from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Dataset
 
 
-class Config(Strict):
+class Config(JobConfig):
     """What the stage reads."""
 
-    dataset: str
     source: Dataset
 
 

@@ -1,4 +1,4 @@
-"""What a result was made from: the code fingerprint of a stage, and the sidecar that is written beside its products."""
+"""What a result was made from: the fingerprint of a stage's code, and the sidecar beside its products."""
 
 import ast
 import functools
@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import resource
 import socket
 import subprocess
@@ -14,11 +15,15 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
+
+from threadpoolctl import threadpool_info
 
 from workflow_scripts import files
 from workflow_scripts.errors import StudyError
 
-SCHEMA = 1
+SCHEMA = 2
+SUFFIX = ".prov.json"
 PACKAGE = "workflow_scripts"
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,19 +39,27 @@ DISTRIBUTIONS = {
     "torchvision": "torchvision",
 }
 
+#: modules that write down what a job did and have no part in what it makes: an edit of theirs reruns nothing
+RECORDERS = (f"{PACKAGE}.provenance",)
+
+#: what a sidecar must hold to be read at all
+_SHAPE = {"stage": str, "wildcards": dict, "cfg": dict, "code": dict, "inputs": dict, "outputs": dict, "seal": str}
+
+_DYNAMIC = ("__import__", "import_module", "run_path", "run_module", "spec_from_file_location")
+
 
 @functools.cache
-def code(stage: str) -> str:
-    """Fingerprint of all code that the stage runs: canonical JSON of module -> hash and distribution -> version.
+def code(stage: str) -> dict:
+    """All code that a stage runs: fingerprint, and what it is the hash of, module -> hash and distribution -> version.
 
     Modules are the first-party import closure of the stage, normalised so that comments, docstrings, blank lines and
-    formatting don't count. Raises StudyError on a dynamic import, which such a closure can't see.
+    formatting don't count. Raises StudyError on an import that such a closure can't see.
     """
     modules, distributions = {}, {}
     waiting = [f"{PACKAGE}.{stage}"]
     while waiting:
         name = waiting.pop()
-        if name in modules:
+        if name in modules or name in RECORDERS:
             continue
         digest, imported = _module(name)
         modules[name] = digest
@@ -55,33 +68,120 @@ def code(stage: str) -> str:
             distribution = DISTRIBUTIONS.get(other.split(".")[0])
             if distribution:
                 distributions[distribution] = metadata.version(distribution)
-    return hashlib.sha256(files.canonical_json([modules, distributions]).encode()).hexdigest()[:16]
+    return {"fingerprint": fingerprint(modules, distributions), "modules": modules, "distributions": distributions}
 
 
-def sidecar(stage: str, cfg: dict, inputs: list[Path], outputs: dict[Path, Path], started: datetime) -> dict:
-    """The provenance of a finished job; outputs maps each final path to where its bytes lie now."""
-    return {
+def fingerprint(modules: dict[str, str], distributions: dict[str, str]) -> str:
+    """The 16 hex digits that stand for a stage's code."""
+    return digest([modules, distributions])[:16]
+
+
+def key(stage: str, cfg: dict, fingerprint: str, inputs: dict[Path, str]) -> str:
+    """The 16 hex digits that stand for a job: its settings, its code and the bytes that it reads. Figures carry it."""
+    return digest([stage, cfg, fingerprint, list(inputs.values())])[:16]
+
+
+def key_in(content: bytes) -> str | None:
+    """The key that a figure's PDF, PNG or SVG carries in its metadata."""
+    found = re.search(rb"provenance key ([0-9a-f]{16})", content)
+    return found[1].decode() if found else None
+
+
+def digest(value) -> str:
+    """SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(files.canonical_json(value).encode()).hexdigest()
+
+
+def seal(record: dict) -> str:
+    """The digest of all that a sidecar says: it no longer fits once any of it is edited."""
+    return digest({name: value for name, value in record.items() if name != "seal"})
+
+
+def check_imports(stage: str) -> None:
+    """Raise StudyError if this process has loaded first-party code outside the stage's import closure."""
+    known = {*code(stage)["modules"], *RECORDERS}
+    loaded = {name for module in list(sys.modules.values()) if (name := _first_party_name(module))}
+    outside = sorted(loaded - known)
+    if outside:
+        raise StudyError(
+            f"{stage}: it loaded {outside[0]}, which none of its modules imports by name: import it by name, so that a "
+            "change of it is noticed; nothing was written"
+        )
+
+
+def check_inputs(inputs: dict[Path, str]) -> None:
+    """Raise StudyError if an input's bytes are not those that the job that made it wrote; inputs: path -> SHA-256."""
+    for path, found in inputs.items():
+        beside = find(path)
+        if beside and told(read(beside), path) != found:
+            raise StudyError(
+                f"{path}: these are not the bytes that the job that made it wrote ({beside.name}): make it again with "
+                f"snakemake --cores all {path} --forcerun {path}, or remove {beside.name} if you mean to use them"
+            )
+
+
+def sidecar(
+    stage: str, cfg: dict, inputs: dict[Path, str], outputs: dict[Path, Path], started: datetime, key: str
+) -> dict:
+    """The provenance of a finished job: inputs, path -> SHA-256; outputs, path -> where its bytes lie now."""
+    now = datetime.now(UTC)
+    record = {
         "schema": SCHEMA,
         "stage": stage,
+        "wildcards": cfg["wildcards"],
         "cfg": cfg,
         "code": code(stage),
-        "command": [Path(sys.executable).name, "-m", f"{PACKAGE}.{stage}", *sys.argv[1:]],
-        "inputs": {str(path): files.sha256(path) for path in inputs},
+        "key": key,
+        "inputs": {str(path): digest for path, digest in inputs.items()},
         "outputs": {str(path): files.sha256(there) for path, there in outputs.items()},
+        "study": _study(),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
+        "argv": sys.orig_argv,
         "python": platform.python_version(),
         "distributions": {name: metadata.version(name) for name in sorted(DISTRIBUTIONS.values())},
         "host": socket.gethostname(),
         "user": _user(),
-        "platform": platform.platform(),
+        "os": platform.platform(),
         "cpu": _cpu(),
-        "gpu": _gpu(),
+        **_gpu(),
+        "threads": _threads(),
         "slurm_job_id": os.environ.get("SLURM_JOB_ID"),
-        "started": started.isoformat(timespec="seconds"),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": started.isoformat(timespec="milliseconds"),
+        "ended": now.isoformat(timespec="milliseconds"),
         "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _maxrss_per_mib()),
     }
+    return {**record, "seal": seal(record)}
+
+
+def write(path: Path, record: dict) -> None:
+    """Write a sidecar as indented JSON."""
+    path.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def find(path: Path) -> Path | None:
+    """The sidecar beside a product that speaks of it: its own, or that of another product of the same job."""
+    own = path.with_name(path.name + SUFFIX)
+    if own.is_file():
+        return own
+    others = sorted(path.parent.glob(f"*{SUFFIX}"))
+    return next((other for other in others if (record := read(other)) and told(record, path)), None)
+
+
+def told(record: dict | None, path: Path) -> str | None:
+    """The SHA-256 that a sidecar tells of a product in its folder."""
+    outputs = record["outputs"] if record else {}
+    return next((digest for product, digest in outputs.items() if Path(product).name == path.name), None)
+
+
+def read(path: Path) -> dict | None:
+    """A sidecar, or None where there is none that can be read and has this schema."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    sound = isinstance(record, dict) and record.get("schema") == SCHEMA
+    return record if sound and all(isinstance(record.get(name), kind) for name, kind in _SHAPE.items()) else None
 
 
 @functools.cache
@@ -99,11 +199,24 @@ def _module(name: str) -> tuple[str, list[str]]:
                 raise StudyError(f"{path}:{node.lineno}: relative import: name the module in full, so it is tracked")
             imported.append(node.module)
             imported += [f"{node.module}.{alias.name}" for alias in node.names if _is_module(node.module, alias.name)]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("__import__", "import_module"):
+        elif isinstance(node, ast.Call) and _is_dynamic(ast.unparse(node.func)):
             raise StudyError(f"{path}:{node.lineno}: dynamic import: import by name, so that the module is tracked")
+        if isinstance(node, ast.Import | ast.ImportFrom) and (stray := _stray(node)):
+            raise StudyError(f"{path}:{node.lineno}: {stray} lies outside {PACKAGE}: move it there, so it is tracked")
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported
+
+
+def _is_dynamic(function: str) -> bool:
+    return function in ("exec", "eval") or function.split(".")[-1] in _DYNAMIC
+
+
+def _stray(node: ast.Import | ast.ImportFrom) -> str | None:
+    """An imported top-level module of this repository that is not in the package."""
+    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+    tops = {name.split(".")[0] for name in names} - {PACKAGE}
+    return next((top for top in tops if (ROOT / f"{top}.py").is_file() or (ROOT / top / "__init__.py").is_file()), None)
 
 
 def _is_module(package: str, name: str) -> bool:
@@ -113,12 +226,33 @@ def _is_module(package: str, name: str) -> bool:
     return path.is_dir() or path.with_suffix(".py").is_file()
 
 
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
+def _first_party_name(module: ModuleType) -> str | None:
+    """The dotted name of a module that lies in this repository; __main__ gets its real name."""
+    path = Path(getattr(module, "__file__", None) or ROOT.parent).absolute()
+    if not path.is_relative_to(ROOT) or path.is_relative_to(Path(sys.prefix).absolute()):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def _study() -> dict | None:
+    """The config files and --config values that Snakemake ran with; None for a stage run by hand."""
+    given = os.environ.get("STUDY")
+    return json.loads(given) if given else None
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of this repository; None without git, or where the project is only a folder inside another one."""
+
+    def said(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+        ).stdout.strip()
+
+    try:
+        return said(*arguments) if Path(said("rev-parse", "--show-toplevel")).samefile(ROOT) else None
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _user() -> str | None:
@@ -136,18 +270,25 @@ def _cpu() -> str | None:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
 
 
-def _gpu() -> dict | None:
-    """The CUDA device that this process used, if it used one."""
+def _gpu() -> dict[str, str | None]:
+    """The CUDA device that this process used, if it used one, its driver, and the CUDA version of PyTorch."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
-        return None
-    return {"name": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
+        return dict.fromkeys(("gpu", "driver", "cuda"))
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        driver = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()[0]
+    except (OSError, subprocess.SubprocessError, IndexError):
+        driver = None
+    return {"gpu": torch.cuda.get_device_name(), "driver": driver, "cuda": torch.version.cuda}
+
+
+def _threads() -> dict[str, int]:
+    """Threads by library, of those that this process has loaded."""
+    threads = {pool["internal_api"]: pool["num_threads"] for pool in threadpool_info()}
+    torch = sys.modules.get("torch")
+    return threads | ({} if torch is None else {"torch": torch.get_num_threads()})
 
 
 def _maxrss_per_mib() -> int:
     return 1 << 20 if sys.platform == "darwin" else 1 << 10
-
-
-def write(path: Path, record: dict) -> None:
-    """Write a sidecar as indented JSON."""
-    path.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from workflow_scripts import networks
 from workflow_scripts.config.training import SGD, Checkpoints
-from workflow_scripts.datasets import PARTS, TaskData
 from workflow_scripts.errors import StudyError
+from workflow_scripts.tasks import PARTS, TaskData
 
 log = logging.getLogger("workflow_scripts")
 

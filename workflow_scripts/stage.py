@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
-from workflow_scripts import provenance
+from workflow_scripts import files, provenance
 from workflow_scripts.config.base import parse_json
 from workflow_scripts.errors import StudyError
 
@@ -33,7 +33,8 @@ def main(
     """Run one stage from the command line and exit: 0 when every output stands, 1 with one clear line otherwise.
 
     run(config, inputs, outputs) gets the typed config and the paths by name; the output paths lie in a scratch folder
-    beside the real ones and are moved into place together after run returns. inputs, outputs and folders map each name
+    beside the real ones and are moved into place together after run returns, the sidecar last. outputs.key stands for
+    the job in provenance (a figure carries it). inputs, outputs and folders map each name
     to its help text; an input that ends in "+" takes one or more files, in "*" any number, in "?" it may be left out; a
     folder is only passed on. BLAS gets one thread: a result must not depend on how many cores there are.
     """
@@ -61,7 +62,8 @@ def main(
 
 def _run(stage, run, config, arguments, input_names, output_names, folder_names) -> None:
     started = datetime.now(UTC)
-    if arguments.code and arguments.code != provenance.code(stage):
+    code = provenance.code(stage)["fingerprint"]
+    if arguments.code and arguments.code != code:
         raise StudyError(
             f"{stage}: the code (or a library's version) has changed since this job was planned: "
             "run snakemake again so that it is planned with the code as it is now"
@@ -73,6 +75,10 @@ def _run(stage, run, config, arguments, input_names, output_names, folder_names)
     for path in sources:
         if not path.is_file():
             raise StudyError(f"{path}: no such file: run the stage that makes it first")
+    read = {path: files.sha256(path) for path in sources}
+    provenance.check_inputs(read)
+    settings = cfg.model_dump(mode="json")
+    key = provenance.key(stage, settings, code, read)
     for path in [*final.values(), *filter(None, [arguments.provenance])]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -80,10 +86,11 @@ def _run(stage, run, config, arguments, input_names, output_names, folder_names)
     scratch = Path(tempfile.mkdtemp(prefix=f".{stage}-", dir=next(iter(final.values())).parent))
     try:
         written = {name: scratch / f"{name}{path.suffix}" for name, path in final.items()}
-        run(cfg, inputs, SimpleNamespace(**written))
+        run(cfg, inputs, SimpleNamespace(**written, key=key))
+        provenance.check_imports(stage)
         moves = {final[name]: written[name] for name in output_names}
         if arguments.provenance:
-            record = provenance.sidecar(stage, cfg.model_dump(mode="json"), sources, moves, started)
+            record = provenance.sidecar(stage, settings, read, moves, started, key)
             beside = scratch / "provenance.json"
             provenance.write(beside, record)
             moves[arguments.provenance] = beside

@@ -56,9 +56,10 @@ def panels(rows: int, columns: int, width: float = 4.6, height: float = 3.2):
     return plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained")
 
 
-def save(figure: Figure, pdf: Path, png: Path, svg: Path) -> None:
-    """Write the figure in three formats, without dates."""
-    figure.savefig(pdf, metadata={"CreationDate": None, "ModDate": None})
-    figure.savefig(png, dpi=200)
-    figure.savefig(svg, metadata={"Date": None})
+def save(figure: Figure, pdf: Path, png: Path, svg: Path, key: str) -> None:
+    """Write the figure in three formats, without dates, each with its provenance key in its metadata."""
+    mark = f"provenance key {key}"
+    figure.savefig(pdf, metadata={"Subject": mark, "CreationDate": None, "ModDate": None})
+    figure.savefig(png, dpi=200, metadata={"Description": mark})
+    figure.savefig(svg, metadata={"Description": mark, "Date": None})
     plt.close(figure)

@@ -4,16 +4,15 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts import files, phases, stage, tables, uncertainty
-from workflow_scripts.config.base import Seed, Strict
+from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.errors import StudyError
 
 _INDEX = ("explainer", "checkpoint", "step", "epoch")
 
 
-class Config(Strict):
+class Config(JobConfig):
     """What the stage reads; references: explainer -> the explainer whose performance defines its T0."""
 
-    experiment: str
     seeds: list[Seed]
     references: dict[str, str]
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from workflow_scripts import files, nulls, phases, stage, tables
 from workflow_scripts.config.analysis import Table
-from workflow_scripts.config.base import Strict
+from workflow_scripts.config.base import JobConfig
 from workflow_scripts.uncertainty import over_seeds
 
 #: N19 Table 1. A change of a quantity over a phase, or near_0: nearer to 0 than for the null model.
@@ -44,10 +44,9 @@ small {{ color: #666; white-space: nowrap; }}
 """
 
 
-class Config(Strict):
+class Config(JobConfig):
     """What the stage reads; titles and n_classes: experiment -> title, number of groups."""
 
-    table: str
     settings: Table
     titles: dict[str, str]
     n_classes: dict[str, int]
@@ -70,7 +69,7 @@ def run(config: Config, inputs, outputs) -> None:
     first = ["experiment", "title"]
     table = table[first + [column for column in table.columns if column not in first]]
     tables.write(outputs.csv, table)
-    outputs.html.write_text(render(table, config.table))
+    outputs.html.write_text(render(table, config.wildcards["table"]))
 
 
 def ratios(found: pd.DataFrame) -> pd.DataFrame:

@@ -1,15 +1,14 @@
 """Train one network with one seed and record its predictions at every checkpoint."""
 
-from workflow_scripts import datasets, files, networks, sgd, stage, weights
-from workflow_scripts.config.base import Seed, Strict
+from workflow_scripts import files, networks, sgd, stage, tasks, weights
+from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network
 
 
-class Config(Strict):
+class Config(JobConfig):
     """What the stage reads."""
 
-    experiment: str
     seed: Seed
     task: Task
     network: Network
@@ -22,7 +21,7 @@ class Config(Strict):
 def run(config: Config, inputs, outputs) -> None:
     """Write the trajectory and the weights at the last step."""
     device = sgd.prepare_device(config.device)
-    data = datasets.load_task(inputs.data, config.task)
+    data = tasks.load(inputs.data, config.task)
     order = sgd.generators(config.seed)
     network = networks.build(config.network, data.inputs["train"].shape[1:], data.n_classes, config.init)
     trajectory = sgd.train(network, data, config.sgd, config.checkpoints, order, device)

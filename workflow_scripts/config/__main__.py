@@ -8,6 +8,7 @@ import sys
 
 from workflow_scripts import files
 from workflow_scripts.config import study
+from workflow_scripts.config.configfiles import merged
 from workflow_scripts.errors import StudyError
 
 
@@ -21,30 +22,13 @@ def main() -> None:
     parser.add_argument("--configfile", nargs="+", default=["config.yaml"], help="as for snakemake; later ones win")
     arguments = parser.parse_args()
     try:
-        chosen = study.load(_merged(arguments.configfile), " + ".join(arguments.configfile))
+        chosen = study.load(merged(arguments.configfile), " + ".join(arguments.configfile))
         wildcards = dict(pair.split("=", 1) for pair in arguments.wildcards)
         print(files.canonical_json(study.stage_config(chosen, arguments.stage, **wildcards)))
     except StudyError as error:
         sys.exit(f"error: {error}")
     except (TypeError, ValueError) as error:
         sys.exit(f"error: {arguments.stage}: which job? give name=value pairs ({error})")
-
-
-def _merged(paths: list[str]) -> dict:
-    from snakemake.common.configfile import load_configfile
-    from snakemake.exceptions import WorkflowError
-    from snakemake.utils import update_config
-
-    config: dict = {}
-    for path in paths:
-        try:
-            update_config(config, load_configfile(path))
-        except OSError as error:
-            raise StudyError(f"{path}: {error.strerror}: give the path of a config file") from None
-        except (WorkflowError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise StudyError(f"{path}: not a config file ({reason}): expected YAML such as config.yaml") from None
-    return config
 
 
 if __name__ == "__main__":

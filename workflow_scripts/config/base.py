@@ -34,6 +34,12 @@ class Strict(BaseModel):
         return data
 
 
+class JobConfig(Strict):
+    """What every job reads: which one of its stage's jobs it is."""
+
+    wildcards: dict[str, str]
+
+
 def parse(model: type[BaseModel], data: Any, source: str) -> BaseModel:
     """Validate data against a model. Raises StudyError with a line per mistake: source, key, expected, remedy."""
     try:

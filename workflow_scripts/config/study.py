@@ -98,6 +98,31 @@ class Study(Strict):
         """The name of the data set behind an experiment."""
         return self.tasks[self.experiments[experiment].task].dataset
 
+    def has_job(self, wildcards: dict[str, str]) -> bool:
+        """Whether a job with these wildcards belongs to the study."""
+        kinds = {
+            "dataset": self.datasets,
+            "task": self.tasks,
+            "experiment": self.experiments,
+            "explainer": self.explainers,
+            "figure": self.figures,
+            "table": self.tables,
+        }
+        if any(value not in kinds[name] for name, value in wildcards.items() if name != "seed"):
+            return False
+        experiment, explainer = wildcards.get("experiment"), wildcards.get("explainer")
+        if explainer and (self.explainers[explainer].labels == "true") != (experiment is None):
+            return False
+        if experiment and explainer and explainer not in self.experiments[experiment].explainers:
+            return False
+        return "seed" not in wildcards or int(wildcards["seed"]) in self.seeds_of(experiment)
+
+    def explainer_folder(self, experiment: str, explainer: str) -> str:
+        """Where an explainer lies under results: with the task if it is fitted to true labels, else with each seed."""
+        if self.explainers[explainer].labels == "true":
+            return f"tasks/{self.experiments[experiment].task}/explainers"
+        return f"{experiment}/seed{{seed}}/explainers"
+
     def explainers_with(self, labels: str) -> list[str]:
         """The names of the explainers that are fitted to these labels."""
         return [name for name, explainer in self.explainers.items() if explainer.labels == labels]
@@ -109,23 +134,25 @@ def load(config: dict, source: str = "config") -> Study:
 
 
 def stage_config(study: Study, stage: str, **wildcards: str) -> dict:
-    """All that one job reads of the study, its wildcards included, as plain data. Raises StudyError."""
+    """All that one job reads of the study, its wildcards included, as plain data. Raises StudyError.
+
+    It decides which files the job reads too: where it stays the same, so do their paths.
+    """
     if stage not in _STAGES:
         raise StudyError(unknown_name("stage", stage, _STAGES))
     try:
-        return _STAGES[stage](study, **wildcards)
+        return {"wildcards": wildcards, **_STAGES[stage](study, **wildcards)}
     except KeyError as error:
         raise StudyError(f"{stage}: nothing in the config is called {error.args[0]!r}") from None
 
 
 def _prepare_data(study: Study, dataset: str) -> dict:
-    return {"dataset": dataset, "source": _plain(study.datasets[dataset])}
+    return {"source": _plain(study.datasets[dataset])}
 
 
 def _train(study: Study, experiment: str, seed: str) -> dict:
     e = study.experiments[experiment]
     return {
-        "experiment": experiment,
         "seed": int(seed),
         "task": _plain(study.tasks[e.task]),
         "network": _plain(e.network),
@@ -139,8 +166,6 @@ def _train(study: Study, experiment: str, seed: str) -> dict:
 def _extract_final(study: Study, experiment: str, seed: str) -> dict:
     e = study.experiments[experiment]
     return {
-        "experiment": experiment,
-        "seed": int(seed),
         "task": _plain(study.tasks[e.task]),
         "network": _plain(e.network),
         "device": study.device,
@@ -150,33 +175,32 @@ def _extract_final(study: Study, experiment: str, seed: str) -> dict:
 def _distill(study: Study, explainer: str, task: str = "", experiment: str = "", seed: str = "") -> dict:
     """Of a task for true labels, else of one seed of an experiment."""
     x = study.explainers[explainer]
-    owner = {"experiment": experiment, "seed": int(seed)} if experiment else {}
     task = study.experiments[experiment].task if experiment else task
+    reference = {"reference_in": study.explainer_folder(experiment, x.reference)} if x.reference else {}
     return {
-        "explainer": explainer,
         "settings": _plain(x),
         "task": _plain(study.tasks[task]),
         "device": study.device,
-    } | owner
+        "reference_in": None,
+    } | reference
 
 
 def _measure(study: Study, experiment: str, seed: str) -> dict:
     e = study.experiments[experiment]
     return {
-        "experiment": experiment,
-        "seed": int(seed),
         "task": _plain(study.tasks[e.task]),
         "explainers": e.explainers,
+        "fitted_in": _fitted_in(study, experiment),
     }
 
 
 def _null_models(study: Study, experiment: str) -> dict:
     e = study.experiments[experiment]
     return {
-        "experiment": experiment,
         "seeds": sorted(study.seeds_of(experiment)),
         "task": _plain(study.tasks[e.task]),
         "explainers": e.explainers,
+        "fitted_in": _fitted_in(study, experiment),
         "references": _references(study, experiment),
         "nulls": _plain(study.nulls),
     }
@@ -184,18 +208,17 @@ def _null_models(study: Study, experiment: str) -> dict:
 
 def _summarize(study: Study, experiment: str) -> dict:
     return {
-        "experiment": experiment,
         "seeds": sorted(study.seeds_of(experiment)),
         "references": _references(study, experiment),
     }
 
 
 def _plot(study: Study, figure: str) -> dict:
-    return {"figure": figure, "settings": _plain(study.figures[figure]), **_shown(study, study.figures[figure])}
+    return {"settings": _plain(study.figures[figure]), **_shown(study, study.figures[figure])}
 
 
 def _tabulate(study: Study, table: str) -> dict:
-    return {"table": table, "settings": _plain(study.tables[table]), **_shown(study, study.tables[table])}
+    return {"settings": _plain(study.tables[table]), **_shown(study, study.tables[table])}
 
 
 _STAGES = {
@@ -209,6 +232,7 @@ _STAGES = {
     "plot": _plot,
     "tabulate": _tabulate,
 }
+STAGES = tuple(_STAGES)
 
 
 def _shown(study: Study, shown) -> dict:
@@ -222,6 +246,10 @@ def _shown(study: Study, shown) -> dict:
             for name, task in tasks.items()
         },
     }
+
+
+def _fitted_in(study: Study, experiment: str) -> dict[str, str]:
+    return {name: study.explainer_folder(experiment, name) for name in study.experiments[experiment].explainers}
 
 
 def _references(study: Study, experiment: str) -> dict[str, str]:

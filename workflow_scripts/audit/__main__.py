@@ -1,0 +1,174 @@
+"""Say whether results are what the study asks for, byte by byte, and if not, why, and what repairs them.
+
+The first line is the verdict: CURRENT (exit code 0), STALE (1), TAMPERED (2) or UNKNOWN (3). A mistake in the call is 4.
+"""
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from importlib import metadata
+from pathlib import Path
+
+from snakemake.cli import parse_config
+
+from workflow_scripts import differences, files, provenance
+from workflow_scripts.audit import crate, remake, trace
+from workflow_scripts.audit.verdict import VERDICTS, Auditor, Report
+from workflow_scripts.errors import StudyError
+
+EXIT = {"CURRENT": 0, "STALE": 1, "TAMPERED": 2, "UNKNOWN": 3}
+MISTAKE = 4
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        self.exit(MISTAKE, f"error: {message}\n")
+
+
+def main() -> None:
+    """Print the verdict, the reasons and the repair, and exit with the verdict's code."""
+    arguments = _arguments()
+    try:
+        if arguments.crate and not arguments.paths:
+            reports = crate.check(arguments.crate)
+        else:
+            reports = Auditor(_study(arguments), arguments.results).audit(arguments.paths)
+        print("\n".join(told(reports)))
+        if arguments.trace is not None:
+            print("\n" + "\n".join(trace.lines(reports[0], arguments.trace)))
+        if arguments.crate and arguments.paths:
+            print("\n" + crate.write(reports, arguments.crate))
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(MISTAKE)
+    sys.exit(EXIT[overall(reports)])
+
+
+def overall(reports: list[Report]) -> str:
+    """The worst verdict."""
+    return max((report.verdict for report in reports), key=VERDICTS.index)
+
+
+def told(reports: list[Report]) -> list[str]:
+    """The lines of the answer: the verdict, each result (many: those that are not CURRENT), the repair."""
+    lines = [overall(reports)]
+    if len(reports) > 10:
+        counts = Counter(report.verdict for report in reports)
+        lines.append(", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]))
+    groups: dict[tuple, list[Report]] = defaultdict(list)
+    for report in reports:
+        if len(reports) <= 10 or report.verdict != "CURRENT":
+            groups[report.verdict, tuple(report.findings)].append(report)
+    for (verdict, _), of in groups.items():
+        names = [_shown(report.path) for report in of]
+        lines.append(f"{', '.join(names[:3])}{f' and {len(names) - 3} more' * (len(names) > 3)}: {verdict}")
+        lines += [f"  {line}" for line in (_reasons(of[0]) if verdict != "CURRENT" else _facts(of[0]))]
+    commands = _repair(reports)
+    return lines + [f"repair: {command}" for command in commands]
+
+
+def _reasons(report: Report) -> list[str]:
+    """The findings, worst first, those of many jobs that differ in nothing but the seed in one line."""
+    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for finding in sorted(report.findings, key=lambda finding: -VERDICTS.index(finding.verdict)):
+        name, _, seed = finding.job.partition(" seed ")
+        seedless = finding.why.replace(f"/seed{seed}/", "/seed*/") if seed else finding.why
+        groups[finding.verdict, name, seedless].append(seed)
+    lines = []
+    for (verdict, name, why), seeds in groups.items():
+        word = " seed " if len(seeds) == 1 else " seeds "
+        few = ", ".join(seeds[:5]) + f" and {len(seeds) - 5} more" * (len(seeds) > 5)
+        shown = why.replace("/seed*/", f"/seed{seeds[0]}/") if len(seeds) == 1 else why
+        lines.append(f"{verdict}  {name}{word + few if seeds[0] else ''}: {shown}")
+    return lines[:20] + [f"and {len(lines) - 20} more reasons"] * (len(lines) > 20)
+
+
+def _facts(report: Report) -> list[str]:
+    """Who made a sound result, from what, and what differs here without having a part in it."""
+    record = report.record
+    who = f"{record.get('user') or 'unknown user'}@{record.get('host')}"
+    when = str(record.get("ended"))[:16].replace("T", " ")
+    commit = f"commit {record['commit'][:8]}{' with uncommitted changes' if record['dirty'] else ''}"
+    by = f"made by {who} at {when}, {commit if record.get('commit') else 'no commit known'}, key {record['key']}"
+    number = len(report.files)
+    lines = [by, f"{len(report.jobs)} jobs and {number} file{'s' * (number > 1)} as recorded, settings and code as now"]
+    if report.remade:
+        lines.append("made again just now: the same bytes")
+    used = {name for job in report.jobs.values() for name in job["code"]["distributions"]}
+    here = {name: metadata.version(name) for name in record["distributions"] if name not in used}
+    there = {name: version for name, version in record["distributions"].items() if name not in used}
+    drift = differences.versions(there, here)
+    return lines + [f"of no effect on it: {', '.join(drift)}"] * bool(drift)
+
+
+def _repair(reports: list[Report]) -> list[str]:
+    """A command per study and results folder."""
+    groups = defaultdict(list)
+    for report in reports:
+        if report.verdict != "CURRENT":
+            groups[files.canonical_json(report.study), report.results].append(report)
+    commands = []
+    for (_, results), of in groups.items():
+        forced = dict.fromkeys(finding.remake for report in of for finding in report.findings if finding.remake)
+        targets = list(dict.fromkeys(report.told for report in of if report.told))
+        if forced:
+            commands.append(remake.command(results, of[0].study, targets if len(targets) <= 10 else [], list(forced)))
+    return commands
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _study(arguments: argparse.Namespace) -> dict | None:
+    if not arguments.configfile and not arguments.config:
+        return None
+    configfiles = [str(Path(name).absolute()) for name in arguments.configfile]
+    missing = [name for name in configfiles if not Path(name).is_file()]
+    if missing:
+        raise StudyError(f"--configfile {missing[0]}: no such file: give the path of a config file")
+    return {"configfiles": configfiles, "config": dict(parse_config(arguments.config) or {})}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = _Parser(
+        prog=f"python -m {provenance.PACKAGE}.audit",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="results, or folders of them")
+    parser.add_argument("--trace", type=int, metavar="ROW", help="follow row ROW (0: the first) of a CSV to the data")
+    parser.add_argument(
+        "--crate",
+        type=Path,
+        metavar="DIR",
+        help="write the PATHs and all behind them there as a Workflow Run RO-Crate; without PATHs: check that crate",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="where copies outside any results folder came from (default: results)",
+    )
+    parser.add_argument(
+        "--configfile",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="compare with these, as for snakemake (default: what the result was made with)",
+    )
+    parser.add_argument(
+        "--config", nargs="+", default=[], metavar="KEY=VALUE", help="changes of single keys, as for snakemake"
+    )
+    arguments = parser.parse_args()
+    if not arguments.paths and not arguments.crate:
+        parser.error("PATH is missing: name a figure, a table, or a folder such as results")
+    if arguments.trace is not None and len(arguments.paths) != 1:
+        parser.error("--trace follows a row of one CSV: name one PATH")
+    return arguments
+
+
+if __name__ == "__main__":
+    main()

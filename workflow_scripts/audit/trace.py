@@ -1,0 +1,102 @@
+"""From one row of a figure's points, or of a table, to the rows it came from and every job back to the data."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts import files
+from workflow_scripts.audit.verdict import Report, job_name
+from workflow_scripts.config.study import STAGES
+from workflow_scripts.errors import StudyError
+
+#: columns that say what a row is about, in any of our tables
+KEYS = ("experiment", "seed", "explainer", "checkpoint", "quantity", "phase", "variant")
+
+
+def lines(report: Report, row: int) -> list[str]:
+    """The way from a row (0: the first) to the data, line by line. Raises StudyError where there is no such row."""
+    if report.record is None:
+        raise StudyError(f"{report.path}: {report.findings[0].why}: there is nothing to trace")
+    told = next((name for name in report.record["outputs"] if name.endswith(".csv")), None)
+    if told is None:
+        raise StudyError(f"{report.path}: not a table or figure: --trace follows a row of a CSV")
+    table = _read(report.results.path(told))
+    if not 0 <= row < len(table):
+        raise StudyError(f"{told}: it has rows 0 to {len(table) - 1}: there is no row {row}")
+    found = table.iloc[row].dropna()
+    keys = {key: found[key] for key in KEYS if key in found}
+    if found.get("panel"):
+        keys["experiment"] = found["panel"]
+    passed = [report.record]
+    way = list(_below(report, report.record, keys, 1, passed))
+    return [f"{told} row {row}: {_values(found)}", *way, "jobs, from the data on:", *_jobs(report, passed)]
+
+
+def _below(report: Report, record: dict, keys: dict, depth: int, passed: list[dict]) -> Iterator[str]:
+    """The rows of the tables that a job read for a row with these keys, and those before; fills passed with jobs."""
+    found = {}
+    for told in (name for name in record["inputs"] if name.endswith(".csv")):
+        path = report.results.path(told)
+        producer = report.results.sidecar(path)[1]
+        if producer is None or not path.is_file():
+            yield f"{'  ' * depth}{told}: missing, or no sidecar says what made it"
+        elif all(keys.get(name, value) == value for name, value in producer["wildcards"].items() if name != "seed"):
+            found[told] = producer, _read(path)
+    closest = max((sum(key in table for key in keys) for _, table in found.values()), default=0)
+    for told, (producer, table) in found.items():
+        same = [table[key] == value for key, value in keys.items() if key in table]
+        chosen = table[np.logical_and.reduce(same)] if same else table
+        if len(same) == closest and len(chosen):
+            passed.append(producer)
+            yield f"{'  ' * depth}{told} {_rows(chosen, keys.get('quantity'))}"
+            yield from _below(report, producer, keys, depth + 1, passed)
+
+
+def _jobs(report: Report, passed: list[dict]) -> list[str]:
+    """A line for each job that the way passed, and for each that these needed, in the order of the stages."""
+    found, waiting = {}, list(passed)
+    while waiting:
+        record = waiting.pop()
+        if job_name(record) in found:
+            continue
+        found[job_name(record)] = record
+        if record not in passed or all(not told.endswith(".csv") for told in record["inputs"]):
+            producers = [report.results.sidecar(report.results.path(told))[1] for told in record["inputs"]]
+            waiting += filter(None, producers)
+    ordered = sorted(found.values(), key=lambda record: (STAGES.index(record["stage"]), job_name(record)))
+    return [f"  {line}" for record in ordered for line in _job(report, record)]
+
+
+def _job(report: Report, record: dict) -> Iterator[str]:
+    who = f"{record.get('user') or 'unknown user'}@{record.get('host')}"
+    where = record.get("gpu") or record.get("cpu")
+    when = str(record.get("ended"))[:19].replace("T", " ")
+    yield f"{job_name(record)}: {when}, {who}, {where}, code {record['code']['fingerprint']}, key {record['key']}"
+    for told in record["outputs"]:
+        path = report.results.path(told)
+        if record["stage"] == "prepare_data" and path.is_file():
+            for source in files.load_arrays(path, "source_hashes")["source_hashes"].tolist():
+                yield f"  from {source.replace(' ', ', SHA-256 ')}"
+
+
+def _rows(chosen: pd.DataFrame, quantity: str | None) -> str:
+    """Rows of a table in words: their numbers and values, of the quantity alone where it is a column."""
+    first, last = chosen.index[0], chosen.index[-1]
+    shown = chosen[[quantity]] if quantity in chosen else chosen
+    if len(chosen) == 1:
+        return f"row {first}: {_values(shown.iloc[0].dropna())}"
+    ends = f": {quantity} from {shown.iloc[0][quantity]} to {shown.iloc[-1][quantity]}" if quantity in chosen else ""
+    return f"{len(chosen)} rows, {first} to {last}{ends}"
+
+
+def _values(row: pd.Series) -> str:
+    return ", ".join(f"{name} {value}" for name, value in row.items() if value != "")
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise files.damaged(path, error) from None

@@ -1,0 +1,119 @@
+"""The plan of a run: frozen for jobs on other nodes, and told in words after a dry run."""
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from workflow_scripts import differences, files, provenance
+from workflow_scripts.errors import StudyError
+
+FOLDER = Path(".snakemake/plans")
+
+
+def freeze(config: dict, code: dict[str, str]) -> None:
+    """Keep what this run was planned with, config and stage -> fingerprint, for its jobs on other nodes.
+
+    Such a job reads the Snakefile anew, minutes or days later. Without the frozen plan an edit in between would give it
+    other settings or code than those that Snakemake recorded for it.
+    """
+    plan = files.canonical_json({"config": config, "code": code})
+    path = FOLDER / f"{provenance.digest(plan)[:16]}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{os.getpid()}")
+    beside.write_text(plan)
+    os.replace(beside, path)
+    os.environ.update(PLAN=str(path))
+
+
+def frozen() -> dict:
+    """The plan that this job on another node belongs to. Raises StudyError where it is out of reach."""
+    path = os.environ.get("PLAN", "")
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        raise StudyError(
+            f"PLAN={path}: the plan of this run can't be read: a cluster must hand the environment to its jobs "
+            "(sbatch --export=ALL) and show them the same working directory; then run snakemake again"
+        ) from None
+
+
+def origin(configfiles: list[Path], config: dict) -> str:
+    """For sidecars: the config files (none: the default study) and the values of --config.
+
+    A file is told relative to the working directory or to this repository where it lies in one of them, so that it is
+    found again when they have moved.
+    """
+    roots = (Path.cwd(), provenance.ROOT)
+
+    def name(path: Path) -> str:
+        root = next((root for root in roots if path.is_relative_to(root)), None)
+        return str(path.relative_to(root) if root else path)
+
+    return files.canonical_json({"configfiles": [name(path.resolve()) for path in configfiles], "config": config})
+
+
+def explain(workflow) -> None:
+    """After a dry run: print which stages would run and why. workflow: Snakemake's, its jobs planned."""
+    dag = workflow.dag
+    if not workflow.dryrun or dag is None:
+        return
+    jobs = [job for level in dag.toposorted() for job in level if dag.needrun(job) and job.output]
+    if not jobs:
+        return
+    print("\nWhat would run, and why:", file=sys.stderr)
+    for rule, of in itertools.groupby(sorted(jobs, key=_rank(jobs)), key=lambda job: job.rule.name):
+        for line in _lines(rule, list(of), dag):
+            print(f"  {line}", file=sys.stderr)
+
+
+def _rank(jobs: list) -> Callable:
+    """The key that keeps the jobs of a rule together and the rules in the order of their first job."""
+    rules = list(dict.fromkeys(job.rule.name for job in jobs))
+    return lambda job: rules.index(job.rule.name)
+
+
+def _lines(rule: str, jobs: list, dag, most: int = 5) -> list[str]:
+    """The jobs of one rule in words, together where the reason is the same; then those that only follow others."""
+    groups: dict[str, list] = {}
+    for job in jobs:
+        groups.setdefault("; ".join(_why(job, dag)), []).append(job)
+    following = groups.pop("", [])
+    lines = [f"{_count(rule, of)}: {why}" for why, of in groups.items()]
+    if len(lines) > most:
+        left = sum(len(of) for of in list(groups.values())[most:])
+        lines = [*lines[:most], f"{rule} (another {left}): for reasons such as these"]
+    if following:
+        upstream = {other.rule.name for job in following for other in dag.dependencies[job] if dag.needrun(other)}
+        lines.append(f"{_count(rule, following)}: follows {', '.join(sorted(upstream))}")
+    return lines
+
+
+def _count(rule: str, jobs: list) -> str:
+    names = list(dict.fromkeys(job.wildcards[0] for job in jobs))
+    of = ", ".join(names) if len(names) <= 3 else f"{len(names)} of them"
+    return f"{rule} {of} ({len(jobs)} job{'s' * (len(jobs) > 1)})"
+
+
+def _why(job, dag) -> list[str]:
+    """The reasons of one job in words; none if it only follows jobs before it."""
+    reason = dag.reason(job)
+    if reason.forced:
+        return ["forced"]
+    record = provenance.read(Path(job.output.provenance))
+    words = []
+    if record:
+        words += differences.settings(record["cfg"], json.loads(job.params.cfg))
+        if record["code"]["fingerprint"] != job.params.code:
+            words += differences.code(record["code"], provenance.code(record["stage"]))
+    if reason.missing_output:
+        words.append("missing" if record or len(reason.missing_output) < len(job.output) else "not made yet")
+    if reason.incomplete_output:
+        words.append("interrupted when it last ran")
+    if edited := sorted(reason.updated_input - reason.updated_input_run):
+        words.append(f"changed: {edited[0]}" + (f" and {len(edited) - 1} more" if len(edited) > 1 else ""))
+    if not words and not reason.updated_input_run:
+        words = list(reason.get_names())
+    return words
