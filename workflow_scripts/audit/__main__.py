@@ -1,6 +1,6 @@
 """Say whether results are what the study asks for, byte by byte, and if not, why, and what repairs them.
 
-The first line is the verdict: CURRENT (exit code 0), STALE (1), TAMPERED (2) or UNKNOWN (3). A mistake in the call is 4.
+The first line is the verdict: CURRENT (exit code 0), STALE (1), TAMPERED (2) or UNKNOWN (3). A wrong call gives 4.
 """
 
 import argparse
