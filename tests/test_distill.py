@@ -26,7 +26,12 @@ def problem(tmp_path):
 
 def distilled(problem, **settings):
     config = distill.Config.model_validate(
-        {"explainer": "x", "settings": settings, "task": Task(dataset="d").model_dump(), "device": "cpu"}
+        {
+            "wildcards": {"explainer": "x"},
+            "settings": settings,
+            "task": Task(dataset="d").model_dump(),
+            "device": "cpu",
+        }
     )
     outputs = SimpleNamespace(explainer=problem.folder / "x.npz")
     distill.run(config, problem.inputs, outputs)

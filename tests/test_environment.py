@@ -7,6 +7,8 @@ import yaml
 from packaging.markers import Marker
 
 from tests.workflow import ROOT
+from workflow_scripts import provenance
+from workflow_scripts.config import study
 
 JOB_PYTHON = {"python_full_version": "3.12.0", "sys_platform": "linux", "platform_machine": "x86_64"}
 
@@ -35,8 +37,10 @@ def test_the_conda_environment_has_the_versions_of_the_requirements():
 
 def test_the_conda_environment_has_everything_that_a_stage_imports():
     imported = set()
-    for path in (ROOT / "workflow_scripts").rglob("*.py"):
-        if path.name in ("__main__.py", "reference.py", "study.py"):
+    modules = {name for stage in study.STAGES for name in provenance.code(stage)["modules"]}
+    for name in {*modules, *provenance.RECORDERS}:
+        path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+        if not path.is_file():
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -64,7 +64,7 @@ def test_every_product_has_its_provenance_beside_it(study):
     for path in products(study):
         assert told[f"results/{path}"] == files.sha256(study / "results" / path)
     for record in sidecars:
-        assert record["schema"] == 1
+        assert record["schema"] == 2
         for path, digest in record["inputs"].items():
             assert files.sha256(study / path) == digest
 

@@ -228,8 +228,8 @@ def _is_module(package: str, name: str) -> bool:
 
 def _first_party_name(module: ModuleType) -> str | None:
     """The dotted name of a module that lies in this repository; __main__ gets its real name."""
-    path = Path(getattr(module, "__file__", None) or ROOT.parent).absolute()
-    if not path.is_relative_to(ROOT) or path.is_relative_to(Path(sys.prefix).absolute()):
+    path = Path(getattr(module, "__file__", None) or "")
+    if not path.is_absolute() or not path.is_relative_to(ROOT) or path.is_relative_to(Path(sys.prefix).absolute()):
         return None
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts).removesuffix(".__init__")
