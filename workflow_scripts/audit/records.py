@@ -12,13 +12,17 @@ class Results:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._paths: dict[str, Path] = {}
         self._digests: dict[Path, str | None] = {}
         self._sidecars: dict[Path, tuple[Path | None, dict | None]] = {}
+        self._sealed: dict[Path, bool] = {}
 
     def path(self, told: str) -> Path:
         """Where a file lies here that sidecars call `told`, such as results/digits/summary.csv."""
-        parts = Path(told).parts
-        return self.folder.joinpath(*parts[1:]) if not Path(told).is_absolute() else Path(told)
+        if told not in self._paths:
+            path = Path(told)
+            self._paths[told] = path if path.is_absolute() else self.folder.joinpath(*path.parts[1:])
+        return self._paths[told]
 
     def told(self, path: Path) -> str | None:
         """How sidecars call a file of this folder; None for a file outside it."""
@@ -31,6 +35,12 @@ class Results:
             self._sidecars[path] = beside, None if beside is None else provenance.read(beside)
         return self._sidecars[path]
 
+    def is_sealed(self, sidecar: Path, record: dict) -> bool:
+        """Whether a sidecar is as it was written."""
+        if sidecar not in self._sealed:
+            self._sealed[sidecar] = provenance.seal(record) == record["seal"]
+        return self._sealed[sidecar]
+
     def hash_all(self, paths: Iterable[Path]) -> None:
         """Hash the files that have not been hashed yet, several at a time."""
         new = [path for path in dict.fromkeys(paths) if path not in self._digests]
@@ -39,7 +49,8 @@ class Results:
 
     def sha256(self, path: Path) -> str | None:
         """SHA-256 of a file; None where it is missing."""
-        self.hash_all([path])
+        if path not in self._digests:
+            self.hash_all([path])
         return self._digests[path]
 
 

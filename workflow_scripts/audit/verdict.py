@@ -78,8 +78,7 @@ class Auditor:
 
     def _trace_back(self, path: Path) -> Report:
         """Find the sidecars of a result and of everything behind it, reading nothing but sidecars."""
-        beside = provenance.find(path)
-        record = provenance.read(beside) if beside else None
+        beside, record = self._results(self._home).sidecar(path)
         report = Report(path, self._results(folder_of(path, record) or self._home))
         report.told = report.results.told(path)
         if not path.is_file():
@@ -97,7 +96,7 @@ class Auditor:
             if beside in report.jobs:
                 continue
             report.jobs[beside] = record
-            if provenance.seal(record) != record["seal"]:
+            if not report.results.is_sealed(beside, record):
                 continue
             for told in record["inputs"]:
                 report.files.add(report.results.path(told))
@@ -149,7 +148,7 @@ def job_name(record: dict) -> str:
 def _job(report: Report, beside: Path, record: dict) -> Iterator[Finding]:
     """What is wrong with one job: its sidecar, settings, code and inputs."""
     name, first = job_name(record), next(iter(record["outputs"]), None)
-    if provenance.seal(record) != record["seal"]:
+    if not report.results.is_sealed(beside, record):
         yield Finding("TAMPERED", name, f"{beside.name} was edited after it was written", first)
         return
     try:
