@@ -16,7 +16,8 @@ from workflow_scripts.errors import StudyError
 CODE = {}
 try:
     if not workflow.is_main_process:
-        config, CODE = planning.frozen().values()
+        plan = planning.frozen()
+        config, CODE = plan["config"], plan["code"]
     STUDY = load(config, " + ".join(os.path.relpath(path) for path in workflow.configfiles))
 except StudyError as error:
     sys.exit(f"error: {error}")  # not a WorkflowError: Snakemake would add a file and a line that the user can't mend
