@@ -32,7 +32,7 @@ os.environ.update(
 if workflow.is_main_process:
     os.environ.update(STUDY=planning.origin(workflow.overwrite_configfiles, workflow.config_settings.config))
 
-atexit.register(planning.explain, workflow)
+atexit.register(planning.explain, workflow, Path.cwd())
 cache.install()
 
 

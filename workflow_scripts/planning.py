@@ -55,8 +55,8 @@ def origin(configfiles: list[Path], config: dict) -> str:
     return files.canonical_json({"configfiles": [name(path.resolve()) for path in configfiles], "config": config})
 
 
-def explain(workflow) -> None:
-    """After a dry run: print which stages would run and why. workflow: Snakemake's, its jobs planned."""
+def explain(workflow, folder: Path) -> None:
+    """After a dry run: print which stages would run and why. workflow: Snakemake's, planned; folder: where it works."""
     dag = workflow.dag
     if not workflow.dryrun or dag is None:
         return
@@ -65,7 +65,7 @@ def explain(workflow) -> None:
         return
     print("\nWhat would run, and why:", file=sys.stderr)
     for rule, of in itertools.groupby(sorted(jobs, key=_rank(jobs)), key=lambda job: job.rule.name):
-        for line in _lines(rule, list(of), dag):
+        for line in _lines(rule, list(of), dag, folder):
             print(f"  {line}", file=sys.stderr)
 
 
@@ -75,11 +75,11 @@ def _rank(jobs: list) -> Callable:
     return lambda job: rules.index(job.rule.name)
 
 
-def _lines(rule: str, jobs: list, dag, most: int = 5) -> list[str]:
+def _lines(rule: str, jobs: list, dag, folder: Path, most: int = 5) -> list[str]:
     """The jobs of one rule in words, together where the reason is the same; then those that only follow others."""
     groups: dict[str, list] = {}
     for job in jobs:
-        groups.setdefault("; ".join(_why(job, dag)), []).append(job)
+        groups.setdefault("; ".join(_why(job, dag, folder)), []).append(job)
     following = groups.pop("", [])
     lines = [f"{_count(rule, of)}: {why}" for why, of in groups.items()]
     if len(lines) > most:
@@ -97,22 +97,22 @@ def _count(rule: str, jobs: list) -> str:
     return f"{rule} {of} ({len(jobs)} job{'s' * (len(jobs) > 1)})"
 
 
-def _why(job, dag) -> list[str]:
+def _why(job, dag, folder: Path) -> list[str]:
     """The reasons of one job in words; none if it only follows jobs before it."""
     reason = dag.reason(job)
     if reason.forced:
         return ["forced"]
-    record = provenance.read(Path(job.output.provenance))
+    record = provenance.read(folder / job.output.provenance)
     words = []
     if record:
         words += differences.settings(record["cfg"], json.loads(job.params.cfg))
         if record["code"]["fingerprint"] != job.params.code:
             words += differences.code(record["code"], provenance.code(record["stage"]))
     if reason.missing_output:
-        words.append("missing" if record or len(reason.missing_output) < len(job.output) else "not made yet")
+        words.append("missing" if record else "not made yet")
     if reason.incomplete_output:
         words.append("interrupted when it last ran")
-    if edited := sorted(reason.updated_input - reason.updated_input_run):
+    if not words and (edited := sorted(reason.updated_input - reason.updated_input_run)):
         words.append(f"changed: {edited[0]}" + (f" and {len(edited) - 1} more" if len(edited) > 1 else ""))
     if not words and not reason.updated_input_run:
         words = list(reason.get_names())

@@ -189,7 +189,12 @@ def _module(name: str) -> tuple[str, list[str]]:
     """Hash of a first-party module's normalised syntax tree, and the modules it imports."""
     path = ROOT.joinpath(*name.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except FileNotFoundError:
+        raise StudyError(f"{path}: no such module, but a stage needs it: put it back") from None
+    except SyntaxError as error:
+        raise StudyError(f"{path}:{error.lineno}: not valid Python ({error.msg}): mend it") from None
     imported = [name.rpartition(".")[0]] if "." in name else []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

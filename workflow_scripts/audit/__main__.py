@@ -13,7 +13,8 @@ from snakemake.cli import parse_config
 
 from workflow_scripts import differences, files, provenance
 from workflow_scripts.audit import crate, remake, trace
-from workflow_scripts.audit.verdict import VERDICTS, Auditor, Report
+from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report
+from workflow_scripts.config.study import STAGES
 from workflow_scripts.errors import StudyError
 
 EXIT = {"CURRENT": 0, "STALE": 1, "TAMPERED": 2, "UNKNOWN": 3}
@@ -70,17 +71,24 @@ def told(reports: list[Report]) -> list[str]:
 def _reasons(report: Report) -> list[str]:
     """The findings, worst first, those of many jobs that differ in nothing but the seed in one line."""
     groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for finding in sorted(report.findings, key=lambda finding: -VERDICTS.index(finding.verdict)):
+    for finding in sorted(report.findings, key=_rank):
         name, _, seed = finding.job.partition(" seed ")
         seedless = finding.why.replace(f"/seed{seed}/", "/seed*/") if seed else finding.why
         groups[finding.verdict, name, seedless].append(seed)
     lines = []
     for (verdict, name, why), seeds in groups.items():
         word = " seed " if len(seeds) == 1 else " seeds "
+        seeds = sorted(seeds, key=lambda seed: (len(seed), seed))
         few = ", ".join(seeds[:5]) + f" and {len(seeds) - 5} more" * (len(seeds) > 5)
         shown = why.replace("/seed*/", f"/seed{seeds[0]}/") if len(seeds) == 1 else why
         lines.append(f"{verdict}  {name}{word + few if seeds[0] else ''}: {shown}")
     return lines[:20] + [f"and {len(lines) - 20} more reasons"] * (len(lines) > 20)
+
+
+def _rank(finding: Finding) -> tuple[int, int, str]:
+    """Worst first, then in the order of the stages."""
+    stage = finding.job.partition(" ")[0]
+    return -VERDICTS.index(finding.verdict), STAGES.index(stage) if stage in STAGES else -1, finding.job
 
 
 def _facts(report: Report) -> list[str]:
@@ -110,10 +118,15 @@ def _repair(reports: list[Report]) -> list[str]:
     commands = []
     for (_, results), of in groups.items():
         forced = dict.fromkeys(finding.remake for report in of for finding in report.findings if finding.remake)
-        targets = list(dict.fromkeys(report.told for report in of if report.told))
+        targets = list(dict.fromkeys(_first(report) for report in of if report.told))
         if forced:
             commands.append(remake.command(results, of[0].study, targets if len(targets) <= 10 else [], list(forced)))
     return commands
+
+
+def _first(report: Report) -> str:
+    """The first product of a result's job, which stands for all of them."""
+    return next(iter(report.record["outputs"])) if report.record else report.told
 
 
 def _shown(path: Path) -> str:

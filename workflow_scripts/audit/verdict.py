@@ -9,6 +9,7 @@ from workflow_scripts import differences, files, provenance
 from workflow_scripts.audit import remake, source
 from workflow_scripts.audit.records import Results, folder_of, products
 from workflow_scripts.config.study import stage_config
+from workflow_scripts.errors import StudyError
 
 #: from good to bad: the verdict on a result is the worst of its findings
 VERDICTS = ("CURRENT", "UNKNOWN", "STALE", "TAMPERED")
@@ -88,7 +89,7 @@ class Auditor:
         if record is None:
             return _unknown(report, _unreadable(beside) if beside else _no_sidecar(path))
         report.record, report.study = record, self._study or record.get("study")
-        report.told = next((told for told in record["outputs"] if Path(told).name == path.name), None)
+        report.told = _product(record, path)
         report.files.add(path)
         waiting = [(beside, record)]
         while waiting:
@@ -108,19 +109,20 @@ class Auditor:
     def _elsewhere(self, report: Report) -> tuple[Path | None, dict | None]:
         """The sidecar, in the results folder, of a figure that was copied out of it alone."""
         key = provenance.key_in(report.path.read_bytes())
-        for other in sorted(self._home.rglob(report.path.name)) if key else ():
-            beside, record = report.results.sidecar(other)
-            if record is None:
-                continue
-            if record["key"] != key:
-                why = f"it carries provenance key {key}, {report.results.told(other)} has {record['key']}"
-                report.findings.append(Finding("STALE", job_name(record), why, None))
-            return beside, record
-        return None, None
+        sidecars = sorted((self._home / "figures").glob(f"*{provenance.SUFFIX}")) if key else ()
+        records = {sidecar: record for sidecar in sidecars if (record := provenance.read(sidecar))}
+        found = next((pair for pair in records.items() if pair[1].get("key") == key), None)
+        if found:
+            return found
+        same_name = next((pair for pair in records.items() if provenance.told(pair[1], report.path)), (None, None))
+        if same_name[1]:
+            why = f"it carries provenance key {key}, that of the results has {same_name[1].get('key')}"
+            report.findings.append(Finding("STALE", job_name(same_name[1]), why, None))
+        return same_name
 
     def _judge(self, report: Report) -> None:
         digest = report.results.sha256(report.path)
-        if not report.findings and digest != provenance.told(report.record, report.path):
+        if not report.findings and digest != report.record["outputs"].get(report.told):
             report.findings.append(_edited(report.record, report.told))
         for beside, record in report.jobs.items():
             report.findings += self._findings(report, beside, record)
@@ -167,11 +169,18 @@ def _job(report: Report, beside: Path, record: dict) -> Iterator[Finding]:
         yield from _input(report.results, record, told, digest)
 
 
+def _product(record: dict, path: Path) -> str | None:
+    """How a sidecar calls a file: the product of its name, or for a renamed copy of its kind."""
+    of_name = [told for told in record["outputs"] if Path(told).name == path.name]
+    of_kind = [told for told in record["outputs"] if Path(told).suffix == path.suffix]
+    return next(iter([*of_name, *of_kind]), None)
+
+
 def _code(record: dict) -> list[str]:
     try:
         return differences.code(record["code"], provenance.code(record["stage"]))
-    except OSError:
-        return [f"there is no stage {record['stage']} any more"]
+    except StudyError as error:
+        return [f"its code can't be compared: {error}"]
 
 
 def _input(results: Results, record: dict, told: str, digest: str) -> Iterator[Finding]:
