@@ -117,7 +117,8 @@ def _repair(reports: list[Report]) -> list[str]:
             groups[files.canonical_json(report.study), report.results].append(report)
     commands = []
     for (_, results), of in groups.items():
-        forced = dict.fromkeys(finding.remake for report in of for finding in report.findings if finding.remake)
+        findings = sorted({finding for report in of for finding in report.findings}, key=_rank)
+        forced = dict.fromkeys(finding.remake for finding in findings if finding.remake)
         targets = list(dict.fromkeys(_first(report) for report in of if report.told))
         if forced:
             commands.append(remake.command(results, of[0].study, targets if len(targets) <= 10 else [], list(forced)))
