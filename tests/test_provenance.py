@@ -1,4 +1,6 @@
 import ast
+import sys
+from types import ModuleType
 
 import pytest
 
@@ -82,6 +84,14 @@ def test_training_depends_on_networks_and_not_on_plots():
         waiting += [other for other in found if other.startswith(provenance.PACKAGE) and other not in imported]
     assert {"workflow_scripts.networks", "workflow_scripts.config.training"} <= imported
     assert not imported & {f"workflow_scripts.{name}" for name in ("plot", "nulls", "uncertainty", "config.study")}
+
+
+def test_modules_that_lie_about_their_place_are_not_ours(monkeypatch):
+    liar = ModuleType("torch.classes")
+    liar.__file__ = "_classes.py"
+    monkeypatch.setitem(sys.modules, "liar", liar)
+    monkeypatch.chdir(provenance.ROOT)
+    assert provenance._first_party_name(liar) is None
 
 
 def test_no_stage_unpickles():
