@@ -19,6 +19,7 @@ try:
         plan = planning.frozen()
         config, CODE = plan["config"], plan["code"]
     STUDY = load(config, " + ".join(os.path.relpath(path) for path in workflow.configfiles))
+    cache.install(workflow)
 except StudyError as error:
     sys.exit(f"error: {error}")  # not a WorkflowError: Snakemake would add a file and a line that the user can't mend
 
@@ -33,12 +34,12 @@ if workflow.is_main_process:
     os.environ.update(STUDY=planning.origin(workflow.overwrite_configfiles, workflow.config_settings.config))
 
 atexit.register(planning.explain, workflow, Path.cwd())
-cache.install()
 
 
 onstart:
     if workflow.is_main_process:
         planning.freeze(config, CODE)
+        cache.spell_out(workflow)
 
 
 SEED_FOLDER = "results/{experiment}/seed{seed}"

@@ -7,24 +7,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from snakemake import workflow
+from snakemake.caching import LOCATION_ENVVAR
 from snakemake.caching.local import OutputFileCache
 from snakemake.logging import logger
 
 from workflow_scripts import files, provenance
+from workflow_scripts.errors import StudyError
 
 
 class CheckedCache(OutputFileCache):
     """An entry is a job's products and their sidecar, under the hash of the job's params and of all jobs before it.
 
     Snakemake's own class links results to the cache, so that an edit of a result damages the entry, and believes that
-    whatever lies there is right. This one copies, and drops an entry that is not what its sidecar says.
+    whatever lies there is right. This one copies, and passes over an entry that is not what its sidecar says: the job
+    is computed again, and its products replace the entry.
     """
 
     async def fetch(self, job) -> None:
         """Copy the entry to where the job's products belong. Raises CacheMissException where it has to be computed."""
         pairs = await self.get_outputfiles_and_cachefiles(job)
-        if not all(entry.is_file() for _, entry in pairs):
+        if not any(entry.exists() for _, entry in pairs):
             self.raise_cache_miss_exception(job)
         folder = pairs[0][0].parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -33,30 +35,48 @@ class CheckedCache(OutputFileCache):
             try:
                 for product, entry in pairs:
                     shutil.copyfile(entry, copies[product])
-            except FileNotFoundError:  # another workflow has just dropped it
-                self.raise_cache_miss_exception(job)
-            if wrong := _wrong(copies, job):
-                logger.warning(f"cache: {pairs[0][1]}: {wrong}: this entry is dropped, and {job} computed again")
-                for _, entry in pairs:
-                    entry.unlink(missing_ok=True)
+                wrong = _wrong(copies, job)
+            except OSError as error:
+                wrong = f"{error.filename} can't be read: {error.strerror}"
+            if wrong:
+                logger.warning(f"cache: {pairs[0][1]}: {wrong}: it is not used, {job} is computed again")
                 self.raise_cache_miss_exception(job)
             for product, copy in copies.items():
                 os.replace(copy, product)
         logger.info(f"restored from the cache: {', '.join(map(str, copies))}")
+        for log in job.log:
+            Path(log).write_text(f"restored from the cache: {pairs[0][1]}\n")
 
     async def store(self, job) -> None:
-        """Copy the job's products and their sidecar, which comes last, into the cache."""
-        with TemporaryDirectory(dir=self.path) as scratch:
-            for product, entry in _sidecar_last(await self.get_outputfiles_and_cachefiles(job)):
-                copy = Path(scratch, entry.name)
-                shutil.copyfile(product, copy)
-                self.set_permissions(copy)
-                os.replace(copy, entry)
+        """Copy the job's products and their sidecar, which comes last, into the cache; go on where that can't be."""
+        pairs = await self.get_outputfiles_and_cachefiles(job)
+        try:
+            with TemporaryDirectory(dir=self.path) as scratch:
+                for product, entry in _sidecar_last(pairs):
+                    copy = Path(scratch, entry.name)
+                    shutil.copyfile(product, copy)
+                    self.set_permissions(copy)
+                    os.replace(copy, entry)
+        except OSError as error:
+            logger.warning(f"cache: {self.path}: {error.strerror}: {job} is done, but it was not stored there")
 
 
-def install() -> None:
-    """Let Snakemake use this class; it offers no setting for that."""
-    workflow.LocalOutputFileCache = CheckedCache
+def install(workflow) -> None:
+    """Let Snakemake use this class, for which it has no setting. Raises StudyError where --cache names no folder."""
+    from snakemake import workflow as module  # here: it can't be the first module of Snakemake that is imported
+
+    module.LocalOutputFileCache = CheckedCache
+    folder = os.environ.get(LOCATION_ENVVAR, "")
+    if workflow.workflow_settings.cache is not None and not os.path.isdir(folder):
+        raise StudyError(
+            f"--cache: {LOCATION_ENVVAR}={folder}: no such folder: make it, or name another in this variable"
+        )
+
+
+def spell_out(workflow) -> None:
+    """Name the cached rules in a bare --cache: Snakemake hands it on to jobs on other nodes only with names."""
+    if workflow.workflow_settings.cache == []:
+        workflow.workflow_settings.cache = [rule.name for rule in workflow.rules if rule.cache and rule.cache.output]
 
 
 def _wrong(copies: dict[Path, Path], job) -> str | None:
@@ -65,13 +85,15 @@ def _wrong(copies: dict[Path, Path], job) -> str | None:
     record = provenance.read(copies[sidecar])
     if record is None:
         return "its sidecar can't be read"
-    if provenance.seal(record) != record.get("seal"):
+    if provenance.seal(record) != record["seal"]:
         return "its sidecar was edited"
     if record["cfg"] != json.loads(job.params.cfg) or record["code"]["fingerprint"] != job.params.code:
         return "it belongs to another job"
     for product, copy in copies.items():
         if product != sidecar and provenance.told(record, product) != files.sha256(copy):
             return f"{product.name} is not what was stored"
+    if record["inputs"] != {str(path): files.sha256(Path(path)) for path in job.input}:
+        return "it was made from other inputs"
     return None
 
 
