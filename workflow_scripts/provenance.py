@@ -236,8 +236,6 @@ def _first_party_name(module: ModuleType) -> str | None:
     path = Path(getattr(module, "__file__", None) or "")
     if not path.is_absolute() or not path.is_relative_to(ROOT) or path.is_relative_to(Path(sys.prefix).absolute()):
         return None
-    if not path.is_file():  # torch.classes says it lies in _classes.py, a relative path
-        return None
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts).removesuffix(".__init__")
 
