@@ -16,8 +16,7 @@ from workflow_scripts.errors import StudyError
 CODE = {}
 try:
     if not workflow.is_main_process:
-        plan = planning.frozen()
-        config, CODE = plan["config"], plan["code"]
+        config, CODE = planning.frozen()
     STUDY = load(config, " + ".join(os.path.relpath(path) for path in workflow.configfiles))
     cache.install(workflow)
 except StudyError as error:

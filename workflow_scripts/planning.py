@@ -28,12 +28,13 @@ def freeze(config: dict, code: dict[str, str]) -> None:
     os.environ.update(PLAN=str(path))
 
 
-def frozen() -> dict:
-    """The plan that this job on another node belongs to. Raises StudyError where it is out of reach."""
+def frozen() -> tuple[dict, dict[str, str]]:
+    """Config and code of the plan that this job on another node belongs to. Raises StudyError."""
     path = os.environ.get("PLAN", "")
     try:
-        return json.loads(Path(path).read_bytes())
-    except (OSError, ValueError):
+        plan = json.loads(Path(path).read_bytes())
+        return plan["config"], plan["code"]
+    except (OSError, ValueError, LookupError, TypeError):
         raise StudyError(
             f"PLAN={path}: the plan of this run can't be read: a cluster must hand the environment to its jobs "
             "(sbatch --export=ALL) and show them the same working directory; then run snakemake again"
