@@ -1,10 +1,22 @@
 import ast
+import copy
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
-from workflow_scripts import provenance
+from workflow_scripts import files, provenance
 from workflow_scripts.errors import StudyError
 
 
@@ -74,14 +86,65 @@ def test_imports_that_a_closure_cannot_see_are_refused(package, line):
         fingerprint()
 
 
+@pytest.mark.parametrize(
+    ("there", "line"),
+    [
+        ("helper.py", "import helper"),
+        ("helper.py", "from helper import VALUE"),
+        ("tools/__init__.py", "import tools"),
+        ("tools/deep.py", "from tools.deep import VALUE"),
+        ("tools/deep.py", "def use():\n    import tools.deep as deep"),
+    ],
+)
+def test_code_of_this_repository_outside_the_package_is_refused(package, there, line):
+    folder, fingerprint = package
+    (folder / "library.py").write_text(line + "\n")
+    fingerprint()
+    path = folder.parent / there
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("VALUE = 1\n")
+    name = Path(there).parts[0].removesuffix(".py")
+    with pytest.raises(StudyError, match=rf"library\.py:\d: {name} lies outside workflow_scripts: move it there"):
+        fingerprint()
+
+
+def test_a_fingerprint_stands_for_each_module_and_library(package):
+    _, fingerprint = package
+    code = fingerprint()
+    assert set(code["modules"]) == {"workflow_scripts", "workflow_scripts.stage", "workflow_scripts.library"}
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in code["modules"].values())
+    assert code["distributions"] == {"numpy": np.__version__}
+    assert re.fullmatch("[0-9a-f]{16}", code["fingerprint"])
+    assert code["fingerprint"] == provenance.fingerprint(code["modules"], code["distributions"])
+    for name in code["modules"]:
+        changed = code["modules"] | {name: "0" * 64}
+        assert provenance.fingerprint(changed, code["distributions"]) != code["fingerprint"]
+
+
+def test_what_only_writes_down_reruns_nothing(package):
+    folder, fingerprint = package
+    (folder / "provenance.py").write_text("VALUE = 1\n")
+    (folder / "library.py").write_text("from workflow_scripts import provenance\n")
+    before = fingerprint()
+    (folder / "provenance.py").write_text("VALUE = 2\n")
+    assert fingerprint() == before
+
+
+def test_code_that_was_loaded_but_not_named_is_told(package, monkeypatch):
+    folder, fingerprint = package
+    fingerprint()
+    for name in [name for name in sys.modules if name.startswith(provenance.PACKAGE)]:
+        monkeypatch.setattr(sys.modules[name], "__file__", None)
+    provenance.check_imports("stage")
+    loaded = ModuleType("other")
+    loaded.__file__ = str(folder / "other.py")
+    monkeypatch.setitem(sys.modules, "other", loaded)
+    with pytest.raises(StudyError, match=r"^stage: it loaded workflow_scripts\.other, which .*; nothing was written$"):
+        provenance.check_imports("stage")
+
+
 def test_training_depends_on_networks_and_not_on_plots():
-    provenance.code.cache_clear()
-    imported, waiting = set(), [f"{provenance.PACKAGE}.train"]
-    while waiting:
-        name = waiting.pop()
-        imported.add(name)
-        found = provenance._module(name)[1]
-        waiting += [other for other in found if other.startswith(provenance.PACKAGE) and other not in imported]
+    imported = set(provenance.code("train")["modules"])
     assert {"workflow_scripts.networks", "workflow_scripts.config.training"} <= imported
     assert not imported & {f"workflow_scripts.{name}" for name in ("plot", "nulls", "uncertainty", "config.study")}
 
@@ -100,3 +163,216 @@ def test_no_stage_unpickles():
         assert not names & {
             f"{library}.{verb}" for library in ("torch", "pickle", "joblib") for verb in ("load", "loads")
         }
+
+
+def test_the_key_of_a_job_stands_for_settings_code_and_the_bytes_read():
+    job = {"stage": "plot", "cfg": {"a": 1, "b": 2}, "fingerprint": "f", "inputs": {Path("x"): "1", Path("y"): "2"}}
+    key = provenance.key(**job)
+    assert re.fullmatch("[0-9a-f]{16}", key)
+    assert provenance.key(**job | {"cfg": {"b": 2, "a": 1}}) == key
+    assert provenance.key(**job | {"inputs": {Path("/moved/x"): "1", Path("/moved/y"): "2"}}) == key
+    others = [{"stage": "tabulate"}, {"cfg": {"a": 2, "b": 1}}, {"fingerprint": "g"}]
+    others.append({"inputs": {Path("x"): "2", Path("y"): "1"}})
+    assert len({key, *(provenance.key(**job | other) for other in others)}) == 5
+
+
+@pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
+def test_a_figure_carries_the_key_of_its_job(tmp_path, kind):
+    from workflow_scripts import style
+
+    figure = style.plt.figure(figsize=(1, 1))
+    outputs = {name: tmp_path / f"figure.{name}" for name in ("svg", "pdf", "png")}
+    style.save(figure, key="0123456789abcdef", **outputs)
+    assert provenance.key_in(outputs[kind].read_bytes()) == "0123456789abcdef"
+    assert provenance.key_in(b"panel,x,y\n") is None
+
+
+@pytest.fixture
+def job(package, tmp_path, monkeypatch):
+    """A job of the package above that reads x.npz and writes y.npz and z.csv: its sidecar as it lies on disk."""
+    _, fingerprint = package
+    fingerprint()
+    for name in ("y.npz", "z.csv"):
+        (tmp_path / name).write_bytes(name.encode())
+
+    def told():
+        cfg = {"wildcards": {"experiment": "digits", "seed": "0"}, "lr": 0.1}
+        outputs = {Path(f"results/{name}"): tmp_path / name for name in ("y.npz", "z.csv")}
+        started = datetime.now(UTC) - timedelta(seconds=2)
+        path = tmp_path / "y.npz.prov.json"
+        provenance.write(
+            path, provenance.sidecar("stage", cfg, {Path("results/x.npz"): "a" * 64}, outputs, started, "k")
+        )
+        return json.loads(path.read_text())
+
+    return told
+
+
+def test_a_sidecar_says_what_made_a_result(job, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    monkeypatch.setenv("STUDY", '{"configfiles": ["mine.yaml"], "config": {"device": "cpu"}}')
+    record = job()
+    assert set(record) == {"schema", *provenance.Sidecar.model_fields}
+    assert record["schema"] == 2 and provenance.read(tmp_path / "y.npz.prov.json") == record
+    assert (record["stage"], record["key"]) == ("stage", "k")
+    assert record["wildcards"] == record["cfg"]["wildcards"] == {"experiment": "digits", "seed": "0"}
+    assert record["cfg"]["lr"] == 0.1
+    assert record["code"] == provenance.code("stage")
+    assert record["inputs"] == {"results/x.npz": "a" * 64}
+    assert record["outputs"] == {f"results/{name}": files.sha256(tmp_path / name) for name in ("y.npz", "z.csv")}
+    assert record["study"] == {"configfiles": ["mine.yaml"], "config": {"device": "cpu"}}
+    assert record["argv"] == sys.orig_argv
+    assert record["python"] == platform.python_version()
+    assert record["distributions"]["torch"] == metadata.version("torch")
+    assert set(record["distributions"]) == set(provenance.DISTRIBUTIONS.values())
+    assert (record["host"], record["os"]) == (socket.gethostname(), platform.platform())
+    assert record["user"] in (None, os.environ.get("USER"), subprocess.getoutput("id -un"))
+    cpus = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else platform.processor()
+    assert record["cpu"] is None or record["cpu"] in cpus
+    assert record["threads"] and all(number >= 1 for number in record["threads"].values())
+    assert record["slurm_job_id"] == "42"
+    took = datetime.fromisoformat(record["ended"]) - datetime.fromisoformat(record["started"])
+    assert timedelta(seconds=2) <= took < timedelta(seconds=30)
+    assert abs(datetime.fromisoformat(record["ended"]) - datetime.now(UTC)) < timedelta(seconds=30)
+    assert 20 < record["peak_memory_mib"] < 100_000
+
+
+def test_what_a_sidecar_can_not_know_is_null(job, monkeypatch):
+    for name in ("SLURM_JOB_ID", "STUDY", "LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    record = job()
+    unknown = {name for name, value in record.items() if value is None}
+    assert {"slurm_job_id", "study", "user", "commit", "dirty", "gpu", "driver", "cuda"} <= unknown <= {*record, "cpu"}
+
+
+def test_the_commit_is_that_of_the_project_alone(job, tmp_path, monkeypatch):
+    def git(*arguments, folder=tmp_path):
+        identity = ["-c", "user.name=n", "-c", "user.email=e", "-c", "init.defaultBranch=main"]
+        done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def said():
+        record = job()
+        return record["commit"], record["dirty"]
+
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert said() == (None, None), "no repository"
+    git("init")
+    git("add", "workflow_scripts")
+    git("commit", "-m", "first")
+    (tmp_path / ".git/info/exclude").write_text("*.npz\n*.csv\n*.json\n")
+    assert said() == (git("rev-parse", "HEAD"), False)
+    (tmp_path / "workflow_scripts/other.py").write_text("VALUE = 2\n")
+    assert said() == (git("rev-parse", "HEAD"), True)
+    inside = shutil.copytree(tmp_path / "workflow_scripts", tmp_path / "inside/workflow_scripts")
+    monkeypatch.setattr(provenance, "ROOT", inside.parent)
+    assert said() == (None, None), "the repository around it says nothing of it"
+
+
+@pytest.mark.gpu
+def test_a_sidecar_names_the_gpu_that_was_used(job):
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+    torch.zeros(1, device="cuda")
+    record = job()
+    assert record["gpu"] == torch.cuda.get_device_name() and record["cuda"] == torch.version.cuda
+    assert re.fullmatch(r"[0-9.]+", record["driver"])
+
+
+def every_value(value, path=()):
+    """The path of every value in plain data."""
+    yield path
+    if isinstance(value, dict | list):
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from every_value(inner, (*path, name))
+
+
+def test_the_seal_holds_all_that_a_sidecar_says(job):
+    record = job()
+    assert provenance.is_sealed(record)
+    assert provenance.is_sealed(dict(reversed(record.items())))
+    for *path, last in [path for path in every_value(record) if path]:
+        edited = copy.deepcopy(record)
+        inner = edited
+        for name in path:
+            inner = inner[name]
+        inner[last] = "edited"
+        assert not provenance.is_sealed(edited), (*path, last)
+    assert not provenance.is_sealed(record | {"more": 1})
+    assert not provenance.is_sealed(record | {"cfg": {"lr": float("nan")}})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"\xff", b"null", b"[]", b'"text"', b"{}", b"[" * 100_000, b'{"schema": 2}', b'{"cfg": 1e999}'],
+)
+def test_a_sidecar_that_is_none_reads_as_none(tmp_path, content):
+    path = tmp_path / "y.npz.prov.json"
+    if content is not None:
+        path.write_bytes(content)
+    assert provenance.read(path) is None
+    assert provenance.find(tmp_path / "z.csv") is None
+
+
+def test_a_sidecar_with_a_wrong_or_missing_part_reads_as_none(job, tmp_path):
+    record, path = job(), tmp_path / "edited.prov.json"
+    for name in record:
+        for edited in ({**record, name: [[0]]}, {key: value for key, value in record.items() if key != name}):
+            provenance.write(path, {**edited, "seal": provenance.seal(edited)} if name != "seal" else edited)
+            assert provenance.read(path) is None, name
+    for wrong in (
+        {"schema": 1},
+        {"inputs": {"results/x.npz": 3}},
+        {"inputs": {"results/\0": "a"}},
+        {"outputs": {}},
+        {"wildcards": {"experiment": "sinusoid"}},
+        {"code": {**record["code"], "modules": {"a": 1}}},
+        {"study": {"configfiles": "mine.yaml", "config": {}}},
+    ):
+        provenance.write(path, record | wrong)
+        assert provenance.read(path) is None, wrong
+    provenance.write(path, record | {"more": 1})
+    assert provenance.read(path), "a later version may say more"
+
+
+def test_a_product_is_found_in_its_own_sidecar_or_in_that_of_its_job(job, tmp_path):
+    record, beside = job(), tmp_path / "y.npz.prov.json"
+    (tmp_path / "a.csv.prov.json").write_text("damaged")
+    for name in ("y.npz", "z.csv"):
+        assert provenance.find(tmp_path / name) == beside
+        assert provenance.told(record, tmp_path / name) == files.sha256(tmp_path / name)
+    assert provenance.find(tmp_path / "a.csv") == tmp_path / "a.csv.prov.json"
+    assert provenance.find(tmp_path / "other.csv") is None
+    assert provenance.told(record, tmp_path / "other.csv") is None
+    assert provenance.told(None, tmp_path / "y.npz") is None
+
+
+def test_a_hand_edited_input_is_refused_by_the_next_stage(tmp_path):
+    def run(stage, *arguments):
+        command = [sys.executable, "-m", f"workflow_scripts.{stage}", *map(str, arguments)]
+        return subprocess.run(command, cwd=provenance.ROOT, capture_output=True, text=True)
+
+    data, beside, explainer = tmp_path / "d.npz", tmp_path / "d.npz.prov.json", tmp_path / "made/linear.npz"
+    source = {"kind": "sinusoid", "train": 60, "test": 40, "dimension": 3}
+    cfg = files.canonical_json({"source": source, "wildcards": {"dataset": "d"}})
+    done = run("prepare_data", "--cfg", cfg, "--data", data, "--provenance", beside)
+    assert done.returncode == 0, done.stderr
+    arrays = dict(np.load(data))
+    arrays["train_labels"] = 1 - arrays["train_labels"]
+    files.save_arrays(data, **arrays)
+    settings = {"labels": "true"}
+    cfg = {"settings": settings, "task": {"dataset": "d"}, "device": "cpu", "wildcards": {"explainer": "linear"}}
+    fit = ("distill", "--cfg", files.canonical_json(cfg), "--data", data, "--explainer", explainer)
+    done = run(*fit)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr == (
+        f"error: {data}: these are not the bytes that the job that made it wrote (d.npz.prov.json): make it again with "
+        f"snakemake --cores all {data} --forcerun {data}, or remove d.npz.prov.json if you mean to use them\n"
+    )
+    assert not list(tmp_path.rglob("made/*"))
+    beside.unlink()
+    assert run(*fit).returncode == 0, "with its sidecar removed, it is used"

@@ -85,7 +85,7 @@ def _wrong(copies: dict[Path, Path], job) -> str | None:
     record = provenance.read(copies[sidecar])
     if record is None:
         return "its sidecar can't be read"
-    if provenance.seal(record) != record["seal"]:
+    if not provenance.is_sealed(record):
         return "its sidecar was edited"
     if record["cfg"] != json.loads(job.params.cfg) or record["code"]["fingerprint"] != job.params.code:
         return "it belongs to another job"

@@ -16,7 +16,9 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field
 from threadpoolctl import threadpool_info
 
 from workflow_scripts import files
@@ -42,8 +44,54 @@ DISTRIBUTIONS = {
 #: modules that write down what a job did and have no part in what it makes: an edit of theirs reruns nothing
 RECORDERS = (f"{PACKAGE}.provenance",)
 
-#: what a sidecar must hold to be read at all
-_SHAPE = {"stage": str, "wildcards": dict, "cfg": dict, "code": dict, "inputs": dict, "outputs": dict, "seal": str}
+Told = Annotated[str, Field(pattern=r"^[^\x00]+$")]
+
+
+class Code(BaseModel, strict=True):
+    """All code of a stage: module -> hash of what it does, distribution -> version, and the fingerprint of both."""
+
+    fingerprint: str
+    modules: dict[str, str]
+    distributions: dict[str, str]
+
+
+class Origin(BaseModel, strict=True):
+    """What Snakemake ran with: its config files (none: the default study), and the values of --config."""
+
+    configfiles: list[Told]
+    config: dict[str, Any]
+
+
+class Sidecar(BaseModel, strict=True):
+    """What a job tells of itself beside its products; None: unknown. On disk and in code it is plain data."""
+
+    stage: str
+    wildcards: dict[str, str]
+    cfg: dict[str, Any]
+    code: Code
+    key: str
+    inputs: dict[Told, str]
+    outputs: Annotated[dict[Told, str], Field(min_length=1)]
+    study: Origin | None
+    commit: str | None
+    dirty: bool | None
+    argv: list[str]
+    python: str
+    distributions: dict[str, str]
+    host: str
+    user: str | None
+    os: str
+    cpu: str | None
+    gpu: str | None
+    driver: str | None
+    cuda: str | None
+    threads: dict[str, int]
+    slurm_job_id: str | None
+    started: str
+    ended: str
+    peak_memory_mib: int
+    seal: str
+
 
 _DYNAMIC = ("__import__", "import_module", "run_path", "run_module", "spec_from_file_location")
 
@@ -95,6 +143,14 @@ def digest(value) -> str:
 def seal(record: dict) -> str:
     """The digest of all that a sidecar says: it no longer fits once any of it is edited."""
     return digest({name: value for name, value in record.items() if name != "seal"})
+
+
+def is_sealed(record: dict) -> bool:
+    """Whether a sidecar is as it was written."""
+    try:
+        return seal(record) == record["seal"]
+    except ValueError:  # a number that JSON doesn't have
+        return False
 
 
 def check_imports(stage: str) -> None:
@@ -178,10 +234,11 @@ def read(path: Path) -> dict | None:
     """A sidecar, or None where there is none that can be read and has this schema."""
     try:
         record = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        Sidecar.model_validate(record)
+    except (OSError, ValueError, RecursionError):
         return None
-    sound = isinstance(record, dict) and record.get("schema") == SCHEMA
-    return record if sound and all(isinstance(record.get(name), kind) for name, kind in _SHAPE.items()) else None
+    sound = record.get("schema") == SCHEMA and record["cfg"].get("wildcards") == record["wildcards"]
+    return record if sound else None
 
 
 @functools.cache
@@ -221,7 +278,7 @@ def _stray(node: ast.Import | ast.ImportFrom) -> str | None:
     """An imported top-level module of this repository that is not in the package."""
     names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
     tops = {name.split(".")[0] for name in names} - {PACKAGE}
-    return next((top for top in tops if (ROOT / f"{top}.py").is_file() or (ROOT / top / "__init__.py").is_file()), None)
+    return next((top for top in tops if (ROOT / f"{top}.py").is_file() or (ROOT / top).is_dir()), None)
 
 
 def _is_module(package: str, name: str) -> bool:

@@ -38,7 +38,7 @@ class Results:
     def is_sealed(self, sidecar: Path, record: dict) -> bool:
         """Whether a sidecar is as it was written."""
         if sidecar not in self._sealed:
-            self._sealed[sidecar] = provenance.seal(record) == record["seal"]
+            self._sealed[sidecar] = provenance.is_sealed(record)
         return self._sealed[sidecar]
 
     def hash_all(self, paths: Iterable[Path]) -> None:
