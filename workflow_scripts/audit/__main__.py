@@ -96,8 +96,9 @@ def _facts(report: Report) -> list[str]:
     record = report.record
     who = f"{record.get('user') or 'unknown user'}@{record.get('host')}"
     when = str(record.get("ended"))[:16].replace("T", " ")
-    commit = f"commit {record['commit'][:8]}{' with uncommitted changes' if record['dirty'] else ''}"
-    by = f"made by {who} at {when}, {commit if record.get('commit') else 'no commit known'}, key {record['key']}"
+    commit = f"commit {record['commit'][:8]}" if record.get("commit") else "no commit known"
+    commit += " with uncommitted changes" * bool(record.get("dirty"))
+    by = f"made by {who} at {when}, {commit}, key {record['key']}"
     number = len(report.files)
     lines = [by, f"{len(report.jobs)} jobs and {number} file{'s' * (number > 1)} as recorded, settings and code as now"]
     if report.remade:
