@@ -67,9 +67,11 @@ class Auditor:
         self._judged: dict[tuple[str, Path], list[Finding]] = {}
 
     def audit(self, paths: list[Path]) -> list[Report]:
-        """A report on each file, and on each product below each folder."""
+        """A report on each file, and on each product below each folder, whether it lies there or is gone."""
+        folders = [path.absolute() for path in paths if path.is_dir()]
         targets = [each for path in paths for each in (products(path) if path.is_dir() else [path])]
         reports = [self._trace_back(path.absolute()) for path in targets]
+        reports += [self._trace_back(path) for path in _gone(reports, folders)]
         for results in {report.results for report in reports}:
             results.hash_all(path for report in reports if report.results is results for path in report.files)
         for report in reports:
@@ -81,15 +83,15 @@ class Auditor:
         """Find the sidecars of a result and of everything behind it, reading nothing but sidecars."""
         beside, record = self._results(self._home).sidecar(path)
         report = Report(path, self._results(folder_of(path, record) or self._home))
-        report.told = report.results.told(path)
+        report.told, report.study = report.results.told(path), self._study
         if not path.is_file():
             return _unknown(report, "no such file")
         if record is None and beside is None:
             beside, record = self._elsewhere(report)
         if record is None:
             return _unknown(report, _unreadable(beside) if beside else _no_sidecar(path))
-        report.record, report.study = record, self._study or record.get("study")
-        report.told = _product(record, path)
+        report.record, report.told = record, _product(record, path)
+        report.study = self._study or record.get("study")
         report.files.add(path)
         waiting = [(beside, record)]
         while waiting:
@@ -124,6 +126,7 @@ class Auditor:
         digest = report.results.sha256(report.path)
         if not report.findings and digest != report.record["outputs"].get(report.told):
             report.findings.append(_edited(report.record, report.told))
+        report.findings += _misplaced(report)
         for beside, record in report.jobs.items():
             report.findings += self._findings(report, beside, record)
         report.findings = list(dict.fromkeys(report.findings))
@@ -160,13 +163,30 @@ def _job(report: Report, beside: Path, record: dict) -> Iterator[Finding]:
             for why in differences.settings(record["cfg"], now):
                 yield Finding("STALE", name, why, first)
         elif record is report.record:
-            yield Finding("STALE", name, "the study no longer has this job", None)
+            yield Finding("STALE", name, "the study no longer has this job: remove it, or name its study", None)
     except source.Unreadable as error:
         yield Finding("UNKNOWN", name, str(error), None)
     for why in _code(record):
         yield Finding("STALE", name, why, first)
     for told, digest in record["inputs"].items():
         yield from _input(report.results, record, told, digest)
+
+
+def _misplaced(report: Report) -> list[Finding]:
+    """A product that lies, its sidecar beside it, where another job's belongs."""
+    here, beside = report.results.told(report.path), next(iter(report.jobs))
+    if None in (here, report.told) or beside.parent != report.path.parent:
+        return []
+    if Path(here).parent == Path(report.told).parent:
+        return []
+    return [Finding("TAMPERED", job_name(report.record), f"{report.told} and its sidecar lie at {here}", here)]
+
+
+def _gone(reports: list[Report], folders: list[Path]) -> list[Path]:
+    """The products in these folders that a sidecar behind the reports speaks of, but that are no longer there."""
+    jobs = {sidecar: (report.results, record) for report in reports for sidecar, record in report.jobs.items()}
+    told = [results.path(told) for results, record in jobs.values() for told in record["outputs"]]
+    return [path for path in told if any(path.is_relative_to(folder) for folder in folders) and not path.exists()]
 
 
 def _product(record: dict, path: Path) -> str | None:
@@ -194,7 +214,7 @@ def _input(results: Results, record: dict, told: str, digest: str) -> Iterator[F
         why = _unreadable(beside) if beside else "no sidecar says what made it"
         yield Finding("UNKNOWN", name, f"its input {told}: {why}", told)
     elif all(results.path(product) != path for product in producer["outputs"]):
-        why = f"the sidecar beside {told} is that of {next(iter(producer['outputs']))}"
+        why = f"the sidecar beside {told} is that of {_product(producer, path)}"
         yield Finding("TAMPERED", name, why, told)
     elif provenance.told(producer, path) != found:
         yield _edited(producer, told)
@@ -209,8 +229,20 @@ def _edited(record: dict, told: str | None) -> Finding:
 
 
 def _unknown(report: Report, why: str) -> Report:
-    report.findings.append(Finding("UNKNOWN", str(report.path), why, report.told))
+    report.study = report.study or _study_around(report)
+    report.findings.append(Finding("UNKNOWN", report.told or str(report.path), why, report.told))
     return report
+
+
+def _study_around(report: Report) -> dict | None:
+    """The study of the nearest sidecar in the results folder: that of a product which none speaks of."""
+    for folder in report.path.parents:
+        if not folder.is_relative_to(report.results.folder):
+            break
+        for sidecar in folder.rglob(f"*{provenance.SUFFIX}"):
+            if record := provenance.read(sidecar):
+                return record.get("study")
+    return None
 
 
 def _unreadable(sidecar: Path) -> str:
