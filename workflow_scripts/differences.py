@@ -44,9 +44,9 @@ def _modules(old: dict[str, str], new: dict[str, str]) -> list[str]:
 
 def _one(old: dict, new: dict, name: str, key: str) -> list[str]:
     if name not in old:
-        return [f"{key}: {_short(new[name])} added"]
+        return [f"{key} added: {_short(new[name])}"]
     if name not in new:
-        return [f"{key}: {_short(old[name])} removed"]
+        return [f"{key} removed: {_short(old[name])}"]
     return settings(old[name], new[name], key)
 
 

@@ -1,10 +1,9 @@
 """The plan of a run: frozen for jobs on other nodes, and told in words after a dry run."""
 
-import itertools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
 from workflow_scripts import differences, files, provenance
@@ -61,19 +60,14 @@ def explain(workflow, folder: Path) -> None:
     dag = workflow.dag
     if not workflow.dryrun or dag is None:
         return
-    jobs = [job for level in dag.toposorted() for job in level if dag.needrun(job) and job.output]
+    jobs = [job for job in dag.jobs if dag.needrun(job) and job.output]
     if not jobs:
         return
     print("\nWhat would run, and why:", file=sys.stderr)
-    for rule, of in itertools.groupby(sorted(jobs, key=_rank(jobs)), key=lambda job: job.rule.name):
-        for line in _lines(rule, list(of), dag, folder):
+    for rule in workflow.rules:  # in the order of the stages
+        of = sorted((job for job in jobs if job.rule is rule), key=lambda job: job.output[0])
+        for line in _lines(rule.name, of, dag, folder):
             print(f"  {line}", file=sys.stderr)
-
-
-def _rank(jobs: list) -> Callable:
-    """The key that keeps the jobs of a rule together and the rules in the order of their first job."""
-    rules = list(dict.fromkeys(job.rule.name for job in jobs))
-    return lambda job: rules.index(job.rule.name)
 
 
 def _lines(rule: str, jobs: list, dag, folder: Path, most: int = 5) -> list[str]:
@@ -88,7 +82,8 @@ def _lines(rule: str, jobs: list, dag, folder: Path, most: int = 5) -> list[str]
         lines = [*lines[:most], f"{rule} (another {left}): for reasons such as these"]
     if following:
         upstream = {other.rule.name for job in following for other in dag.dependencies[job] if dag.needrun(other)}
-        lines.append(f"{_count(rule, following)}: follows {', '.join(sorted(upstream))}")
+        names = [other.name for other in dag.workflow.rules if other.name in upstream]
+        lines.append(f"{_count(rule, following)}: follows {', '.join(names)}")
     return lines
 
 
@@ -110,11 +105,18 @@ def _why(job, dag, folder: Path) -> list[str]:
         if record["code"]["fingerprint"] != job.params.code:
             words += differences.code(record["code"], provenance.code(record["stage"]))
     if reason.missing_output:
-        words.append("missing" if record else "not made yet")
+        words.append(f"{_first(reason.missing_output)} missing" if record else "not made yet")
     if reason.incomplete_output:
         words.append("interrupted when it last ran")
-    if not words and (edited := sorted(reason.updated_input - reason.updated_input_run)):
-        words.append(f"changed: {edited[0]}" + (f" and {len(edited) - 1} more" if len(edited) > 1 else ""))
+    if reason.code_changed:
+        words.append(f"the shell command in {os.path.relpath(job.rule.snakefile, provenance.ROOT)} changed")
+    if not words and (edited := reason.updated_input - reason.updated_input_run):
+        words.append(f"{_first(edited)} changed")
     if not words and not reason.updated_input_run:
         words = list(reason.get_names())
     return words
+
+
+def _first(paths: Iterable[str]) -> str:
+    first, *others = sorted(paths)
+    return f"{first} and {len(others)} more" if others else first
