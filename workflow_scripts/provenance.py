@@ -171,8 +171,9 @@ def check_inputs(inputs: dict[Path, str]) -> None:
         beside = find(path)
         if beside and told(read(beside), path) != found:
             raise StudyError(
-                f"{path}: these are not the bytes that the job that made it wrote ({beside.name}): make it again with "
-                f"snakemake --cores all {path} --forcerun {path}, or remove {beside.name} if you mean to use them"
+                f"{path}: these are not the bytes that the job that made it wrote ({beside.name}): "
+                f"python -m {PACKAGE}.audit {path} prints what makes it again; "
+                f"or remove {beside.name} if you mean to use them"
             )
 
 
