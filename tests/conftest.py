@@ -1,11 +1,44 @@
 """What tests share."""
 
+import fcntl
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.workflow import ROOT, snakemake
+
+#: what of the project a run of the workflow needs
+PROJECT = (".gitignore", "Snakefile", "config.yaml", "envs", "profiles", "rules", "workflow_scripts", "tests/tiny.yaml")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Path:
+    """A copy of the project in which the tiny study is finished; made once for all workers, so change copies of it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = folder / "finished"
+    with (folder / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            unfinished = folder / "unfinished"
+            for name in PROJECT:
+                original, copy = ROOT / name, unfinished / name
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copytree(original, copy) if original.is_dir() else shutil.copy2(original, copy)
+            done = snakemake(unfinished, configfiles=("tests/tiny.yaml",), root=unfinished)
+            assert done.returncode == 0, done.stderr
+            unfinished.rename(made)
+    return made
+
+
+@pytest.fixture
+def project(finished, tmp_path) -> Path:
+    """A copy of the project, the tiny study finished in it, to be changed by one test."""
+    copy = shutil.copytree(finished, tmp_path / "project")
+    yield copy
+    shutil.rmtree(copy, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "tiny.yaml"
+TARGETS = ("data", "trained", "finals", "explainers", "measures", "nulls", "figures", "all", "total")
 
 
-def snakemake(folder: Path, *arguments: str, configfiles=(TINY,), cores: int = 2) -> subprocess.CompletedProcess:
-    """Run snakemake in the folder and return what it did; stderr holds all it said."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+def snakemake(
+    folder: Path, *arguments: str, configfiles=(TINY,), cores: int = 2, root: Path = ROOT
+) -> subprocess.CompletedProcess:
+    """Run snakemake in the folder, with the project in root, and return what it did; stderr holds all it said."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile", "--directory", folder]
     command += ["--cores", cores, *arguments]
     if configfiles:
         command += ["--configfile", *configfiles]
@@ -23,8 +26,17 @@ def planned(folder: Path, *arguments: str, **options) -> dict[str, int]:
     """Stage -> number of jobs that a dry run plans."""
     done = snakemake(folder, "--dry-run", "--quiet=rules", *arguments, **options)
     assert done.returncode == 0, done.stderr
-    rows = [line.split() for line in done.stderr.splitlines()]
-    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "total"}
+    return counted(done.stderr)
+
+
+def counted(said: str) -> dict[str, int]:
+    """Stage -> number of jobs, from the job stats that Snakemake prints."""
+    rows = [line.split() for line in said.splitlines()]
+    return {
+        row[0]: int(row[1])
+        for row in rows
+        if len(row) == 2 and row[0].isidentifier() and row[1].isdigit() and row[0] not in TARGETS
+    }
 
 
 def products(folder: Path) -> dict[str, bytes]:

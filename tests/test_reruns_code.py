@@ -1,0 +1,143 @@
+"""What an edit of code, or another version of a library, reruns: that and nothing else; and why."""
+
+import ast
+import shutil
+import subprocess
+
+import pytest
+
+from tests.reruns import ANALYSIS, CONFIG, DISTIL, TRAIN, check, code, edit, plan, put, several, snakemake
+
+
+def reformatted(project):
+    """Every module without comments, in another layout, and with other docstrings."""
+    for path in (project / "workflow_scripts").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+                node.body[0].value.value = "Something else."
+        path.write_text(ast.unparse(tree))
+
+
+def version(distribution):
+    """Another version of a distribution: its metadata lie where Python looks first."""
+
+    def change(project):
+        folder = project / f"{distribution}-99.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 99.0\n")
+
+    return change
+
+
+#: what changes, the jobs that it plans, and lines that tell why
+CODE = {
+    "every module reformatted, with other comments and docstrings": (reformatted, {}, []),
+    "code that writes down, plans or audits": (
+        several(*map(code, ("provenance", "planning", "cache", "differences", "audit/verdict", "config/study"))),
+        {},
+        [],
+    ),
+    "a comment and a message in the rules, and the file of the conda environment": (
+        several(
+            edit("rules/train.smk", "rule train:", "# trains\nrule train:"),
+            edit("rules/train.smk", "progress in", "see"),
+            edit("envs/workflow.yaml", "name:", "# ours\nname:"),
+        ),
+        {},
+        [],
+    ),
+    "information": (
+        code("information"),
+        {**DISTIL, **ANALYSIS, "plot": 2},
+        [
+            "distill_t0_labels sinusoid (2 jobs): workflow_scripts/information.py changed",
+            "plot fig3, fig4 (2 jobs): workflow_scripts/information.py changed",
+        ],
+    ),
+    "uncertainty": (
+        edit("workflow_scripts/uncertainty.py", "ppf(0.975", "ppf(0.995"),
+        {"measure": 5, "summarize": 3, "plot": 1, "tabulate": 2},
+        [
+            "summarize digits, sinusoid, ten_digits (3 jobs): workflow_scripts/uncertainty.py changed",
+            "plot fig4 (1 job): follows summarize",
+        ],
+    ),
+    "plot": (code("plot"), {"plot": 2}, ["plot fig3, fig4 (2 jobs): workflow_scripts/plot.py changed"]),
+    "style": (code("style"), {"plot": 2}, []),
+    "tabulate": (code("tabulate"), {"tabulate": 2}, []),
+    "networks": (
+        code("networks"),
+        {**TRAIN, **DISTIL, **ANALYSIS},
+        [
+            "train digits, sinusoid, ten_digits (5 jobs): workflow_scripts/networks.py changed",
+            "null_models digits, sinusoid, ten_digits (3 jobs): "
+            "follows train, distill_true_labels, distill_final_labels, distill_t0_labels",
+        ],
+    ),
+    "datasets": (
+        code("datasets"),
+        {"prepare_data": 2, **TRAIN, **DISTIL, **ANALYSIS},
+        [
+            "prepare_data digits, sinusoid (2 jobs): workflow_scripts/datasets.py changed",
+            "train digits, sinusoid, ten_digits (5 jobs): follows prepare_data",
+        ],
+    ),
+    "the settings of figures and tables": (
+        code("config/analysis"),
+        {"null_models": 3, "plot": 2, "tabulate": 2},
+        ["plot fig3, fig4 (2 jobs): workflow_scripts/config/analysis.py changed"],
+    ),
+    "PyTorch": (version("torch"), {**TRAIN, **DISTIL, **ANALYSIS}, []),
+    "Matplotlib": (version("matplotlib"), {"plot": 2}, []),
+    "pandas": (version("pandas"), {**ANALYSIS, "plot": 2}, []),
+}
+
+
+@pytest.mark.parametrize(("change", "jobs", "why"), CODE.values(), ids=CODE)
+def test_code_reruns_what_it_has_a_part_in_and_the_audit_agrees(project, change, jobs, why):
+    check(project, change, jobs, why)
+
+
+def test_another_shell_command_reruns_its_rule(project):  # which the audit can't see: it is no part of a sidecar
+    edit("rules/tabulate.smk", "> {log:q}", ">  {log:q}")(project)
+    planned = plan(project)
+    assert planned.jobs == {"tabulate": 2}
+    assert planned.why == ["tabulate table1, table2 (2 jobs): the shell command in rules/tabulate.smk changed"]
+
+
+def test_after_a_change_of_a_plot_a_target_before_it_plans_nothing(project):
+    code("plot")(project)
+    assert plan(project, "measures").jobs == {}
+    assert plan(project, "figures").jobs == {"plot": 2}
+
+
+@pytest.mark.parametrize("line", ["__import__('json')", "importlib.import_module('json')"])
+def test_a_dynamic_import_is_an_error_before_anything_is_planned(project, line):
+    module = project / "workflow_scripts" / "phases.py"
+    lines = len(module.read_text().splitlines())
+    with module.open("a") as file:
+        file.write(f"\n\ndef late():\n    {line}\n")
+    done = snakemake(project, "--dry-run", configfiles=(CONFIG,), root=project)
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("Using workflow specific profile")]
+    assert errors == [f"error: {module}:{lines + 4}: dynamic import: import by name, so that the module is tracked"]
+
+
+def git(folder, *arguments):
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_fresh_checkout_and_a_branch_switched_away_and_back_plan_nothing(project, tmp_path):
+    git(project, "init", "--initial-branch=main")
+    git(project, "add", ".")
+    git(project, "commit", "-m", "All")
+    git(project, "switch", "-c", "other")
+    several(code("networks"), put("device", "auto"))(project)
+    git(project, "commit", "-am", "Another network")
+    git(project, "switch", "main")
+    assert plan(project).jobs == {}
+    git(tmp_path, "clone", project, "checkout")
+    shutil.copytree(tmp_path / "checkout", project, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    assert plan(project).jobs == {}

@@ -1,0 +1,260 @@
+"""What a change of results, or of Snakemake's records of them, reruns; where that is nothing, the audit finds it."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from tests.reruns import CONFIG, audit, code, plan, put, repair, several, snakemake
+from workflow_scripts import files, provenance
+
+TRAJECTORY = "results/digits/seed0/trajectory.npz"
+MEASURES = "results/digits/seed0/measures.csv"
+TABLE = "results/tables/table1.csv"
+SIDECAR = provenance.SUFFIX
+
+OF_MEASURES = {"summarize": 1, "plot": 1, "tabulate": 1}
+OF_FINAL = {"distill_final_labels": 1, "measure": 1, "null_models": 1, "summarize": 1, "plot": 1, "tabulate": 2}
+OF_TRAJECTORY = {"extract_final": 1, **OF_FINAL}
+
+
+def removed(path):
+    def change(project):
+        found = project / path
+        shutil.rmtree(found) if found.is_dir() else found.unlink()
+
+    return change
+
+
+def edited(path, keep_time=False):
+    """Another last byte."""
+
+    def change(project):
+        file = project / path
+        before = file.stat()
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        if keep_time:
+            os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    return change
+
+
+def truncated(path):
+    def change(project):
+        (project / path).write_bytes((project / path).read_bytes()[:500])
+
+    return change
+
+
+def swapped(path, *suffixes):
+    """A file, and those that go with it, in the place of the other seed's."""
+
+    def change(project):
+        for suffix in ("", *suffixes):
+            one, other = project / (path + suffix), project / (path.replace("seed0", "seed1") + suffix)
+            contents = one.read_bytes(), other.read_bytes()
+            other.write_bytes(contents[0])
+            one.write_bytes(contents[1])
+
+    return change
+
+
+def sidecar(path, sealed=True, **values):
+    """Other values in a sidecar; sealed: by someone who knows how."""
+
+    def change(project):
+        beside = project / (path + SIDECAR)
+        record = json.loads(beside.read_text()) | values
+        provenance.write(beside, record | {"seal": provenance.seal(record)} if sealed else record)
+
+    return change
+
+
+def forged(path, sealed):
+    """Another last byte, and the sidecar follows."""
+
+    def change(project):
+        edited(path)(project)
+        outputs = json.loads((project / (path + SIDECAR)).read_text())["outputs"]
+        sidecar(path, sealed, outputs={**outputs, path: files.sha256(project / path)})(project)
+
+    return change
+
+
+def touched(project):
+    """Snakemake's own records, falsified: --touch writes the new settings into them."""
+    put("experiments.sinusoid.sgd.lr", 0.3)(project)
+    done = snakemake(project, "--touch", configfiles=(CONFIG,), root=project)
+    assert done.returncode == 0, done.stderr
+
+
+#: what happens to results, the jobs that Snakemake plans then, and what the audit says
+SEEN = {
+    "a trajectory edited": (
+        edited(TRAJECTORY),
+        OF_TRAJECTORY,
+        "extract_final digits (1 job): results/digits/seed0/trajectory.npz changed",
+        "TAMPERED  train digits seed 0: results/digits/seed0/trajectory.npz: these are not the bytes that it wrote",
+    ),
+    "f_inf truncated": (
+        truncated("results/digits/seed0/final.npz"),
+        OF_FINAL,
+        "distill_final_labels digits (1 job): results/digits/seed0/final.npz changed",
+        "TAMPERED  extract_final digits seed 0: results/digits/seed0/final.npz: these are not the bytes that it wrote",
+    ),
+    "measures swapped between seeds": (
+        swapped(MEASURES),
+        OF_MEASURES,
+        "summarize digits (1 job): results/digits/seed0/measures.csv and 1 more changed",
+        "TAMPERED  measure digits seeds 0, 1: results/digits/seed*/measures.csv: these are not the bytes that it wrote",
+    ),
+    "measures swapped between seeds with their sidecars": (
+        swapped(MEASURES, SIDECAR),
+        OF_MEASURES,
+        "summarize digits (1 job): results/digits/seed0/measures.csv and 1 more changed",
+        "TAMPERED  measure digits seed 1: results/digits/seed1/measures.csv and its sidecar lie at "
+        "results/digits/seed0/measures.csv",
+    ),
+    "measures edited, and their sidecar": (
+        forged(MEASURES, sealed=False),
+        OF_MEASURES,
+        "summarize digits (1 job): results/digits/seed0/measures.csv changed",
+        "TAMPERED  measure digits seed 0: measures.csv.prov.json was edited after it was written",
+    ),
+    "a summary deleted": (
+        removed("results/digits/summary.csv"),
+        OF_MEASURES,
+        "summarize digits (1 job): results/digits/summary.csv missing",
+        "UNKNOWN  plot fig4: its input results/digits/summary.csv is missing",
+    ),
+}
+
+#: what happens to results, so that Snakemake plans nothing; what the audit says, and the jobs of the repair it offers
+UNSEEN = {
+    "a trajectory deleted": (
+        removed(TRAJECTORY),
+        "UNKNOWN  extract_final digits seed 0: its input results/digits/seed0/trajectory.npz is missing",
+        {"train": 1, **OF_TRAJECTORY},
+    ),
+    "a page of a figure deleted": (
+        removed("results/figures/fig4.pdf"),
+        "UNKNOWN  results/figures/fig4.pdf: no such file",
+        {"plot": 1},
+    ),
+    "a trajectory edited, its time kept": (
+        edited(TRAJECTORY, keep_time=True),
+        "TAMPERED  train digits seed 0: results/digits/seed0/trajectory.npz: these are not the bytes that it wrote",
+        {"train": 1, **OF_TRAJECTORY},
+    ),
+    "a figure edited": (
+        edited("results/figures/fig4.svg"),
+        "TAMPERED  plot fig4: results/figures/fig4.svg: these are not the bytes that it wrote",
+        {"plot": 1},
+    ),
+    "a sidecar deleted": (
+        removed(MEASURES + SIDECAR),
+        "UNKNOWN  results/digits/seed0/measures.csv: no sidecar beside it says what made it",
+        {"measure": 1, **OF_MEASURES},
+    ),
+    "a sidecar damaged": (
+        truncated(MEASURES + SIDECAR),
+        "UNKNOWN  results/digits/seed0/measures.csv: measures.csv.prov.json can't be read: damaged, or written by "
+        "another version",
+        {"measure": 1, **OF_MEASURES},
+    ),
+    "a sidecar edited": (
+        sidecar(MEASURES, sealed=False, host="elsewhere"),
+        "TAMPERED  measure digits seed 0: measures.csv.prov.json was edited after it was written",
+        {"measure": 1, **OF_MEASURES},
+    ),
+    "a sidecar edited and sealed": (
+        sidecar(MEASURES, code={"fingerprint": "0" * 16, "modules": {}, "distributions": {}}),
+        "STALE  measure digits seed 0: numpy not used -> ",
+        {"measure": 1, **OF_MEASURES},
+    ),
+    "Snakemake's records deleted, and code edited": (
+        several(removed(".snakemake"), code("style")),
+        "STALE  plot fig3: workflow_scripts/style.py changed",
+        {"plot": 2},
+    ),
+    "Snakemake's records falsified by --touch": (
+        touched,
+        "STALE  train sinusoid seeds 0, 1: sgd.lr 0.2 -> 0.3",
+        {"train": 2, "extract_final": 2, "distill_t0_labels": 2, "measure": 2, "null_models": 1, "summarize": 1}
+        | {"plot": 1, "tabulate": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "jobs", "why", "said"), SEEN.values(), ids=SEEN)
+def test_the_audit_finds_what_snakemake_sees_of_changed_results(project, change, jobs, why, said):
+    change(project)
+    planned, audited = plan(project), audit(project)
+    assert planned.jobs == jobs
+    assert why in planned.why
+    assert said in audited.lines
+    assert audited.lines[0] == said.split()[0]
+    if audited.lines[0] == "TAMPERED":
+        assert planned.sidecars <= audited.wrong, "and the culprit, which Snakemake leaves alone"
+
+
+@pytest.mark.parametrize(("change", "said", "jobs"), UNSEEN.values(), ids=UNSEEN)
+def test_the_audit_finds_what_snakemake_does_not_see_and_offers_the_repair(project, change, said, jobs):
+    change(project)
+    audited = audit(project)
+    assert plan(project).jobs == {}
+    assert [line for line in audited.lines if line.startswith(said)] != [], audited.lines
+    assert audited.lines[0] == said.split()[0]
+    assert repair(project, audited.repair, "--dry-run") == jobs
+
+
+def test_new_times_of_all_files_plan_nothing(project):
+    for index, path in enumerate(sorted(project.rglob("*"), key=lambda path: path.name[::-1])):
+        seconds = 1e9 + 1e7 * index  # from 2001 to far from now, in an order of its own
+        os.utime(path, (seconds, seconds))
+    assert plan(project).jobs == {}
+
+
+def test_a_copy_without_times_in_another_folder_plans_nothing(project, tmp_path):
+    copy = shutil.copytree(project, tmp_path / "elsewhere" / "copy", copy_function=shutil.copyfile)
+    shutil.rmtree(project)
+    assert plan(copy).jobs == {}
+
+
+def test_without_its_records_snakemake_plans_nothing_and_the_audit_finds_all_current_even_in_a_copy(project, tmp_path):
+    removed(".snakemake")(project)
+    assert plan(project).jobs == {}
+    copy = shutil.copytree(project / "results", tmp_path / "elsewhere" / "results")
+    assert audit(project, results=str(copy)).lines == ["CURRENT", "56 CURRENT"]
+
+
+def test_a_setting_changed_without_records_is_found_and_repaired(project):
+    several(removed(".snakemake"), put("experiments.ten_digits.title", "10 digits"))(project)
+    assert plan(project).jobs == {}
+    audited = audit(project)
+    assert audited.lines[0] == "STALE"
+    assert "STALE  plot fig4: titles.ten_digits Ten digits -> 10 digits" in audited.lines
+    assert repair(project, audited.repair) == {"plot": 1, "tabulate": 1}
+    assert audit(project).lines[0] == "CURRENT"
+
+
+def test_measures_edited_under_their_old_time_are_found_and_repaired_with_all_after_them(project):
+    path = "results/ten_digits/seed3/measures.csv"
+    before = (project / path).read_bytes()
+    edited(path, keep_time=True)(project)
+    assert plan(project).jobs == {}
+    assert repair(project, audit(project).repair) == {"measure": 1, "summarize": 1, "plot": 1}
+    assert (project / path).read_bytes() == before
+    assert audit(project).lines[0] == "CURRENT"
+    assert plan(project).jobs == {}
+
+
+def test_a_table_forged_with_its_sidecar_and_seal_is_found_by_making_it_again_and_repaired(project):
+    forged(TABLE, sealed=True)(project)
+    assert plan(project).jobs == {}
+    audited = audit(project, results=TABLE, remake=True)
+    assert f"TAMPERED  tabulate table1: made again from the same inputs, {TABLE} has other bytes" in audited.lines
+    assert repair(project, audited.repair) == {"tabulate": 1}
+    assert audit(project, results=TABLE, remake=True).lines[0] == "CURRENT"

@@ -1,0 +1,151 @@
+"""What a change of a setting reruns: that and nothing else; and why."""
+
+import pytest
+import yaml
+
+from tests.reruns import ANALYSIS, CONFIG, DIGITS, DISTIL, SINUSOID, TRAIN, audit, check, plan, put, study
+
+
+def added(config):
+    config["experiments"]["more"] = {**config["experiments"]["sinusoid"], "title": "More"}
+
+
+def renamed(config):
+    text = yaml.safe_dump(config["figures"]).replace("sinusoid", "waves")
+    config["figures"] = yaml.safe_load(text)
+    config["tables"] = yaml.safe_load(yaml.safe_dump(config["tables"]).replace("sinusoid", "waves"))
+    config["experiments"]["waves"] = config["experiments"].pop("sinusoid")
+
+
+def swapped(config):
+    digits, sinusoid = config["experiments"]["digits"], config["experiments"]["sinusoid"]
+    digits["sgd"], sinusoid["sgd"] = sinusoid["sgd"], digits["sgd"]
+
+
+def task_renamed(config):
+    config["tasks"]["waves"] = config["tasks"].pop("sinusoid")
+    config["experiments"]["sinusoid"]["task"] = "waves"
+
+
+#: what changes, the jobs that it plans, and lines that tell why
+SETTINGS = {
+    "the fit of one explainer": (
+        put("explainers.linear_sgd.fit.lr", 0.2),
+        {"distill_true_labels": 1, **DIGITS},
+        [
+            "distill_true_labels low_high (1 job): settings.fit.lr 0.1 -> 0.2",
+            "measure digits (2 jobs): follows distill_true_labels",
+        ],
+    ),
+    "an explainer of true labels, now of final ones": (
+        put("explainers.linear_sgd.labels", "final"),
+        {"distill_final_labels": 2, **DIGITS},
+        ["distill_final_labels digits (2 jobs): not made yet"],
+    ),
+    "the step size of one experiment": (
+        put("experiments.sinusoid.sgd.lr", 0.3),
+        {"train": 2, "extract_final": 2, **SINUSOID},
+        [
+            "train sinusoid (2 jobs): sgd.lr 0.2 -> 0.3",
+            "extract_final sinusoid (2 jobs): follows train",
+            "tabulate table1, table2 (2 jobs): follows null_models, summarize",
+        ],
+    ),
+    "the SGD of two experiments swapped": (
+        study(swapped),
+        {
+            "train": 4,
+            "extract_final": 4,
+            "distill_final_labels": 2,
+            **SINUSOID,
+            "measure": 4,
+            "null_models": 2,
+            "summarize": 2,
+        },
+        ["train digits (2 jobs): sgd.epochs 12 -> 8; sgd.lr 0.1 -> 0.2"],
+    ),
+    "a seed added": (
+        put("seeds", [0, 1, 2]),
+        {
+            "train": 2,
+            "extract_final": 2,
+            "distill_final_labels": 1,
+            "distill_t0_labels": 1,
+            "measure": 2,
+            "null_models": 2,
+            "summarize": 2,
+            "plot": 1,
+            "tabulate": 2,
+        },
+        [
+            "train digits, sinusoid (2 jobs): not made yet",
+            "summarize digits, sinusoid (2 jobs): seeds: 2 added",
+        ],
+    ),
+    "a seed removed": (
+        put("seeds", [0]),
+        {"null_models": 2, "summarize": 2, "plot": 1, "tabulate": 2},
+        ["null_models digits, sinusoid (2 jobs): seeds: 1 removed"],
+    ),
+    "the seeds in another order": (put("seeds", [1, 0]), {}, []),
+    "an experiment added": (
+        study(added),
+        {"train": 2, "extract_final": 2, "distill_t0_labels": 2, "measure": 2, "null_models": 1, "summarize": 1},
+        ["train more (2 jobs): not made yet"],
+    ),
+    "an experiment renamed": (
+        study(renamed),
+        {"train": 2, "extract_final": 2, **SINUSOID},
+        [
+            "train waves (2 jobs): not made yet",
+            "plot fig4 (1 job): n_classes.sinusoid removed: 2; n_classes.waves added: 2; settings.experiments: waves "
+            "added, sinusoid removed; titles.sinusoid removed: Sinusoid; titles.waves added: Sinusoid",
+        ],
+    ),
+    "a task renamed": (
+        study(task_renamed),
+        {"distill_true_labels": 1, **SINUSOID},
+        [
+            "distill_true_labels waves (1 job): not made yet",
+            "measure sinusoid (2 jobs): fitted_in.linear tasks/sinusoid/explainers -> tasks/waves/explainers",
+        ],
+    ),
+    "a title": (
+        put("experiments.digits.title", "Numbers"),
+        {"plot": 1, "tabulate": 2},
+        ["tabulate table1, table2 (2 jobs): titles.digits Digits & friends -> Numbers"],
+    ),
+    "the order of the panels of a figure": (
+        put("figures.fig4.experiments", ["ten_digits", "digits", "sinusoid"]),
+        {"plot": 1},
+        ["plot fig4 (1 job): settings.experiments: another order"],
+    ),
+    "the number of null models": (
+        put("nulls.draws", 100),
+        {"null_models": 3, "tabulate": 1},
+        ["tabulate table2 (1 job): follows null_models"],
+    ),
+    "the folder of downloads": (put("data_root", "elsewhere"), {}, []),
+    "the device": (
+        put("device", "auto"),
+        {**TRAIN, **DISTIL, **ANALYSIS},
+        ["train digits, sinusoid, ten_digits (5 jobs): device cpu -> auto"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "jobs", "why"), SETTINGS.values(), ids=SETTINGS)
+def test_a_setting_reruns_what_it_has_a_part_in_and_the_audit_agrees(project, change, jobs, why):
+    check(project, change, jobs, why)
+
+
+def test_a_change_on_the_command_line_reruns_what_it_changes_and_the_audit_agrees(project):
+    change = ("--config", "seeds=[0]")
+    planned = plan(project, *change)
+    assert planned.jobs == {"null_models": 2, "summarize": 2, "plot": 1, "tabulate": 2}
+    assert audit(project, "--configfile", CONFIG, *change).wrong == planned.sidecars
+
+
+def test_threads_memory_and_cores_plan_nothing(project):
+    given = ("--set-threads", "train=2", "--set-resources", "train:mem_mb=9000", "--cores", "1")
+    assert plan(project, *given).jobs == {}
