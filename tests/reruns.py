@@ -94,11 +94,11 @@ def repair(project: Path, command: str, *arguments: str) -> dict[str, int]:
 
 
 def check(project: Path, change: Change, jobs: dict[str, int], why: list[str]) -> None:
-    """A change plans these jobs, tells these reasons, and leaves the audit content with the products of all others."""
+    """A change plans these jobs, tells these reasons in this order, and the audit finds their products alone wrong."""
     change(project)
     planned = plan(project)
     assert planned.jobs == jobs
-    assert [line for line in why if line not in planned.why] == [], planned.why
+    assert [line for line in planned.why if line in why] == why, planned.why
     made = {sidecar for sidecar in planned.sidecars if (project / sidecar).is_file()}
     assert audit(project).wrong == made
 

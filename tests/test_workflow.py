@@ -28,11 +28,11 @@ STAGES = (
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(finished, tmp_path_factory):
     """The tiny study, finished, on two cores."""
     folder = tmp_path_factory.mktemp("study")
-    done = snakemake(folder)
-    assert done.returncode == 0, done.stderr
+    for name in ("results", ".snakemake"):
+        shutil.copytree(finished / name, folder / name)
     return folder
 
 
