@@ -26,6 +26,7 @@ from torchvision.datasets import MNIST
 
 from tests.workflow import ROOT, snakemake
 from workflow_scripts import datasets, files, provenance, tables, tasks
+from workflow_scripts.audit import __main__ as audit_command
 from workflow_scripts.config import __main__ as config_command
 from workflow_scripts.config import study
 from workflow_scripts.errors import StudyError
@@ -839,3 +840,11 @@ def test_the_real_mnist_is_accepted_and_an_altered_label_is_noticed(shared_data,
     said = prepare_mnist(tmp_path / "root", tmp_path / "out")
     assert_one_line(said, f"{folder / altered}: damaged or not MNIST", "delete it")
     assert_nothing_in(tmp_path / "out")
+
+
+def test_an_audit_of_a_folder_without_results_says_what_to_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["audit", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        audit_command.main()
+    assert stopped.value.code == audit_command.MISTAKE
+    assert_one_line(capsys.readouterr().err.rstrip(), f"{tmp_path}: no results lie there", "name a figure")

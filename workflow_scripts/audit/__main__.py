@@ -34,6 +34,8 @@ def main() -> None:
             reports = crate.check(arguments.crate)
         else:
             reports = Auditor(_study(arguments), arguments.results).audit(arguments.paths)
+        if not reports:
+            raise StudyError(f"{arguments.paths[0]}: no results lie there: name a figure, a table, or their folder")
         print("\n".join(told(reports)))
         if arguments.trace is not None:
             print("\n" + "\n".join(trace.lines(reports[0], arguments.trace)))
