@@ -153,6 +153,14 @@ def is_sealed(record: dict) -> bool:
         return False
 
 
+def module_digest(root: Path, module: str) -> str | None:
+    """What `code` tells of a module, for a copy of this repository; None where that can't be read."""
+    try:
+        return _normalised_digest(ast.parse(_file(root, module).read_bytes()))
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
 def check_imports(stage: str) -> None:
     """Raise StudyError if this process has loaded first-party code outside the stage's import closure."""
     known = {*code(stage)["modules"], *RECORDERS}
@@ -192,6 +200,7 @@ def sidecar(
         "inputs": {str(path): digest for path, digest in inputs.items()},
         "outputs": {str(path): files.sha256(there) for path, there in outputs.items()},
         "study": _study(),
+        "snakemake": _snakemake(),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": None if (changes := _git("status", "--porcelain")) is None else bool(changes),
         "argv": sys.orig_argv,
@@ -245,8 +254,7 @@ def read(path: Path) -> dict | None:
 @functools.cache
 def _module(name: str) -> tuple[str, list[str]]:
     """Hash of a first-party module's normalised syntax tree, and the modules it imports."""
-    path = ROOT.joinpath(*name.split("."))
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    path = _file(ROOT, name)
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except FileNotFoundError:
@@ -266,9 +274,20 @@ def _module(name: str) -> tuple[str, list[str]]:
             raise StudyError(f"{path}:{node.lineno}: dynamic import: import by name, so that the module is tracked")
         if isinstance(node, ast.Import | ast.ImportFrom) and (stray := _stray(node)):
             raise StudyError(f"{path}:{node.lineno}: {stray} lies outside {PACKAGE}: move it there, so it is tracked")
+    return _normalised_digest(tree), imported
+
+
+def _file(root: Path, module: str) -> Path:
+    path = root.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _normalised_digest(tree: ast.Module) -> str:
+    """Hash of a syntax tree without its docstrings, which are taken out of it."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def _is_dynamic(function: str) -> bool:
@@ -302,6 +321,14 @@ def _study() -> dict | None:
     """The config files and --config values that Snakemake ran with; None for a stage run by hand."""
     given = os.environ.get("STUDY")
     return json.loads(given) if given else None
+
+
+def _snakemake() -> str | None:
+    """The version of Snakemake; None for a stage run by hand, or where its environment has none."""
+    try:
+        return metadata.version("snakemake") if _study() else None
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _git(*arguments: str) -> str | None:
