@@ -61,8 +61,8 @@ def told(reports: list[Report]) -> list[str]:
     groups: dict[tuple, list[Report]] = defaultdict(list)
     for report in reports:
         if len(reports) <= 10 or report.verdict != "CURRENT":
-            groups[report.verdict, tuple(report.findings)].append(report)
-    for (verdict, _), of in groups.items():
+            groups[report.verdict, tuple(report.findings), report.record is None].append(report)
+    for (verdict, *_), of in groups.items():
         names = [_shown(report.path) for report in of]
         lines.append(f"{', '.join(names[:3])}{f' and {len(names) - 3} more' * (len(names) > 3)}: {verdict}")
         lines += [f"  {line}" for line in (_reasons(of[0]) if verdict != "CURRENT" else _facts(of[0]))]
@@ -96,6 +96,8 @@ def _rank(finding: Finding) -> tuple[int, int, str]:
 def _facts(report: Report) -> list[str]:
     """Who made a sound result, from what, and what differs here without having a part in it."""
     record = report.record
+    if record is None:
+        return [f"{len(report.files)} files as listed and as their sidecars tell"]
     who = f"{record.get('user') or 'unknown user'}@{record.get('host')}"
     when = str(record.get("ended"))[:16].replace("T", " ")
     commit = f"commit {record['commit'][:8]}" if record.get("commit") else "no commit known"

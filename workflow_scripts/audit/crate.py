@@ -1,1 +1,197 @@
 """The study behind results as a Workflow Run RO-Crate, and the check of such a crate."""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import unquote
+
+from workflow_scripts import files, provenance
+from workflow_scripts.audit import source
+from workflow_scripts.audit.crate_metadata import Copy, Description
+from workflow_scripts.audit.records import Results
+from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report
+from workflow_scripts.errors import StudyError
+from workflow_scripts.provenance import ROOT
+
+#: the workflow itself, as far as it takes part in a run: files and folders of this repository
+OWN = ("Snakefile", "rules", "profiles", "envs", "workflow_scripts", "README.md", "LICENSE", "CITATION.cff")
+
+
+def write(reports: list[Report], folder: Path) -> str:
+    """Write results and everything behind them, with the workflow, as a crate; what to print.
+
+    Raises StudyError, and leaves nothing, where a result is TAMPERED, a file is missing or the folder isn't new.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise StudyError(f"{folder}: it is there already: name a new folder for the crate, or remove this one")
+    if folder.absolute().is_relative_to(reports[0].results.folder):
+        raise StudyError(f"{folder}: it lies among the results: name a folder outside {reports[0].results.folder}")
+    results = reports[0].results
+    for report in reports:
+        _check_report(report, results)
+    jobs = {results.told(beside): record for report in reports for beside, record in report.jobs.items()}
+    _check_places(jobs, results)
+    studies = {files.canonical_json(report.study): report.study for report in reports}.values()
+    configs = _configs(studies, results)
+    sources = _sources(reports, jobs) | configs
+    for path in sources.values():
+        if not path.is_file():
+            raise StudyError(f"{path}: missing: a crate is whole, put it back or make it again")
+    verdict = max((report.verdict for report in reports), key=VERDICTS.index)
+    named = [results.told(report.path) for report in reports]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent, prefix=".crate-") as scratch:
+            made = Path(scratch, "crate")
+            copies = _copied(sources, jobs, made)
+            summary = _summary(named, jobs, verdict)
+            Description(made, copies, jobs).write(named, [study for study in studies if study], list(configs), summary)
+            digest = files.sha256(made / source.CRATE)
+            made.replace(folder)
+    except OSError as error:
+        raise StudyError(f"{error.filename or folder}: {error.strerror or error}: the crate was not written") from None
+    said = f"; its description says {verdict}" if verdict != "CURRENT" else ""
+    return (
+        f"crate: {folder}: {len(copies)} files, {len(jobs)} jobs{said}\n"
+        f"SHA-256 of its {source.CRATE}, which has those of all its files:\n{digest}"
+    )
+
+
+def check(folder: Path) -> list[Report]:
+    """Audit a crate: a report on its files as it lists them, then one on each result that it was written for.
+
+    Every file is hashed once. Raises StudyError where the list itself is missing or damaged.
+    """
+    folder = folder.absolute()
+    listed, named = _listed(folder)
+    reports = Auditor(None, folder / "results").audit([folder / place for place in named])
+    for report in reports:  # what is wrong in a crate is not repaired there
+        report.findings = [replace(finding, remake=None) for finding in report.findings]
+    results = reports[0].results
+    results.hash_all(folder / place for place in listed)
+    findings = [*_files(folder, listed, results), *_told(folder, listed, results)]
+    return [Report(folder / source.CRATE, results, files={*map(folder.joinpath, listed)}, findings=findings), *reports]
+
+
+def _check_report(report: Report, results: Results) -> None:
+    """Raise StudyError if a result can't go into a crate."""
+    if report.verdict == "TAMPERED":
+        raise StudyError(f"{report.path}: it is TAMPERED: repair it before it goes into a crate")
+    if report.record is None:
+        raise StudyError(
+            f"{report.path}: {report.findings[0].why}: a crate holds results of known origin, leave it out"
+        )
+    if report.results is not results or results.told(report.path) is None:
+        raise StudyError(
+            f"{report.path}: not in {results.folder}: a crate holds results of one folder, name those in it"
+        )
+    if report.study != report.record.get("study"):
+        raise StudyError("--configfile, --config: a crate holds what its results were made with: leave these out")
+
+
+def _check_places(jobs: dict[str, dict], results: Results) -> None:
+    """Raise StudyError if a job read or wrote outside the results folder."""
+    for told in {told for record in jobs.values() for told in [*record["inputs"], *record["outputs"]]}:
+        if ".." in Path(told).parts or results.told(results.path(told)) != told:
+            raise StudyError(f"{told}: not in the results folder: make what needs it with snakemake, not by hand")
+
+
+def _configs(studies: Iterable[dict | None], results: Results) -> dict[str, Path]:
+    """Place in the crate -> config file."""
+    found = {pair for study in studies for pair in source.configfiles(study, results).items()}
+    if len(found) > len(dict(found)):
+        raise StudyError(
+            "--crate: two config files of the same name made these results: write a crate for each of them"
+        )
+    return dict(sorted(found))
+
+
+def _sources(reports: list[Report], jobs: dict[str, dict]) -> dict[str, Path]:
+    """Place in the crate -> file here: the workflow, results, and the jobs behind them with all that these wrote."""
+    results = reports[0].results
+    own = [path for name in OWN for path in [ROOT / name, *(ROOT / name).rglob("*")]]
+    found = {path.relative_to(ROOT).as_posix(): path for path in own if path.is_file() and path.suffix != ".pyc"}
+    found |= {results.told(path): path for report in reports for path in report.files}
+    written = [*jobs, *(told for record in jobs.values() for told in record["outputs"])]
+    return dict(sorted((found | {told: path for told in written if (path := results.path(told)).is_file()}).items()))
+
+
+def _copied(sources: dict[str, Path], jobs: dict[str, dict], folder: Path) -> dict[str, Copy]:
+    """Copy files into a folder, by their places there. Raises StudyError for one that isn't what its job wrote."""
+    with ThreadPoolExecutor() as pool:
+        copies = pool.map(lambda place: _copy(sources[place], folder / place), sources)
+        found = dict(zip(sources, copies, strict=True))
+    for told, digest in (pair for record in jobs.values() for pair in record["outputs"].items()):
+        if told in found and found[told].sha256 != digest:
+            raise StudyError(f"{sources[told]}: these are not the bytes that its job wrote: repair it, or remove it")
+    return found
+
+
+def _copy(path: Path, to: Path) -> Copy:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, to)
+    return Copy(files.sha256(to), to.stat().st_size)
+
+
+def _summary(named: list[str], jobs: dict[str, dict], verdict: str) -> str:
+    few = ", ".join(named[:5]) + f" and {len(named) - 5} more" * (len(named) > 5)
+    return (
+        f"{few}; everything behind: {len(jobs)} jobs, their files, and sidecars (.prov.json) that say how these were "
+        f"made; the workflow. What the audit said when this crate was written: {verdict}."
+    )
+
+
+def _listed(folder: Path) -> tuple[dict[str, Copy], list[str]]:
+    """The files that a crate lists, by place, and the places of the results that it was written for."""
+    path = folder / source.CRATE
+    try:
+        graph = {entity["@id"]: entity for entity in json.loads(path.read_bytes())["@graph"]}
+        entities = [entity for entity in graph.values() if "File" in entity["@type"]]
+        listed = {unquote(file["@id"]): Copy(file["sha256"], int(file["contentSize"])) for file in entities}
+        made = graph["#run"]["result"]
+        named = [unquote(result["@id"]) for result in (made if isinstance(made, list) else [made])]
+    except OSError as error:
+        raise StudyError(f"{path}: {error.strerror}: give the folder of a crate, as --crate wrote it") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"{path}: damaged ({type(error).__name__}: {error}): get the crate again") from None
+    astray = [place for place in [*listed, *named] if ".." in Path(place).parts or Path(place).is_absolute()]
+    if astray or not named:
+        raise StudyError(f"{path}: damaged ({astray[0] if astray else 'no results'}): get the crate again")
+    return listed, named
+
+
+def _files(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[Finding]:
+    """What is wrong with the files of a crate by its own list."""
+    for place, copy in listed.items():
+        found = results.sha256(folder / place)
+        if found is None:
+            yield Finding("UNKNOWN", "crate", f"{place} is missing", None)
+        elif found != copy.sha256 or (folder / place).stat().st_size != copy.size:
+            yield Finding("TAMPERED", "crate", f"{place}: not the bytes that {source.CRATE} lists", None)
+    for path in sorted((folder / "results").rglob("*")):
+        if path.is_file() and path.relative_to(folder).as_posix() not in listed:
+            yield Finding("UNKNOWN", "crate", f"{path.relative_to(folder)} is not in {source.CRATE}: remove it", None)
+
+
+def _told(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[Finding]:
+    """What is wrong with a crate by its sidecars, which know the hashes of files and code too."""
+    modules = set()
+    for place in (place for place in listed if place.endswith(provenance.SUFFIX) and (folder / place).is_file()):
+        record = provenance.read(folder / place)
+        if record is None:
+            yield Finding("UNKNOWN", "crate", f"{place} can't be read", None)
+        elif not results.is_sealed(folder / place, record):
+            yield Finding("TAMPERED", "crate", f"{place} was edited after it was written", None)
+        else:
+            modules |= record["code"]["modules"].items()
+            for told, digest in record["outputs"].items():
+                if told in listed and listed[told].sha256 != digest:
+                    yield Finding("TAMPERED", "crate", f"{told}: {source.CRATE} and {place} differ", None)
+    for name, digest in sorted(modules):
+        if provenance.module_digest(folder, name) != digest:
+            why = f"{name.replace('.', '/')}.py here is not the code that made all of the results"
+            yield Finding("STALE", "crate", why, None)

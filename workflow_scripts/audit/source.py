@@ -12,6 +12,9 @@ from workflow_scripts.config.study import Study
 from workflow_scripts.config.study import load as load_study
 from workflow_scripts.errors import StudyError
 
+CRATE = "ro-crate-metadata.json"
+DEFAULT = "config.yaml"
+
 
 class Unreadable(Exception):
     """The study that a result should be compared with can't be read."""
@@ -19,15 +22,29 @@ class Unreadable(Exception):
 
 def load(study: dict | None, results: Results) -> Study:
     """The study as it is now. Raises Unreadable where its files are gone or wrong."""
-    paths = [configfile(name, results) for name in (study or {}).get("configfiles", [])]
     changes = files.canonical_json((study or {}).get("config", {}))
-    return _load(tuple(paths or [provenance.ROOT / "config.yaml"]), changes)
+    return _load(tuple(configfiles(study, results).values()), changes)
+
+
+def configfiles(study: dict | None, results: Results) -> dict[str, Path]:
+    """The config files of a study, the default one if none was given, by the place that each has in a crate."""
+    names = (study or {}).get("configfiles", [])
+    in_crate = (results.folder.parent / CRATE).is_file()
+    default = {DEFAULT: (results.folder.parent if in_crate else provenance.ROOT) / DEFAULT}
+    return {_place(name): configfile(name, results) for name in names} or default
 
 
 def configfile(name: str, results: Results) -> Path:
-    """A config file that a sidecar names, relative to where Snakemake ran or to this repository."""
-    places = [results.folder.parent / name, provenance.ROOT / name]
+    """A config file that a sidecar names: in its crate, or relative to where Snakemake ran or to this repository."""
+    places = [results.folder.parent / _place(name), results.folder.parent / name, provenance.ROOT / name]
     return next((place for place in places if place.is_file()), places[0])
+
+
+def _place(name: str) -> str:
+    """Where a crate keeps a config file: as it was named, or under config/ if that was anywhere on the machine."""
+    path = Path(name)
+    anywhere = path.is_absolute() or ".." in path.parts
+    return f"config/{provenance.digest(name)[:8]}/{path.name}" if anywhere else path.as_posix()
 
 
 @functools.cache

@@ -1,0 +1,371 @@
+"""Crates of a small finished study: what they hold, what they conform to, and what a check of them finds."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import requests
+import urllib3
+import yaml
+from requests.adapters import HTTPAdapter
+from requests_cache import CachedSession
+from rocrate.rocrate import ROCrate
+from rocrate_validator import services
+from rocrate_validator.models import Severity, ValidationSettings
+
+from tests.workflow import ROOT, TINY, snakemake
+from workflow_scripts import files, provenance
+from workflow_scripts.audit import crate, source
+from workflow_scripts.audit.verdict import Auditor
+from workflow_scripts.errors import StudyError
+
+TABLE = "results/tables/table1.csv"
+PHASES = "results/digits/phases.csv"  # made together with summary.csv
+SUMMARY = "results/digits/summary.csv"
+METADATA = "ro-crate-metadata.json"
+
+#: recommended rules that our crates break, and why
+CANNOT_HOLD = {
+    "The Application SHOULD have a url": "CITATION.cff names no repository",
+    "The SoftwareApplication id SHOULD be an absolute URI": "the workflow and its modules are files of the crate",
+    "The `publisher` property of a `Root Data Entity` SHOULD be an `Organization`": "not known when a crate is written",
+    "The organization SHOULD have a URL.": "CITATION.cff names authors without one",
+}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """One experiment of the tiny study, one seed, finished: a table and what it needs."""
+    folder = tmp_path_factory.mktemp("study")
+    config = yaml.safe_load(TINY.read_text())
+    digits = config["experiments"]["digits"]
+    digits["explainers"], digits["sgd"]["epochs"] = ["linear"], 3
+    config["figures"], config["experiments"] = {}, {"digits": digits}
+    config["tables"] = {"table1": {"kind": "phases", "experiments": ["digits"]}}
+    (folder / "mine.yaml").write_text(yaml.safe_dump(config))
+    done = snakemake(folder, TABLE, "--config", "seeds=[0]", configfiles=(folder / "mine.yaml",))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(study, tmp_path_factory):
+    """A crate of one result, and what was said when it was written. Not to be changed."""
+    folder = tmp_path_factory.mktemp("crates") / "new" / "crate"
+    return folder, crate.write(audit(study), folder)
+
+
+@pytest.fixture
+def copy(written, tmp_path):
+    """A crate to change."""
+    return shutil.copytree(written[0], tmp_path / "copy")
+
+
+@pytest.fixture
+def other(study, tmp_path):
+    """A study to change."""
+    return shutil.copytree(study, tmp_path / "other", ignore=shutil.ignore_patterns(".snakemake"))
+
+
+def audit(study, name=PHASES):
+    return Auditor(None, study / "results").audit([study / name])
+
+
+def graph(folder):
+    return {entity["@id"]: entity for entity in json.loads((folder / METADATA).read_text())["@graph"]}
+
+
+def listed(value):
+    """The @ids that a property has, one or many."""
+    return {each["@id"] for each in (value if isinstance(value, list) else [value])}
+
+
+def found(folder):
+    """Verdict -> why, over all that a check of a crate finds."""
+    whys = {}
+    for finding in [finding for report in crate.check(folder) for finding in report.findings]:
+        whys.setdefault(finding.verdict, []).append(finding.why)
+    return whys
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def list_again(folder, place):
+    """Make the list of a crate tell the bytes that a file has now, as someone who covers an edit would."""
+    whole = json.loads((folder / METADATA).read_text())
+    entity = next(entity for entity in whole["@graph"] if entity["@id"] == place)
+    entity |= {"sha256": files.sha256(folder / place), "contentSize": str((folder / place).stat().st_size)}
+    (folder / METADATA).write_text(json.dumps(whole))
+
+
+def sealed_again(path, **changes):
+    record = provenance.read(path) | changes
+    provenance.write(path, record | {"seal": provenance.seal(record)})
+
+
+@pytest.fixture
+def offline(tmp_path):
+    """A validator's cache with the two JSON-LD contexts, so far as crates use them: any other request is an error."""
+    path = tmp_path / "contexts"
+    with CachedSession(str(path), backend="sqlite") as session:
+        for url, context in json.loads((ROOT / "tests/contexts.json").read_text()).items():
+            body, kind = io.BytesIO(json.dumps(context).encode()), {"Content-Type": "application/ld+json"}
+            raw = urllib3.HTTPResponse(body, kind, 200, preload_content=False, request_url=url)
+            session.cache.save_response(HTTPAdapter().build_response(requests.Request("GET", url).prepare(), raw))
+    return path
+
+
+def validated(folder, cache, severity):
+    settings = ValidationSettings(
+        rocrate_uri=str(folder),
+        profile_identifier="provenance-run-crate-0.5",
+        requirement_severity=severity,
+        offline=True,
+        cache_path=cache,
+    )
+    return services.validate(settings).get_issues()
+
+
+def test_a_crate_meets_the_profile_but_for_recommendations_that_it_cannot_know(written, offline):
+    issues = validated(written[0], offline, Severity.RECOMMENDED)
+    assert [issue.message for issue in issues if issue.severity == Severity.REQUIRED] == []
+    unknown = dict(CANNOT_HOLD)
+    if provenance.read(written[0] / f"{SUMMARY}.prov.json")["commit"] is None:
+        unknown["The SoftwareSourceCode or ComputationalWorkflow SHOULD have a version"] = "no git here"
+    assert {issue.message for issue in issues} <= unknown.keys()
+
+
+def test_the_validator_is_one_that_rejects_a_crate_without_the_run_of_its_workflow(copy, offline):
+    edit(copy / METADATA, '"@type": "CreateAction"', '"@type": "ControlAction"')
+    assert validated(copy, offline, Severity.REQUIRED)
+
+
+def test_a_crate_opens_and_lists_each_of_its_files_with_size_and_hash(written):
+    opened = ROCrate(written[0])
+    assert opened.mainEntity.id == "Snakefile"
+    entities = {entity.id: entity for entity in opened.data_entities}
+    there = {path.relative_to(written[0]).as_posix(): path for path in written[0].rglob("*") if path.is_file()}
+    assert entities.keys() == there.keys() - {METADATA}
+    for place, entity in entities.items():
+        assert entity["sha256"] == files.sha256(there[place])
+        assert int(entity["contentSize"]) == there[place].stat().st_size
+
+
+def test_a_crate_holds_results_all_behind_them_the_workflow_and_the_config_of_the_study(written, study):
+    for place in (PHASES, SUMMARY, "results/digits/seed0/network.safetensors", "results/data/digits.npz", "mine.yaml"):
+        assert (written[0] / place).read_bytes() == (study / place).read_bytes()
+    for place in ("Snakefile", "rules/train.smk", "workflow_scripts/train.py", "envs/requirements.txt", "LICENSE"):
+        assert (written[0] / place).read_bytes() == (ROOT / place).read_bytes()
+    assert not list(written[0].rglob("*.pyc"))
+
+
+def test_every_job_is_an_action_that_says_what_its_sidecar_says(written):
+    entities = graph(written[0])
+    sidecars = {
+        path.relative_to(written[0]).as_posix(): provenance.read(path) for path in written[0].rglob("*.prov.json")
+    }
+    assert len(sidecars) == 5
+    for place, record in sidecars.items():
+        action = entities[entities[place]["about"]["@id"]]
+        assert action["instrument"] == {"@id": f"workflow_scripts/{record['stage']}.py"}
+        assert (action["startTime"], action["endTime"]) == (record["started"], record["ended"])
+        assert entities[action["agent"]["@id"]]["name"] == record["user"]
+        assert entities[action["resourceUsage"]["@id"]]["value"] == record["peak_memory_mib"]
+        assert listed(action["result"]) == record["outputs"].keys()
+        assert record["inputs"].keys() <= listed(action["object"])
+        values = {entities[id]["name"]: entities[id].get("value") for id in listed(action["object"])}
+        assert values["wildcards." + next(iter(record["wildcards"]))] == next(iter(record["wildcards"].values()))
+    train = entities["#job/results/digits/seed0/trajectory.npz.prov.json"]
+    values = {entities[id]["name"]: entities[id].get("value") for id in listed(train["object"])}
+    assert train["name"] == "train digits seed 0"
+    assert (values["sgd.lr"], values["network.channels"], values["sgd.epochs"]) == (0.1, "[8,8]", 3)
+
+
+def test_the_run_leads_from_the_config_over_steps_and_jobs_to_the_results(written):
+    entities = graph(written[0])
+    run = entities["#run"]
+    assert run["result"] == {"@id": PHASES} and "mine.yaml" in listed(run["object"])
+    assert "seeds" in {entities[id]["name"] for id in listed(run["object"])}, "the value of --config"
+    jobs = [entity for id, entity in entities.items() if id.startswith("#job/")]
+    assert run["startTime"] == min(job["startTime"] for job in jobs)
+    assert run["endTime"] == entities["./"]["datePublished"] == max(job["endTime"] for job in jobs)
+    controlled = [entities[id] for id in listed(entities["#engine"]["object"])]
+    assert sum(len(listed(control["object"])) for control in controlled) == len(jobs)
+    steps = [entities[id] for id in listed(entities["Snakefile"]["step"])]
+    order = [step["name"] for step in sorted(steps, key=lambda step: int(step["position"]))]
+    assert order == ["prepare_data", "train", "distill", "measure", "summarize"]
+
+
+def test_the_same_results_give_the_same_metadata(written, study, tmp_path):
+    crate.write(audit(study), tmp_path / "again")
+    assert (tmp_path / "again" / METADATA).read_bytes() == (written[0] / METADATA).read_bytes()
+    assert files.sha256(tmp_path / "again" / METADATA) in written[1]
+
+
+def test_what_is_not_known_is_left_out(other, tmp_path):
+    for path in other.rglob("*.prov.json"):
+        sealed_again(path, user=None, commit=None, dirty=None, cpu=None, snakemake=None)
+    crate.write(audit(other), tmp_path / "crate")
+    entities = graph(tmp_path / "crate")
+    assert not [id for id, entity in entities.items() if "agent" in entity or entity["@type"] == "Person"]
+    assert not {"version", "softwareVersion"} & {*entities["Snakefile"], *entities["https://snakemake.github.io"]}
+    assert "None" not in (tmp_path / "crate" / METADATA).read_text()
+
+
+def test_a_crate_is_written_by_the_command_and_checked_with_nothing_but_what_it_holds(study, tmp_path):
+    command, folder = [sys.executable, "-m", "workflow_scripts.audit"], tmp_path / "crate"
+    options = {"capture_output": True, "text": True}
+    wrote = subprocess.run([*command, study / TABLE, "--crate", folder], cwd=ROOT, **options)
+    assert (wrote.returncode, wrote.stderr) == (0, "")
+    assert wrote.stdout.splitlines()[-1] == files.sha256(folder / METADATA)
+    checked = subprocess.run([*command, "--crate", "."], cwd=folder, **options)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    said = checked.stdout.splitlines()
+    number = len(graph(folder)["./"]["hasPart"])
+    assert said[:3] == ["CURRENT", f"{METADATA}: CURRENT", f"  {number} files as listed and as their sidecars tell"]
+    assert said[3] == f"{TABLE}: CURRENT" and said[-1] == "  made again just now: the same bytes"
+
+
+def test_a_check_hashes_every_file_once(written, monkeypatch):
+    hashed, sha256 = [], files.sha256
+    monkeypatch.setattr(files, "sha256", lambda path: hashed.append(path) or sha256(path))
+    crate.check(written[0])
+    times = Counter(path for path in hashed if path.is_relative_to(written[0]))
+    assert set(times.values()) == {1} and len(times) == len(graph(written[0])["./"]["hasPart"])
+
+
+@pytest.mark.parametrize("place", [PHASES, SUMMARY, f"{SUMMARY}.prov.json", "rules/train.smk"])
+def test_a_changed_byte_is_found_and_its_file_named(copy, place):
+    content = bytearray((copy / place).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / place).write_bytes(content)
+    assert f"{place}: not the bytes that {METADATA} lists" in found(copy)["TAMPERED"]
+
+
+@pytest.mark.parametrize("place", [PHASES, SUMMARY, f"{SUMMARY}.prov.json", "mine.yaml"])
+def test_a_missing_file_is_found_and_named(copy, place):
+    (copy / place).unlink()
+    whys = found(copy)
+    assert f"{place} is missing" in whys["UNKNOWN"] and "TAMPERED" not in whys
+
+
+def test_a_file_that_is_not_listed_is_found(copy):
+    (copy / "results/digits/notes.csv").write_text("a,b\n")
+    assert found(copy) == {"UNKNOWN": [f"results/digits/notes.csv is not in {METADATA}: remove it"]}
+
+
+@pytest.mark.parametrize("place", [PHASES, SUMMARY, "results/digits/seed0/measures.csv"])
+def test_a_file_edited_together_with_the_list_is_betrayed_by_its_sidecar(copy, place):
+    (copy / place).write_bytes((copy / place).read_bytes() + b"\n")
+    list_again(copy, place)
+    assert [why for why in found(copy)["TAMPERED"] if place in why]
+
+
+def test_code_edited_together_with_the_list_is_betrayed_by_the_sidecars(copy):
+    place = "workflow_scripts/sgd.py"
+    (copy / place).write_text((copy / place).read_text() + "\nSTEPS = 1\n")
+    list_again(copy, place)
+    assert found(copy) == {"STALE": [f"{place} here is not the code that made all of the results"]}
+
+
+def test_a_crate_is_compared_with_the_config_that_it_holds(copy):
+    edit(copy / "mine.yaml", "lr: 0.1", "lr: 0.2")
+    list_again(copy, "mine.yaml")
+    assert "sgd.lr 0.1 -> 0.2" in found(copy)["STALE"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "error"),
+    [
+        (lambda path: path.unlink(), "No such file"),
+        (lambda path: path.write_text(path.read_text()[:-9]), "damaged"),
+        (lambda path: path.write_text("[]"), "damaged"),
+        (lambda path: edit(path, '"sha256":', '"md5":'), "damaged"),
+        (lambda path: edit(path, f'"@id": "{SUMMARY}"', '"@id": "../secret"'), "damaged"),
+    ],
+)
+def test_a_damaged_list_is_an_error(copy, damage, error):
+    damage(copy / METADATA)
+    with pytest.raises(StudyError, match=f"{METADATA}: {error}"):
+        crate.check(copy)
+
+
+def test_a_folder_that_is_not_new_is_refused(study, written, tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes").write_text("mine")
+    reports = audit(study)
+    for folder in (tmp_path / "taken", tmp_path / "taken" / "notes", study / "results" / "crate"):
+        with pytest.raises(StudyError, match="name a"):
+            crate.write(reports, folder)
+    assert (tmp_path / "taken" / "notes").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    crate.write(reports, tmp_path / "empty")
+    assert (tmp_path / "empty" / METADATA).read_bytes() == (written[0] / METADATA).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda study: edit(study / PHASES, "linear", "Linear"), "TAMPERED"),
+        (lambda study: edit(study / "results/digits/seed0/measures.csv", "linear", "Linear"), "TAMPERED"),
+        (lambda study: (study / "results/digits/seed0/measures.csv").unlink(), "measures.csv: missing"),
+        (lambda study: (study / "mine.yaml").unlink(), "mine.yaml: missing"),
+        (lambda study: (study / f"{SUMMARY}.prov.json").unlink(), "no sidecar"),
+    ],
+)
+def test_results_that_are_tampered_with_or_not_whole_make_no_crate(other, tmp_path, change, error):
+    change(other)
+    with pytest.raises(StudyError, match=error):
+        crate.write(audit(other), tmp_path / "crates" / "crate")
+    assert not (tmp_path / "crates").exists()
+
+
+def test_a_file_that_no_audit_looked_at_is_compared_with_its_sidecar_and_nothing_is_left_behind(other, tmp_path):
+    reports = audit(other)
+    edit(other / SUMMARY, "linear", "Linear")
+    with pytest.raises(StudyError, match=r"summary\.csv: these are not the bytes that its job wrote"):
+        crate.write(reports, tmp_path / "crates" / "crate")
+    assert list((tmp_path / "crates").iterdir()) == []
+
+
+def test_results_that_are_stale_make_a_crate_that_says_so(other, tmp_path):
+    edit(other / "mine.yaml", "lr: 0.1", "lr: 0.2")
+    assert "STALE" in crate.write(audit(other), tmp_path / "crate")
+    assert graph(tmp_path / "crate")["./"]["description"].endswith("STALE.")
+    assert crate.check(tmp_path / "crate")[1].verdict == "STALE"
+
+
+def test_results_of_two_folders_make_no_crate(study, other, tmp_path):
+    with pytest.raises(StudyError, match="one folder"):
+        crate.write([*audit(study), *audit(other)], tmp_path / "crate")
+
+
+def test_a_sidecar_that_names_a_file_outside_the_results_makes_no_crate(other, tmp_path):
+    path = other / f"{SUMMARY}.prov.json"
+    inputs = provenance.read(path)["inputs"]
+    sealed_again(path, inputs=inputs | {"results/../mine.yaml": files.sha256(other / "mine.yaml")})
+    with pytest.raises(StudyError, match="not in the results folder"):
+        crate.write(audit(other), tmp_path / "crate")
+
+
+def test_a_config_file_from_anywhere_has_a_place_in_the_crate(other, tmp_path):
+    elsewhere = tmp_path / "elsewhere" / "mine.yaml"
+    elsewhere.parent.mkdir()
+    (other / "mine.yaml").rename(elsewhere)
+    for path in other.rglob("*.prov.json"):
+        sealed_again(path, study={"configfiles": [str(elsewhere)], "config": {"seeds": [0]}})
+    crate.write(audit(other), tmp_path / "crate")
+    (kept,) = Path(tmp_path / "crate/config").rglob("mine.yaml")
+    assert kept.read_bytes() == elsewhere.read_bytes()
+    edit(elsewhere, "lr: 0.1", "lr: 0.2")
+    source._load.cache_clear()
+    assert {report.verdict for report in crate.check(tmp_path / "crate")} == {"CURRENT"}
