@@ -6,19 +6,17 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import requests
 import urllib3
-import yaml
 from requests.adapters import HTTPAdapter
 from requests_cache import CachedSession
 from rocrate.rocrate import ROCrate
 from rocrate_validator import services
 from rocrate_validator.models import Severity, ValidationSettings
 
-from tests.workflow import ROOT, TINY, snakemake
+from tests.workflow import ROOT, planned
 from workflow_scripts import files, provenance
 from workflow_scripts.audit import crate, source
 from workflow_scripts.audit.verdict import Auditor
@@ -27,7 +25,12 @@ from workflow_scripts.errors import StudyError
 TABLE = "results/tables/table1.csv"
 PHASES = "results/digits/phases.csv"  # made together with summary.csv
 SUMMARY = "results/digits/summary.csv"
+MEASURES = "results/digits/seed0/measures.csv"
+CONFIG = "tests/tiny.yaml"
 METADATA = "ro-crate-metadata.json"
+
+#: a config file that is not there
+ELSEWHERE = {"configfiles": ["gone.yaml"], "config": {}}
 
 #: recommended rules that our crates break, and why
 CANNOT_HOLD = {
@@ -39,17 +42,12 @@ CANNOT_HOLD = {
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """One experiment of the tiny study, one seed, finished: a table and what it needs."""
+def study(finished, tmp_path_factory):
+    """The results of the tiny study, and its config. Not to be changed."""
     folder = tmp_path_factory.mktemp("study")
-    config = yaml.safe_load(TINY.read_text())
-    digits = config["experiments"]["digits"]
-    digits["explainers"], digits["sgd"]["epochs"] = ["linear"], 3
-    config["figures"], config["experiments"] = {}, {"digits": digits}
-    config["tables"] = {"table1": {"kind": "phases", "experiments": ["digits"]}}
-    (folder / "mine.yaml").write_text(yaml.safe_dump(config))
-    done = snakemake(folder, TABLE, "--config", "seeds=[0]", configfiles=(folder / "mine.yaml",))
-    assert done.returncode == 0, done.stderr
+    shutil.copytree(finished / "results", folder / "results")
+    (folder / CONFIG).parent.mkdir()
+    shutil.copyfile(finished / CONFIG, folder / CONFIG)
     return folder
 
 
@@ -69,7 +67,7 @@ def copy(written, tmp_path):
 @pytest.fixture
 def other(study, tmp_path):
     """A study to change."""
-    return shutil.copytree(study, tmp_path / "other", ignore=shutil.ignore_patterns(".snakemake"))
+    return shutil.copytree(study, tmp_path / "other")
 
 
 def audit(study, name=PHASES):
@@ -110,6 +108,11 @@ def list_again(folder, place):
 def sealed_again(path, **changes):
     record = provenance.read(path) | changes
     provenance.write(path, record | {"seal": provenance.seal(record)})
+
+
+def all_sealed_again(folder, **changes):
+    for path in folder.rglob("*.prov.json"):
+        sealed_again(path, **changes)
 
 
 @pytest.fixture
@@ -161,7 +164,7 @@ def test_a_crate_opens_and_lists_each_of_its_files_with_size_and_hash(written):
 
 
 def test_a_crate_holds_results_all_behind_them_the_workflow_and_the_config_of_the_study(written, study):
-    for place in (PHASES, SUMMARY, "results/digits/seed0/network.safetensors", "results/data/digits.npz", "mine.yaml"):
+    for place in (PHASES, SUMMARY, "results/digits/seed0/network.safetensors", "results/data/digits.npz", CONFIG):
         assert (written[0] / place).read_bytes() == (study / place).read_bytes()
     for place in ("Snakefile", "rules/train.smk", "workflow_scripts/train.py", "envs/requirements.txt", "LICENSE"):
         assert (written[0] / place).read_bytes() == (ROOT / place).read_bytes()
@@ -173,7 +176,7 @@ def test_every_job_is_an_action_that_says_what_its_sidecar_says(written):
     sidecars = {
         path.relative_to(written[0]).as_posix(): provenance.read(path) for path in written[0].rglob("*.prov.json")
     }
-    assert len(sidecars) == 5
+    assert len(sidecars) == len([id for id in entities if id.startswith("#job/")]) == 12
     for place, record in sidecars.items():
         action = entities[entities[place]["about"]["@id"]]
         assert action["instrument"] == {"@id": f"workflow_scripts/{record['stage']}.py"}
@@ -187,14 +190,13 @@ def test_every_job_is_an_action_that_says_what_its_sidecar_says(written):
     train = entities["#job/results/digits/seed0/trajectory.npz.prov.json"]
     values = {entities[id]["name"]: entities[id].get("value") for id in listed(train["object"])}
     assert train["name"] == "train digits seed 0"
-    assert (values["sgd.lr"], values["network.channels"], values["sgd.epochs"]) == (0.1, "[8,8]", 3)
+    assert (values["sgd.lr"], values["network.channels"], values["sgd.epochs"]) == (0.1, "[8,8]", 12)
 
 
 def test_the_run_leads_from_the_config_over_steps_and_jobs_to_the_results(written):
     entities = graph(written[0])
     run = entities["#run"]
-    assert run["result"] == {"@id": PHASES} and "mine.yaml" in listed(run["object"])
-    assert "seeds" in {entities[id]["name"] for id in listed(run["object"])}, "the value of --config"
+    assert run["result"] == {"@id": PHASES} and listed(run["object"]) == {CONFIG}
     jobs = [entity for id, entity in entities.items() if id.startswith("#job/")]
     assert run["startTime"] == min(job["startTime"] for job in jobs)
     assert run["endTime"] == entities["./"]["datePublished"] == max(job["endTime"] for job in jobs)
@@ -202,7 +204,7 @@ def test_the_run_leads_from_the_config_over_steps_and_jobs_to_the_results(writte
     assert sum(len(listed(control["object"])) for control in controlled) == len(jobs)
     steps = [entities[id] for id in listed(entities["Snakefile"]["step"])]
     order = [step["name"] for step in sorted(steps, key=lambda step: int(step["position"]))]
-    assert order == ["prepare_data", "train", "distill", "measure", "summarize"]
+    assert order == ["prepare_data", "train", "extract_final", "distill", "measure", "summarize"]
 
 
 def test_the_same_results_give_the_same_metadata(written, study, tmp_path):
@@ -212,13 +214,18 @@ def test_the_same_results_give_the_same_metadata(written, study, tmp_path):
 
 
 def test_what_is_not_known_is_left_out(other, tmp_path):
-    for path in other.rglob("*.prov.json"):
-        sealed_again(path, user=None, commit=None, dirty=None, cpu=None, snakemake=None)
+    all_sealed_again(other, user=None, commit=None, dirty=None, cpu=None, snakemake=None)
     crate.write(audit(other), tmp_path / "crate")
     entities = graph(tmp_path / "crate")
     assert not [id for id, entity in entities.items() if "agent" in entity or entity["@type"] == "Person"]
     assert not {"version", "softwareVersion"} & {*entities["Snakefile"], *entities["https://snakemake.github.io"]}
     assert "None" not in (tmp_path / "crate" / METADATA).read_text()
+
+
+def test_the_commit_of_the_jobs_is_the_version_of_the_workflow(other, tmp_path):
+    all_sealed_again(other, commit="01234567" * 5, dirty=True)
+    crate.write(audit(other), tmp_path / "crate")
+    assert graph(tmp_path / "crate")["Snakefile"]["version"] == "012345670123-dirty"
 
 
 def test_a_crate_is_written_by_the_command_and_checked_with_nothing_but_what_it_holds(study, tmp_path):
@@ -233,6 +240,10 @@ def test_a_crate_is_written_by_the_command_and_checked_with_nothing_but_what_it_
     number = len(graph(folder)["./"]["hasPart"])
     assert said[:3] == ["CURRENT", f"{METADATA}: CURRENT", f"  {number} files as listed and as their sidecars tell"]
     assert said[3] == f"{TABLE}: CURRENT" and said[-1] == "  made again just now: the same bytes"
+
+
+def test_snakemake_goes_on_from_a_crate_as_from_a_finished_study(copy):
+    assert planned(copy, PHASES, configfiles=(copy / CONFIG,)) == {}
 
 
 def test_a_check_hashes_every_file_once(written, monkeypatch):
@@ -251,7 +262,7 @@ def test_a_changed_byte_is_found_and_its_file_named(copy, place):
     assert f"{place}: not the bytes that {METADATA} lists" in found(copy)["TAMPERED"]
 
 
-@pytest.mark.parametrize("place", [PHASES, SUMMARY, f"{SUMMARY}.prov.json", "mine.yaml"])
+@pytest.mark.parametrize("place", [PHASES, SUMMARY, f"{SUMMARY}.prov.json", CONFIG])
 def test_a_missing_file_is_found_and_named(copy, place):
     (copy / place).unlink()
     whys = found(copy)
@@ -263,7 +274,7 @@ def test_a_file_that_is_not_listed_is_found(copy):
     assert found(copy) == {"UNKNOWN": [f"results/digits/notes.csv is not in {METADATA}: remove it"]}
 
 
-@pytest.mark.parametrize("place", [PHASES, SUMMARY, "results/digits/seed0/measures.csv"])
+@pytest.mark.parametrize("place", [PHASES, SUMMARY, MEASURES])
 def test_a_file_edited_together_with_the_list_is_betrayed_by_its_sidecar(copy, place):
     (copy / place).write_bytes((copy / place).read_bytes() + b"\n")
     list_again(copy, place)
@@ -278,8 +289,8 @@ def test_code_edited_together_with_the_list_is_betrayed_by_the_sidecars(copy):
 
 
 def test_a_crate_is_compared_with_the_config_that_it_holds(copy):
-    edit(copy / "mine.yaml", "lr: 0.1", "lr: 0.2")
-    list_again(copy, "mine.yaml")
+    edit(copy / CONFIG, "lr: 0.1", "lr: 0.2")
+    list_again(copy, CONFIG)
     assert "sgd.lr 0.1 -> 0.2" in found(copy)["STALE"]
 
 
@@ -316,9 +327,9 @@ def test_a_folder_that_is_not_new_is_refused(study, written, tmp_path):
     ("change", "error"),
     [
         (lambda study: edit(study / PHASES, "linear", "Linear"), "TAMPERED"),
-        (lambda study: edit(study / "results/digits/seed0/measures.csv", "linear", "Linear"), "TAMPERED"),
-        (lambda study: (study / "results/digits/seed0/measures.csv").unlink(), "measures.csv: missing"),
-        (lambda study: (study / "mine.yaml").unlink(), "mine.yaml: missing"),
+        (lambda study: edit(study / MEASURES, "linear", "Linear"), "TAMPERED"),
+        (lambda study: (study / MEASURES).unlink(), "measures.csv: missing"),
+        (lambda study: all_sealed_again(study, study=ELSEWHERE), "gone.yaml: missing"),
         (lambda study: (study / f"{SUMMARY}.prov.json").unlink(), "no sidecar"),
     ],
 )
@@ -338,7 +349,7 @@ def test_a_file_that_no_audit_looked_at_is_compared_with_its_sidecar_and_nothing
 
 
 def test_results_that_are_stale_make_a_crate_that_says_so(other, tmp_path):
-    edit(other / "mine.yaml", "lr: 0.1", "lr: 0.2")
+    edit(other / CONFIG, "lr: 0.1", "lr: 0.2")
     assert "STALE" in crate.write(audit(other), tmp_path / "crate")
     assert graph(tmp_path / "crate")["./"]["description"].endswith("STALE.")
     assert crate.check(tmp_path / "crate")[1].verdict == "STALE"
@@ -357,15 +368,17 @@ def test_a_sidecar_that_names_a_file_outside_the_results_makes_no_crate(other, t
         crate.write(audit(other), tmp_path / "crate")
 
 
-def test_a_config_file_from_anywhere_has_a_place_in_the_crate(other, tmp_path):
+def test_a_config_file_from_anywhere_has_a_place_in_the_crate_and_values_of_the_command_line_too(other, tmp_path):
     elsewhere = tmp_path / "elsewhere" / "mine.yaml"
     elsewhere.parent.mkdir()
-    (other / "mine.yaml").rename(elsewhere)
-    for path in other.rglob("*.prov.json"):
-        sealed_again(path, study={"configfiles": [str(elsewhere)], "config": {"seeds": [0]}})
+    (other / CONFIG).rename(elsewhere)
+    all_sealed_again(other, study={"configfiles": [str(elsewhere)], "config": {"seeds": [0, 1]}})
     crate.write(audit(other), tmp_path / "crate")
-    (kept,) = Path(tmp_path / "crate/config").rglob("mine.yaml")
+    (kept,) = (tmp_path / "crate/config").rglob("mine.yaml")
     assert kept.read_bytes() == elsewhere.read_bytes()
+    entities = graph(tmp_path / "crate")
+    given = [entities[id] for id in listed(entities["#run"]["object"])]
+    assert [(each["name"], each["value"]) for each in given if each["@type"] == "PropertyValue"] == [("seeds", "[0,1]")]
     edit(elsewhere, "lr: 0.1", "lr: 0.2")
     source._load.cache_clear()
     assert {report.verdict for report in crate.check(tmp_path / "crate")} == {"CURRENT"}

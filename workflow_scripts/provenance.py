@@ -44,7 +44,7 @@ DISTRIBUTIONS = {
 #: modules that write down what a job did and have no part in what it makes: an edit of theirs reruns nothing
 RECORDERS = (f"{PACKAGE}.provenance",)
 
-Told = Annotated[str, Field(pattern=r"^[^\x00]+$")]
+Told = Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$")]
 
 
 class Code(BaseModel, strict=True):
@@ -65,7 +65,7 @@ class Origin(BaseModel, strict=True):
 class Sidecar(BaseModel, strict=True):
     """What a job tells of itself beside its products; None: unknown. On disk and in code it is plain data."""
 
-    stage: str
+    stage: Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
     wildcards: dict[str, str]
     cfg: dict[str, Any]
     code: Code
@@ -73,6 +73,7 @@ class Sidecar(BaseModel, strict=True):
     inputs: dict[Told, str]
     outputs: Annotated[dict[Told, str], Field(min_length=1)]
     study: Origin | None
+    snakemake: str | None
     commit: str | None
     dirty: bool | None
     argv: list[str]
@@ -147,10 +148,7 @@ def seal(record: dict) -> str:
 
 def is_sealed(record: dict) -> bool:
     """Whether a sidecar is as it was written."""
-    try:
-        return seal(record) == record["seal"]
-    except ValueError:  # a number that JSON doesn't have
-        return False
+    return seal(record) == record["seal"]
 
 
 def module_digest(root: Path, module: str) -> str | None:
@@ -245,6 +243,7 @@ def read(path: Path) -> dict | None:
     try:
         record = json.loads(path.read_bytes())
         Sidecar.model_validate(record)
+        files.canonical_json(record)
     except (OSError, ValueError, RecursionError):
         return None
     sound = record.get("schema") == SCHEMA and record["cfg"].get("wildcards") == record["wildcards"]

@@ -6,15 +6,13 @@ The first line is the verdict: CURRENT (exit code 0), STALE (1), TAMPERED (2) or
 import argparse
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Sized
 from importlib import metadata
 from pathlib import Path
 
-from snakemake.cli import parse_config
-
 from workflow_scripts import differences, files, provenance
-from workflow_scripts.audit import crate, remake, trace
-from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report
-from workflow_scripts.config.study import STAGES
+from workflow_scripts.audit import crate, remake
+from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report, stage_rank
 from workflow_scripts.errors import StudyError
 
 EXIT = {"CURRENT": 0, "STALE": 1, "TAMPERED": 2, "UNKNOWN": 3}
@@ -36,14 +34,18 @@ def main() -> None:
             reports = Auditor(_study(arguments), arguments.results).audit(arguments.paths)
         if not reports:
             raise StudyError(f"{arguments.paths[0]}: no results lie there: name a figure, a table, or their folder")
-        print("\n".join(told(reports)))
+        lines = told(reports)
         if arguments.trace is not None:
-            print("\n" + "\n".join(trace.lines(reports[0], arguments.trace)))
+            from workflow_scripts.audit import trace  # here: a verdict alone comes faster without pandas
+
+            lines += ["", *trace.lines(reports[0], arguments.trace)]
         if arguments.crate and arguments.paths:
-            print("\n" + crate.write(reports, arguments.crate))
-    except StudyError as error:
+            lines += ["", crate.write(reports, arguments.crate)]
+    except (StudyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(MISTAKE)
+    sys.stdout.reconfigure(errors="backslashreplace")
+    print("\n".join(lines))
     sys.exit(EXIT[overall(reports)])
 
 
@@ -61,10 +63,11 @@ def told(reports: list[Report]) -> list[str]:
     groups: dict[tuple, list[Report]] = defaultdict(list)
     for report in reports:
         if len(reports) <= 10 or report.verdict != "CURRENT":
-            groups[report.verdict, tuple(report.findings), report.record is None].append(report)
-    for (verdict, *_), of in groups.items():
+            job = report.record and report.record["key"]
+            groups[report.verdict, tuple(report.findings) or job].append(report)
+    for (verdict, _), of in groups.items():
         names = [_shown(report.path) for report in of]
-        lines.append(f"{', '.join(names[:3])}{f' and {len(names) - 3} more' * (len(names) > 3)}: {verdict}")
+        lines.append(f"{', '.join(names[:4])}{f' and {len(names) - 4} more' * (len(names) > 4)}: {verdict}")
         lines += [f"  {line}" for line in (_reasons(of[0]) if verdict != "CURRENT" else _facts(of[0]))]
     commands = _repair(reports)
     return lines + [f"repair: {command}" for command in commands]
@@ -83,35 +86,47 @@ def _reasons(report: Report) -> list[str]:
         seeds = sorted(seeds, key=lambda seed: (len(seed), seed))
         few = ", ".join(seeds[:5]) + f" and {len(seeds) - 5} more" * (len(seeds) > 5)
         shown = why.replace("/seed*/", f"/seed{seeds[0]}/") if len(seeds) == 1 else why
-        lines.append(f"{verdict}  {name}{word + few if seeds[0] else ''}: {shown}")
+        job = f"{name}{word + few if seeds[0] else ''}: " if name else ""
+        lines.append(f"{verdict}  {job}{shown}")
     return lines[:20] + [f"and {len(lines) - 20} more reasons"] * (len(lines) > 20)
 
 
 def _rank(finding: Finding) -> tuple[int, int, str]:
     """Worst first, then in the order of the stages."""
     stage = finding.job.partition(" ")[0]
-    return -VERDICTS.index(finding.verdict), STAGES.index(stage) if stage in STAGES else -1, finding.job
+    return -VERDICTS.index(finding.verdict), stage_rank(stage), finding.job
 
 
 def _facts(report: Report) -> list[str]:
     """Who made a sound result, from what, and what differs here without having a part in it."""
     record = report.record
     if record is None:
-        return [f"{len(report.files)} files as listed and as their sidecars tell"]
-    who = f"{record.get('user') or 'unknown user'}@{record.get('host')}"
-    when = str(record.get("ended"))[:16].replace("T", " ")
-    commit = f"commit {record['commit'][:8]}" if record.get("commit") else "no commit known"
-    commit += " with uncommitted changes" * bool(record.get("dirty"))
+        return [f"{_count(report.files, 'file')} as listed and as their sidecars tell"]
+    who = f"{record['user'] or 'unknown user'}@{record['host']}"
+    when = record["ended"][:16].replace("T", " ")
+    dirty = " with uncommitted changes" if record["dirty"] else ""
+    commit = f"commit {record['commit'][:8]}{dirty}" if record["commit"] else "no commit known"
     by = f"made by {who} at {when}, {commit}, key {record['key']}"
-    number = len(report.files)
-    lines = [by, f"{len(report.jobs)} jobs and {number} file{'s' * (number > 1)} as recorded, settings and code as now"]
+    behind = f"{_count(report.jobs, 'job')} and {_count(report.files, 'file')}"
+    lines = [by, f"{behind} as recorded, settings and code as now"]
     if report.remade:
         lines.append("made again just now: the same bytes")
     used = {name for job in report.jobs.values() for name in job["code"]["distributions"]}
-    here = {name: metadata.version(name) for name in record["distributions"] if name not in used}
     there = {name: version for name, version in record["distributions"].items() if name not in used}
+    here = {name: version for name in there if (version := _installed(name))}
     drift = differences.versions(there, here)
     return lines + [f"of no effect on it: {', '.join(drift)}"] * bool(drift)
+
+
+def _count(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'s' * (len(things) != 1)}"
+
+
+def _installed(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _repair(reports: list[Report]) -> list[str]:
@@ -122,31 +137,43 @@ def _repair(reports: list[Report]) -> list[str]:
             groups[files.canonical_json(report.study), report.results].append(report)
     commands = []
     for (_, results), of in groups.items():
-        findings = sorted({finding for report in of for finding in report.findings}, key=_rank)
+        findings = sorted(dict.fromkeys(finding for report in of for finding in report.findings), key=_rank)
         forced = dict.fromkeys(finding.remake for finding in findings if finding.remake)
-        targets = list(dict.fromkeys(_first(report) for report in of if report.told))
+        repaired = [report for report in of if all(finding.remake for finding in report.findings)]
+        targets = dict.fromkeys(map(_target, repaired)) or forced
         if forced:
-            commands.append(remake.command(results, of[0].study, targets if len(targets) <= 10 else [], list(forced)))
+            commands.append(remake.command(results, of[0].study, targets if len(targets) <= 10 else [], forced))
     return commands
 
 
-def _first(report: Report) -> str:
-    """The first product of a result's job, which stands for all of them."""
-    return next(iter(report.record["outputs"])) if report.record else report.told
+def _target(report: Report) -> str:
+    """What is asked of Snakemake for a result: the first product of its job, which stands for all, or its place."""
+    here = report.results.told(report.path)
+    if here in {finding.remake for finding in report.findings}:
+        return here
+    return next(iter(report.record["outputs"]))
 
 
 def _shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def _study(arguments: argparse.Namespace) -> dict | None:
-    if not arguments.configfile and not arguments.config:
-        return None
-    configfiles = [str(Path(name).absolute()) for name in arguments.configfile]
-    missing = [name for name in configfiles if not Path(name).is_file()]
+def _study(arguments: argparse.Namespace) -> dict:
+    """What is compared with in place of what made the results."""
+    study = {}
+    if arguments.configfile:
+        study = {"configfiles": [str(path.absolute()) for path in arguments.configfile], "config": {}}
+    missing = [path for path in arguments.configfile if not path.is_file()]
     if missing:
         raise StudyError(f"--configfile {missing[0]}: no such file: give the path of a config file")
-    return {"configfiles": configfiles, "config": dict(parse_config(arguments.config) or {})}
+    if arguments.config:
+        from snakemake.cli import parse_config  # here: it takes a second
+
+        try:
+            study["config"] = parse_config(arguments.config)
+        except ValueError as error:
+            raise StudyError(f"--config: {error}") from None
+    return study
 
 
 def _arguments() -> argparse.Namespace:
@@ -167,13 +194,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--results",
         type=Path,
-        default=Path("results"),
         metavar="DIR",
         help="where copies outside any results folder came from (default: results)",
     )
     parser.add_argument(
         "--configfile",
         nargs="+",
+        type=Path,
         default=[],
         metavar="FILE",
         help="compare with these, as for snakemake (default: what the result was made with)",
@@ -184,6 +211,9 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if not arguments.paths and not arguments.crate:
         parser.error("PATH is missing: name a figure, a table, or a folder such as results")
+    if arguments.results and not arguments.results.is_dir():
+        parser.error(f"--results {arguments.results}: no such folder: name the folder of the results")
+    arguments.results = arguments.results or Path("results")
     if arguments.trace is not None and len(arguments.paths) != 1:
         parser.error("--trace follows a row of one CSV: name one PATH")
     return arguments

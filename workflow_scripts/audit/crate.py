@@ -83,7 +83,7 @@ def _check_report(report: Report, results: Results) -> None:
         raise StudyError(f"{report.path}: it is TAMPERED: repair it before it goes into a crate")
     if report.record is None:
         raise StudyError(
-            f"{report.path}: {report.findings[0].why}: a crate holds results of known origin, leave it out"
+            f"{report.path}: {report.findings[0].why}: a crate holds results of known origin, make it again"
         )
     if report.results is not results or results.told(report.path) is None:
         raise StudyError(
@@ -133,7 +133,7 @@ def _copied(sources: dict[str, Path], jobs: dict[str, dict], folder: Path) -> di
 
 def _copy(path: Path, to: Path) -> Copy:
     to.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, to)
+    shutil.copy2(path, to)  # with its times: Snakemake goes by them where it has no records
     return Copy(files.sha256(to), to.stat().st_size)
 
 

@@ -1,5 +1,6 @@
 """Where results and their sidecars lie, and the SHA-256 of every file, each hashed once."""
 
+import functools
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,6 +42,12 @@ class Results:
             self._sealed[sidecar] = provenance.is_sealed(record)
         return self._sealed[sidecar]
 
+    @functools.cached_property
+    def records(self) -> dict[Path, dict]:
+        """All sidecars of this folder that can be read, and what they say."""
+        sidecars = sorted(self.folder.rglob(f"*{provenance.SUFFIX}"))
+        return {sidecar: record for sidecar in sidecars if (record := provenance.read(sidecar))}
+
     def hash_all(self, paths: Iterable[Path]) -> None:
         """Hash the files that have not been hashed yet, several at a time."""
         new = [path for path in dict.fromkeys(paths) if path not in self._digests]
@@ -54,13 +61,25 @@ class Results:
         return self._digests[path]
 
 
-def folder_of(path: Path, record: dict | None) -> Path | None:
-    """The results folder that a product lies in by its sidecar; None where it was copied out of one."""
-    for told in record["outputs"] if record else ():
-        below = Path(told).parts[1:]
-        if Path(told).name == path.name and path.parts[-len(below) :] == below:
-            return path.parents[len(below) - 1]
-    return None
+def product(path: Path, record: dict) -> str | None:
+    """How a sidecar calls a file: the product of its name, or for a renamed copy of its kind."""
+    of_name = [told for told in record["outputs"] if Path(told).name == path.name]
+    of_kind = [told for told in record["outputs"] if Path(told).suffix == path.suffix]
+    return next(iter([*of_name, *of_kind]), None)
+
+
+def place(path: Path, told: str | None) -> tuple[Path | None, bool]:
+    """The results folder around a file that its sidecar calls `told`, and whether it lies there where it belongs.
+
+    (None, True) for a copy outside any.
+    """
+    parts = Path(told or "").parts
+    if not 2 <= len(parts) <= len(path.parts) or Path(told).is_absolute():
+        return None, True
+    folder = path.parents[len(parts) - 2]
+    if path.parts[1 - len(parts) :] == parts[1:]:
+        return folder, True
+    return (folder, False) if folder.name == parts[0] else (None, True)
 
 
 def products(folder: Path) -> list[Path]:

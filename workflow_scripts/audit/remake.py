@@ -1,11 +1,14 @@
 """Making results again: to compare their bytes, and the command that repairs what is wrong."""
 
+import itertools
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,30 +21,44 @@ def compare(record: dict, results: Results) -> tuple[str, str] | None:
     """Run a job again in a folder of its own; a verdict and why if any product has other bytes than it had."""
     with TemporaryDirectory() as scratch:
         made = {told: Path(scratch, Path(told).name) for told in record["outputs"]}
-        moved = {told: str(results.path(told)) for told in record["inputs"]} | {t: str(p) for t, p in made.items()}
-        given = record["argv"][record["argv"].index("--cfg") :]
-        given[given.index("--provenance") + 1] = str(Path(scratch, "sidecar"))
-        command = [sys.executable, "-m", f"{provenance.PACKAGE}.{record['stage']}"]
-        command += [moved.get(argument, argument) for argument in given]
+        arguments = _arguments(record, results, made)
+        if arguments is None:
+            return "UNKNOWN", "it can't be made again: its sidecar doesn't say how"
+        command = [sys.executable, "-m", f"{provenance.PACKAGE}.{record['stage']}", *arguments]
         environment = os.environ | {"PYTHONPATH": str(provenance.ROOT)}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if done.returncode:
             return "UNKNOWN", f"it can't be made again here: {' '.join(done.stderr.split())[-300:]}"
-        other = next((told for told, path in made.items() if files.sha256(path) != record["outputs"][told]), None)
+        other = next((told for told, digest in record["outputs"].items() if files.sha256(made[told]) != digest), None)
     if other is None:
         return None
     here = f"{platform.platform()}, Python {platform.python_version()}"
-    there = f"{record.get('os')}, Python {record.get('python')}"
+    there = f"{record['os']}, Python {record['python']}"
     if here != there:
         return "UNKNOWN", f"made again from the same inputs, {other} has other bytes; but it was made on {there}"
     return "TAMPERED", f"made again from the same inputs, {other} has other bytes"
 
 
-def command(results: Results, study: dict | None, targets: list[str], forced: list[str]) -> str:
+def _arguments(record: dict, results: Results, made: dict[str, Path]) -> list[str] | None:
+    """The arguments of a job, to read from these results and to write to `made` alone; None if it doesn't tell them."""
+    moved = {told: str(results.path(told)) for told in record["inputs"]} | {told: str(made[told]) for told in made}
+    given = itertools.dropwhile(lambda argument: not argument.startswith("--"), record["argv"])
+    arguments = []
+    for argument in given:
+        if argument in ("--cfg", "--code", "--provenance"):
+            next(given, None)
+        else:
+            arguments.append(moved.get(argument, argument))
+    flags = [argument for argument in arguments if re.fullmatch("--[a-z-]+", argument)]
+    known = sorted([*flags, *moved.values()]) == sorted(arguments)
+    return ["--cfg", files.canonical_json(record["cfg"]), *arguments] if known else None
+
+
+def command(results: Results, study: dict | None, targets: Iterable[str], forced: Iterable[str]) -> str:
     """The command that makes `forced` again, then whatever follows from it up to the targets (none: everything)."""
     here, study = results.folder.parent, study or {}
     words = [_snakemake(), "--cores", "all", *targets]
-    words += ["--forcerun", *forced] if forced else []
+    words += ["--forcerun", *forced]
     if not here.samefile(Path.cwd()):
         words += ["--directory", str(here)]
     if not Path.cwd().samefile(provenance.ROOT):

@@ -34,6 +34,17 @@ def configfiles(study: dict | None, results: Results) -> dict[str, Path]:
     return {_place(name): configfile(name, results) for name in names} or default
 
 
+def makes(study: dict | None, results: Results, told: str) -> bool:
+    """Whether the study makes something of this name where this file lies."""
+    try:
+        known = load(study, results)
+    except Unreadable:
+        return False
+    kind, name = next(iter(Path(told).parts[1:-1]), None), Path(told).name.partition(".")[0]
+    named = {"data": known.datasets, "figures": known.figures, "tables": known.tables}
+    return name in named[kind] if kind in named else kind in ("tasks", *known.experiments)
+
+
 def configfile(name: str, results: Results) -> Path:
     """A config file that a sidecar names: in its crate, or relative to where Snakemake ran or to this repository."""
     places = [results.folder.parent / _place(name), results.folder.parent / name, provenance.ROOT / name]

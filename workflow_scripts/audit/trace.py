@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts import files
-from workflow_scripts.audit.verdict import Report, job_name
-from workflow_scripts.config.study import STAGES
+from workflow_scripts.audit.verdict import Report, job_name, stage_rank
 from workflow_scripts.errors import StudyError
 
 #: columns that say what a row is about, in any of our tables
@@ -65,20 +64,23 @@ def _jobs(report: Report, passed: list[dict]) -> list[str]:
         if record not in passed or all(not told.endswith(".csv") for told in record["inputs"]):
             producers = [report.results.sidecar(report.results.path(told))[1] for told in record["inputs"]]
             waiting += filter(None, producers)
-    ordered = sorted(found.values(), key=lambda record: (STAGES.index(record["stage"]), job_name(record)))
+    ordered = sorted(found.values(), key=lambda record: (stage_rank(record["stage"]), job_name(record)))
     return [f"  {line}" for record in ordered for line in _job(report, record)]
 
 
 def _job(report: Report, record: dict) -> Iterator[str]:
-    who = f"{record.get('user') or 'unknown user'}@{record.get('host')}"
-    where = record.get("gpu") or record.get("cpu")
-    when = str(record.get("ended"))[:19].replace("T", " ")
+    who = f"{record['user'] or 'unknown user'}@{record['host']}"
+    where = record["gpu"] or record["cpu"] or "unknown CPU"
+    when = record["ended"][:19].replace("T", " ")
     yield f"{job_name(record)}: {when}, {who}, {where}, code {record['code']['fingerprint']}, key {record['key']}"
     for told in record["outputs"]:
         path = report.results.path(told)
         if record["stage"] == "prepare_data" and path.is_file():
-            for source in files.load_arrays(path, "source_hashes")["source_hashes"].tolist():
+            sources = files.load_arrays(path, "source_hashes")["source_hashes"].tolist()
+            for source in sources:
                 yield f"  from {source.replace(' ', ', SHA-256 ')}"
+            if not sources:
+                yield "  from no file: it is drawn"
 
 
 def _rows(chosen: pd.DataFrame, quantity: str | None) -> str:
@@ -92,7 +94,9 @@ def _rows(chosen: pd.DataFrame, quantity: str | None) -> str:
 
 
 def _values(row: pd.Series) -> str:
-    return ", ".join(f"{name} {value}" for name, value in row.items() if value != "")
+    return ", ".join(
+        f"{name} {value:.0f}" if name == "checkpoint" else f"{name} {value}" for name, value in row.items()
+    )
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -1,14 +1,15 @@
 """The verdict on a result: what is wrong with it, or with anything behind it."""
 
 import functools
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from workflow_scripts import differences, files, provenance
 from workflow_scripts.audit import remake, source
-from workflow_scripts.audit.records import Results, folder_of, products
-from workflow_scripts.config.study import stage_config
+from workflow_scripts.audit.records import Results, place, product, products
+from workflow_scripts.config.study import STAGES, Study, stage_config
 from workflow_scripts.errors import StudyError
 
 #: from good to bad: the verdict on a result is the worst of its findings
@@ -17,10 +18,13 @@ VERDICTS = ("CURRENT", "UNKNOWN", "STALE", "TAMPERED")
 #: stages whose products no later job vouches for: the audit makes them again and compares
 LAST_STAGES = ("plot", "tabulate")
 
+_NO_JOB = "the study no longer has this job: remove it, or name its study"
+_UNREADABLE = "can't be read: damaged, or written by another version"
+
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with a job or a file behind a result; remake: the product to make again, as sidecars call it."""
+    """Something wrong with a job or a file; remake: the product to make again, as sidecars call it."""
 
     verdict: str
     job: str
@@ -55,12 +59,12 @@ class Report:
 class Auditor:
     """Judges results; a job or a file behind several of them is looked at once.
 
-    study: config files and changes to compare with; None: those that each result's own sidecar names. results: the
+    study: config files or changes to compare with, in place of those that each result's own sidecar names. results: the
     folder that copies outside any results folder came from.
     """
 
     def __init__(self, study: dict | None, results: Path):
-        self._study = study
+        self._study = study or {}
         self._home = results.absolute()
         self._results = functools.cache(Results)
         self._remade = functools.cache(lambda results, sidecar: remake.compare(provenance.read(sidecar), results))
@@ -82,18 +86,31 @@ class Auditor:
     def _trace_back(self, path: Path) -> Report:
         """Find the sidecars of a result and of everything behind it, reading nothing but sidecars."""
         beside, record = self._results(self._home).sidecar(path)
-        report = Report(path, self._results(folder_of(path, record) or self._home))
-        report.told, report.study = report.results.told(path), self._study
+        told = product(path, record) if record else None
+        folder, in_place = place(path, told)
+        report = Report(path, self._results(folder or self._home))
+        report.told = here = report.results.told(path)
+        report.study = self._compared_with(record or _record_around(report))
         if not path.is_file():
-            return _unknown(report, "no such file")
-        if record is None and beside is None:
-            beside, record = self._elsewhere(report)
-        if record is None:
-            return _unknown(report, _unreadable(beside) if beside else _no_sidecar(path))
-        report.record, report.told = record, _product(record, path)
-        report.study = self._study or record.get("study")
-        report.files.add(path)
-        waiting = [(beside, record)]
+            _unknown(report, "no such file")
+        elif beside and not record:
+            _unknown(report, f"{beside.name} {_UNREADABLE}")
+        elif found := (beside, record, told) if beside else self._elsewhere(report):
+            beside, report.record, report.told = found
+            report.study = self._compared_with(report.record)
+            if not report.told or not in_place:
+                report.told = report.told or next(iter(report.record["outputs"]))
+                why = f"{report.told} and its sidecar lie at {here}" if told else f"it has the sidecar of {report.told}"
+                report.findings.append(Finding("TAMPERED", job_name(report.record), why, here))
+            self._look_behind(report, beside)
+        else:
+            _unknown(report, "no sidecar beside it says what made it")
+        return report
+
+    def _look_behind(self, report: Report, sidecar: Path) -> None:
+        """Find the jobs and files behind a result."""
+        report.files.add(report.path)
+        waiting = [(sidecar, report.record)]
         while waiting:
             beside, record = waiting.pop()
             if beside in report.jobs:
@@ -106,30 +123,38 @@ class Auditor:
                 found = report.results.sidecar(report.results.path(told))
                 if found[1] is not None:
                     waiting.append(found)
-        return report
 
-    def _elsewhere(self, report: Report) -> tuple[Path | None, dict | None]:
-        """The sidecar, in the results folder, of a figure that was copied out of it alone."""
-        key = provenance.key_in(report.path.read_bytes())
-        sidecars = sorted((self._home / "figures").glob(f"*{provenance.SUFFIX}")) if key else ()
-        records = {sidecar: record for sidecar in sidecars if (record := provenance.read(sidecar))}
-        found = next((pair for pair in records.items() if pair[1].get("key") == key), None)
-        if found:
-            return found
-        same_name = next((pair for pair in records.items() if provenance.told(pair[1], report.path)), (None, None))
-        if same_name[1]:
-            why = f"it carries provenance key {key}, that of the results has {same_name[1].get('key')}"
-            report.findings.append(Finding("STALE", job_name(same_name[1]), why, None))
-        return same_name
+    def _compared_with(self, record: dict | None) -> dict | None:
+        """The study of a result, with what this audit was told to compare with in its place."""
+        return {**((record and record["study"]) or {}), **self._study} or None
+
+    def _elsewhere(self, report: Report) -> tuple[Path, dict, str] | None:
+        """Of a copy: the sidecar in the results folder, and what it calls it, by its bytes or by a figure's key."""
+        content = report.path.read_bytes()
+        key, digest = provenance.key_in(content), hashlib.sha256(content).hexdigest()
+        for beside, record in report.results.records.items():
+            of_bytes = next((told for told, written in record["outputs"].items() if written == digest), None)
+            told = of_bytes or (product(report.path, record) if key == record["key"] else None)
+            if told:
+                return beside, record, told
+        for beside, record in report.results.records.items() if key else ():
+            if provenance.told(record, report.path):
+                why = f"it carries provenance key {key}, that of the results has {record['key']}"
+                report.findings.append(Finding("STALE", job_name(record), why, None))
+                return beside, record, product(report.path, record)
+        return None
 
     def _judge(self, report: Report) -> None:
         digest = report.results.sha256(report.path)
-        if not report.findings and digest != report.record["outputs"].get(report.told):
-            report.findings.append(_edited(report.record, report.told))
-        report.findings += _misplaced(report)
+        if not report.findings and digest != report.record["outputs"][report.told]:
+            copied = report.results.path(report.told) != report.path
+            why = f"this copy of {report.told} has other bytes than it wrote"
+            edited = Finding("TAMPERED", job_name(report.record), why, None)
+            report.findings.append(edited if copied else _edited(report.record, report.told))
         for beside, record in report.jobs.items():
             report.findings += self._findings(report, beside, record)
-        report.findings = list(dict.fromkeys(report.findings))
+        found, own = list(dict.fromkeys(report.findings)), job_name(report.record)
+        report.findings = [each for each in found if each.why != _NO_JOB or each.job == own] or found
         if not report.findings and report.record["stage"] in LAST_STAGES:
             wrong = self._remade(report.results, next(iter(report.jobs)))
             if wrong:
@@ -138,7 +163,7 @@ class Auditor:
             report.remade = not wrong
 
     def _findings(self, report: Report, beside: Path, record: dict) -> list[Finding]:
-        at = files.canonical_json([report.study, record is report.record]), beside
+        at = files.canonical_json(report.study), beside
         if at not in self._judged:
             self._judged[at] = list(_job(report, beside, record))
         return self._judged[at]
@@ -150,6 +175,11 @@ def job_name(record: dict) -> str:
     return " ".join([record["stage"], *words])
 
 
+def stage_rank(stage: str) -> int:
+    """The place of a stage in the order of stages; -1: there is no such stage."""
+    return STAGES.index(stage) if stage in STAGES else -1
+
+
 def _job(report: Report, beside: Path, record: dict) -> Iterator[Finding]:
     """What is wrong with one job: its sidecar, settings, code and inputs."""
     name, first = job_name(record), next(iter(record["outputs"]), None)
@@ -157,43 +187,28 @@ def _job(report: Report, beside: Path, record: dict) -> Iterator[Finding]:
         yield Finding("TAMPERED", name, f"{beside.name} was edited after it was written", first)
         return
     try:
-        study = source.load(report.study, report.results)
-        if study.has_job(record["wildcards"]):
-            now = stage_config(study, record["stage"], **record["wildcards"])
+        now = _settings(source.load(report.study, report.results), record)
+        if now is not None:
             for why in differences.settings(record["cfg"], now):
                 yield Finding("STALE", name, why, first)
-        elif record is report.record:
-            yield Finding("STALE", name, "the study no longer has this job: remove it, or name its study", None)
+        else:
+            yield Finding("STALE", name, _NO_JOB, None)
     except source.Unreadable as error:
-        yield Finding("UNKNOWN", name, str(error), None)
+        yield Finding("UNKNOWN", "", str(error), None)
     for why in _code(record):
         yield Finding("STALE", name, why, first)
     for told, digest in record["inputs"].items():
         yield from _input(report.results, record, told, digest)
 
 
-def _misplaced(report: Report) -> list[Finding]:
-    """A product that lies, its sidecar beside it, where another job's belongs."""
-    here, beside = report.results.told(report.path), next(iter(report.jobs))
-    if None in (here, report.told) or beside.parent != report.path.parent:
-        return []
-    if Path(here).parent == Path(report.told).parent:
-        return []
-    return [Finding("TAMPERED", job_name(report.record), f"{report.told} and its sidecar lie at {here}", here)]
-
-
-def _gone(reports: list[Report], folders: list[Path]) -> list[Path]:
-    """The products in these folders that a sidecar behind the reports speaks of, but that are no longer there."""
-    jobs = {sidecar: (report.results, record) for report in reports for sidecar, record in report.jobs.items()}
-    told = [results.path(told) for results, record in jobs.values() for told in record["outputs"]]
-    return [path for path in told if any(path.is_relative_to(folder) for folder in folders) and not path.exists()]
-
-
-def _product(record: dict, path: Path) -> str | None:
-    """How a sidecar calls a file: the product of its name, or for a renamed copy of its kind."""
-    of_name = [told for told in record["outputs"] if Path(told).name == path.name]
-    of_kind = [told for told in record["outputs"] if Path(told).suffix == path.suffix]
-    return next(iter([*of_name, *of_kind]), None)
+def _settings(study: Study, record: dict) -> dict | None:
+    """What a job would read of the study now; None where the study has no such job."""
+    if not study.has_job(record["wildcards"]):
+        return None
+    try:
+        return stage_config(study, record["stage"], **record["wildcards"])
+    except (StudyError, TypeError):
+        return None
 
 
 def _code(record: dict) -> list[str]:
@@ -211,15 +226,15 @@ def _input(results: Results, record: dict, told: str, digest: str) -> Iterator[F
     if found is None:
         yield Finding("UNKNOWN", name, f"its input {told} is missing", told)
     elif producer is None:
-        why = _unreadable(beside) if beside else "no sidecar says what made it"
+        why = f"{beside.name} {_UNREADABLE}" if beside else "no sidecar says what made it"
         yield Finding("UNKNOWN", name, f"its input {told}: {why}", told)
     elif all(results.path(product) != path for product in producer["outputs"]):
-        why = f"the sidecar beside {told} is that of {_product(producer, path)}"
+        why = f"the sidecar beside {told} is that of {product(path, producer) or next(iter(producer['outputs']))}"
         yield Finding("TAMPERED", name, why, told)
     elif provenance.told(producer, path) != found:
         yield _edited(producer, told)
     elif found != digest:
-        when = str(producer.get("ended"))[:16].replace("T", " ")
+        when = producer["ended"][:16].replace("T", " ")
         why = f"{told} was made again, with other bytes than it read, at {when}"
         yield Finding("STALE", name, why, next(iter(record["outputs"]), None))
 
@@ -228,28 +243,27 @@ def _edited(record: dict, told: str | None) -> Finding:
     return Finding("TAMPERED", job_name(record), f"{told}: these are not the bytes that it wrote", told)
 
 
-def _unknown(report: Report, why: str) -> Report:
-    report.study = report.study or _study_around(report)
-    report.findings.append(Finding("UNKNOWN", report.told or str(report.path), why, report.told))
-    return report
+def _unknown(report: Report, why: str) -> None:
+    """Report a file without a sidecar; only what the study makes can be made again."""
+    made = report.told is not None and source.makes(report.study, report.results, report.told)
+    key = provenance.key_in(report.path.read_bytes()) if report.path.is_file() and not made else None
+    hint = f"; it carries provenance key {key}: name the results that it came from with --results" if key else ""
+    name = report.told or str(report.path)
+    report.findings.append(Finding("UNKNOWN", name, why + hint, report.told if made else None))
 
 
-def _study_around(report: Report) -> dict | None:
-    """The study of the nearest sidecar in the results folder: that of a product which none speaks of."""
-    for folder in report.path.parents:
-        if not folder.is_relative_to(report.results.folder):
-            break
-        for sidecar in folder.rglob(f"*{provenance.SUFFIX}"):
-            if record := provenance.read(sidecar):
-                return record.get("study")
+def _gone(reports: list[Report], folders: list[Path]) -> list[Path]:
+    """The products in these folders that a sidecar behind the reports speaks of, but that are no longer there."""
+    jobs = {sidecar: (report.results, record) for report in reports for sidecar, record in report.jobs.items()}
+    told = [results.path(told) for results, record in jobs.values() for told in record["outputs"]]
+    return [path for path in told if any(path.is_relative_to(folder) for folder in folders) and not path.exists()]
+
+
+def _record_around(report: Report) -> dict | None:
+    """The nearest sidecar in the results folder that names a study: for a product which none speaks of."""
+    folders = [folder for folder in report.path.parents if folder.is_relative_to(report.results.folder)]
+    for folder in folders:
+        for sidecar in sorted(folder.rglob(f"*{provenance.SUFFIX}")):
+            if (record := provenance.read(sidecar)) and record["study"]:
+                return record
     return None
-
-
-def _unreadable(sidecar: Path) -> str:
-    return f"{sidecar.name} can't be read: damaged, or written by another version"
-
-
-def _no_sidecar(path: Path) -> str:
-    key = provenance.key_in(path.read_bytes())
-    hint = f", but it carries provenance key {key}: name the results it came from with --results" if key else ""
-    return f"no sidecar beside it says what made it{hint}"

@@ -108,14 +108,16 @@ class Study(Strict):
             "figure": self.figures,
             "table": self.tables,
         }
-        if any(value not in kinds[name] for name, value in wildcards.items() if name != "seed"):
+        if any(value not in kinds.get(name, ()) for name, value in wildcards.items() if name != "seed"):
             return False
         experiment, explainer = wildcards.get("experiment"), wildcards.get("explainer")
         if explainer and (self.explainers[explainer].labels == "true") != (experiment is None):
             return False
         if experiment and explainer and explainer not in self.experiments[experiment].explainers:
             return False
-        return "seed" not in wildcards or int(wildcards["seed"]) in self.seeds_of(experiment)
+        if "seed" in wildcards:
+            return experiment is not None and wildcards["seed"] in map(str, self.seeds_of(experiment))
+        return True
 
     def explainer_folder(self, experiment: str, explainer: str) -> str:
         """Where an explainer lies under results: with the task if it is fitted to true labels, else with each seed."""

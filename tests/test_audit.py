@@ -1,0 +1,518 @@
+"""The audit, run as its users run it, on a finished study whose results are then edited, swapped, moved and lost."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tests.workflow import ROOT, TINY
+from workflow_scripts import files, provenance
+from workflow_scripts.audit import __main__ as command
+from workflow_scripts.audit import remake, source, trace
+from workflow_scripts.audit.verdict import Auditor
+
+STUDY = yaml.safe_load(TINY.read_text())
+CONFIG = "tests/tiny.yaml"
+FIGURE = "results/figures/fig4.svg"
+TABLE = "results/tables/table1.csv"
+MEASURES = "results/sinusoid/seed0/measures.csv"
+TRAJECTORY = "results/sinusoid/seed0/trajectory.npz"
+EXPLAINER = "results/tasks/sinusoid/explainers/linear.npz"
+EXIT = {"CURRENT": 0, "STALE": 1, "TAMPERED": 2, "UNKNOWN": 3}
+
+
+@pytest.fixture
+def study(finished, tmp_path, monkeypatch):
+    """A copy of results and config file, without .snakemake and .git: the working directory."""
+    folder = tmp_path / "study"
+    shutil.copytree(finished / "results", folder / "results")
+    (folder / "tests").mkdir()
+    shutil.copy(TINY, folder / CONFIG)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def audit(monkeypatch, capsys):
+    """Run the audit in this process: its verdict and all that it says; a wrong call: what it complains of."""
+
+    def run(*arguments):
+        source._load.cache_clear()
+        monkeypatch.setattr(sys, "argv", ["audit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            command.main()
+        said = capsys.readouterr()
+        if end.value.code == 4:
+            assert said.out == "" and re.fullmatch(r"error: [^\n]+\n", said.err), said
+            return "error", said.err
+        verdict = said.out.partition("\n")[0]
+        assert EXIT[verdict] == end.value.code and said.err == ""
+        assert "Traceback" not in said.out and said.out.count("repair: ") <= 1
+        return verdict, said.out
+
+    return run
+
+
+def sidecar(path: str) -> Path:
+    return provenance.find(Path(path))
+
+
+def sealed(record: dict) -> dict:
+    return record | {"seal": provenance.seal(record)}
+
+
+def rewrite(beside: Path, **changes) -> None:
+    """Change a sidecar and seal it again."""
+    provenance.write(beside, sealed(provenance.read(beside) | changes))
+
+
+def forge(path: str, content: bytes) -> None:
+    """Change a product and its sidecar together, with a new seal."""
+    beside = sidecar(path)
+    Path(path).write_bytes(content)
+    rewrite(beside, outputs=provenance.read(beside)["outputs"] | {path: files.sha256(Path(path))})
+
+
+def edit(path: str, old: str, new: str) -> None:
+    text = Path(path).read_text()
+    assert old in text
+    Path(path).write_text(text.replace(old, new))
+
+
+def test_every_result_of_a_finished_study_is_current(finished):
+    asked = [FIGURE, *(f"results/figures/fig4.{kind}" for kind in ("pdf", "png", "csv")), MEASURES, TRAJECTORY]
+    asked += [TABLE, "results/tables/table1.html", EXPLAINER, "results/data/sinusoid.npz"]
+    arguments = [sys.executable, "-m", "workflow_scripts.audit", *(finished / name for name in asked)]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "CURRENT"
+    paths = [str(finished / name) for name in asked]
+    of_a_job = [paths[:4], *([path] for path in paths[4:6]), paths[6:8], *([path] for path in paths[8:])]
+    assert [line for line in lines if line.endswith(": CURRENT")] == [f"{', '.join(of)}: CURRENT" for of in of_a_job]
+    record = provenance.read(finished / f"{FIGURE}.prov.json")
+    assert re.match(rf"  made by .+@{record['host']} at 20..-..-.. ..:.., .*, key {record['key']}$", lines[2])
+    assert lines[3] == "  26 jobs and 31 files as recorded, settings and code as now"
+    assert lines.count("  made again just now: the same bytes") == 2, "the figure and the table"
+    assert lines[-1] == "  1 job and 1 file as recorded, settings and code as now"
+    assert "repair" not in done.stdout
+
+
+def test_a_folder_is_judged_as_a_whole(study, audit):
+    verdict, said = audit("results/sinusoid", "results/tasks", "results/data")
+    assert verdict == "CURRENT" and said.splitlines() == ["CURRENT", "21 CURRENT"]
+    with Path(MEASURES).open("a") as table:
+        table.write("\n")
+    Path("results/tables/notes.txt").write_text("my own")
+    verdict, said = audit("results/sinusoid", "results/tables")
+    assert verdict == "TAMPERED"
+    assert said.splitlines()[1] == "14 CURRENT, 1 UNKNOWN, 5 TAMPERED"
+    assert "\n  UNKNOWN  results/tables/notes.txt: no sidecar beside it says what made it\n" in said
+    assert "notes.txt" not in said.partition("repair: ")[2], "what no rule makes can't be made again"
+
+
+def test_a_table_is_current_wherever_it_lies(study, audit, tmp_path):
+    moved = shutil.move("results", tmp_path / "elsewhere")
+    verdict, said = audit(moved / "tables/table1.html", "--configfile", CONFIG)
+    assert verdict == "CURRENT" and "made again just now: the same bytes" in said
+    paper = tmp_path / "paper"
+    paper.mkdir()
+    for name in ("table1.csv", "table1.csv.prov.json"):
+        shutil.copy(moved / "tables" / name, paper)
+    assert audit(paper / "table1.csv", "--results", moved, "--configfile", CONFIG)[0] == "CURRENT"
+    (paper / "table1.csv").rename(paper / "table 2.csv")
+    assert audit(paper / "table 2.csv", "--results", moved, "--configfile", CONFIG)[0] == "CURRENT"
+    with (paper / "table 2.csv").open("a") as table:
+        table.write("more\n")
+    verdict, said = audit(paper / "table 2.csv", "--results", moved)
+    assert verdict == "UNKNOWN" and "no sidecar beside it" in said
+
+
+def test_a_figure_in_a_paper_is_known_by_its_key(study, audit, tmp_path):
+    paper = tmp_path / "paper"
+    paper.mkdir()
+    figure = Path(shutil.copy("results/figures/fig4.pdf", paper / "figure 2.pdf"))
+    verdict, said = audit(figure)
+    assert verdict == "CURRENT" and said.splitlines()[1] == f"{figure}: CURRENT"
+
+    content = figure.read_bytes()
+    figure.write_bytes(content + b"% edited")
+    verdict, said = audit(figure)
+    assert verdict == "TAMPERED" and "this copy of results/figures/fig4.pdf has other bytes than it wrote" in said
+    assert "repair" not in said, "the results are sound"
+
+    beside = sidecar("results/figures/fig4.pdf")
+    key = provenance.read(beside)["key"]
+    figure.write_bytes(content.replace(key.encode(), b"0123456789abcdef"))
+    figure.rename(paper / "fig4.pdf")
+    verdict, said = audit(paper / "fig4.pdf")
+    assert verdict == "STALE"
+    assert f"it carries provenance key 0123456789abcdef, that of the results has {key}" in said
+
+    verdict, said = audit(paper / "fig4.pdf", "--results", paper)
+    assert verdict == "UNKNOWN"
+    assert "carries provenance key 0123456789abcdef: name the results that it came from with --results" in said
+
+
+def test_a_hand_edit_is_found_in_all_that_rests_on_it_and_nowhere_else(study, audit):
+    edit("results/sinusoid/seed1/measures.csv", "linear_t0,0,", "linear_t0,1,")
+    verdict, said = audit(FIGURE, TABLE)
+    assert verdict == "TAMPERED"
+    why = "results/sinusoid/seed1/measures.csv: these are not the bytes that it wrote"
+    assert said.splitlines()[:3] == [
+        "TAMPERED",
+        f"{FIGURE}, {TABLE}: TAMPERED",
+        f"  TAMPERED  measure sinusoid seed 1: {why}",
+    ]
+    assert "--forcerun results/sinusoid/seed1/measures.csv" in said.splitlines()[3]
+    assert audit(MEASURES)[0] == "CURRENT"
+    with Path("results/figures/fig4.png").open("ab") as figure:
+        figure.write(b"edited")
+    verdict, said = audit("results/figures/fig4.png")
+    assert "plot sinusoid" not in said
+    assert "TAMPERED  plot fig4: results/figures/fig4.png: these are not the bytes that it wrote" in said
+
+
+@pytest.mark.parametrize("path", [FIGURE, TABLE, MEASURES, TRAJECTORY, "results/data/sinusoid.npz"])
+def test_an_edited_sidecar_is_found(study, audit, path):
+    edit(str(sidecar(path)), '"user": ', '"user": "somebody else", "was": ')
+    verdict, said = audit(TABLE if path != FIGURE else FIGURE)
+    assert verdict == "TAMPERED"
+    assert f"{sidecar(path).name} was edited after it was written" in said
+
+
+def test_results_forged_with_their_sidecars_are_never_current(study, audit):
+    original = Path(MEASURES).read_bytes()
+    forge(MEASURES, original.replace(b"linear_t0,0,", b"linear_t0,1,"))
+    verdict, said = audit(TABLE)
+    assert verdict == "STALE" and f"{MEASURES} was made again, with other bytes than it read" in said
+
+
+@pytest.mark.parametrize("path", [FIGURE, TABLE])
+def test_a_figure_or_table_forged_with_its_sidecar_is_made_again_and_found(study, audit, path):
+    forge(path, Path(path).read_bytes().replace(b"1", b"2", 1))
+    verdict, said = audit(path)
+    assert verdict == "TAMPERED" and f"made again from the same inputs, {path} has other bytes" in said
+    assert said.splitlines()[-1].endswith(f"--configfile {CONFIG}")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["python", "-m", "workflow_scripts.tabulate", "--cfg"],
+        ["--summaries", "results/sinusoid/summary.csv", "--csv", TABLE],
+        ["--csv", "/somewhere/else.csv"],
+        ["--csv=/somewhere/else.csv"],
+    ],
+)
+def test_a_sidecar_can_not_make_the_audit_write_anywhere(study, audit, monkeypatch, argv):
+    monkeypatch.setattr(remake.subprocess, "run", lambda *_, **__: pytest.fail("it was run"))
+    rewrite(sidecar(TABLE), argv=argv)
+    verdict, said = audit(TABLE)
+    assert verdict == "UNKNOWN" and "it can't be made again: its sidecar doesn't say how" in said
+
+
+def test_what_is_missing_is_unknown_and_can_be_made_again(study, audit):
+    lost = Path(shutil.move(TRAJECTORY, study))
+    verdict, said = audit(FIGURE)
+    assert verdict == "UNKNOWN"
+    assert f"UNKNOWN  measure sinusoid seed 0: its input {TRAJECTORY} is missing" in said
+    assert f"--forcerun {TRAJECTORY}" in said
+    shutil.move(lost, TRAJECTORY)
+    sidecar(TRAJECTORY).unlink()
+    verdict, said = audit(FIGURE)
+    assert verdict == "UNKNOWN" and f"its input {TRAJECTORY}: no sidecar says what made it" in said
+    for path, why in {FIGURE: "no such file", TABLE: "no sidecar beside it says what made it"}.items():
+        (Path(path) if path == FIGURE else sidecar(path)).unlink()
+        verdict, said = audit(path)
+        assert verdict == "UNKNOWN" and said.splitlines()[2] == f"  UNKNOWN  {path}: {why}"
+        assert said.splitlines()[3].endswith(f" {path} --forcerun {path} {HERE} --configfile {CONFIG}")
+    verdict, said = audit("results/figures/fig9.svg")
+    assert verdict == "UNKNOWN" and "no such file" in said and "repair" not in said
+
+
+HERE = f"--snakefile {ROOT / 'Snakefile'}"
+
+
+def test_swapped_results_are_found_with_and_without_their_sidecars(study, audit):
+    other = MEASURES.replace("seed0", "seed1")
+    beside = sidecar(MEASURES), sidecar(other)
+    kept = [path.read_bytes() for path in (Path(other), beside[1])]
+    shutil.copy(beside[0], beside[1])
+    verdict, said = audit(TABLE)
+    assert verdict == "TAMPERED" and f"the sidecar beside {other} is that of {MEASURES}" in said
+    verdict, said = audit(other)
+    assert verdict == "TAMPERED" and f"{MEASURES} and its sidecar lie at {other}" in said
+    shutil.copy(MEASURES, other)
+    for target in (TABLE, other):
+        assert audit(target)[0] == "TAMPERED"
+    beside[1].write_bytes(kept[1])
+    assert audit(other)[0] == "TAMPERED"
+    Path(other).write_bytes(kept[0])
+    assert audit(other)[0] == "CURRENT"
+    shutil.copy(sidecar(TABLE), sidecar(FIGURE))
+    verdict, said = audit(FIGURE)
+    assert verdict == "TAMPERED" and f"plot fig4: {FIGURE}" not in said and f"it has the sidecar of {TABLE}" in said
+
+
+def wrong_sidecars(record: dict):
+    """Sidecars that no job wrote, and why."""
+    yield "empty", ""
+    yield "no JSON", "{"
+    for name, value in {"null": None, "list": [record], "number": 3, "schema": record | {"schema": 1}}.items():
+        yield name, json.dumps(value)
+    for name in record:
+        for value in (None, "", 0, -1.5, [], {}, [[]], {"a": 1}, {"a": {"b": "c"}}, "\ud800", "x" * 5000):
+            wrong = {**record, name: value}
+            if value != record[name] and (name, value) != ("inputs", {}):  # a forgery, and no nonsense
+                yield f"{name}: {value!r:.20}", json.dumps(wrong if name == "seal" else sealed(wrong))
+        yield f"no {name}", json.dumps({key: value for key, value in record.items() if key != name})
+    for part, wrong in {
+        "numbers": {"inputs": dict.fromkeys(record["inputs"], 3)},
+        "paths": {"inputs": {"": "", "/": "0", "a\0b": "0", "x" * 5000: "0", "results/../../..": "0"}},
+        "directory": {"outputs": {"results/sinusoid": "0"}},
+        "stage": {"stage": "../../evil", "cfg": {"wildcards": {}}, "wildcards": {}},
+        "wildcards": {"wildcards": {"a": "b"}, "cfg": record["cfg"] | {"wildcards": {"a": "b"}}},
+        "stage argument": {"wildcards": {"stage": "b"}, "cfg": record["cfg"] | {"wildcards": {"stage": "b"}}},
+        "seed": {"wildcards": {"seed": "x"}, "cfg": record["cfg"] | {"wildcards": {"seed": "x"}}},
+        "cfg": {"cfg": {"wildcards": record["wildcards"], "lr": [{"a": None}]}},
+        "modules": {"code": record["code"] | {"modules": {"os": "0"}}},
+    }.items():
+        yield part, json.dumps(sealed(record | wrong))
+    for part in ("cfg", "study"):
+        infinite = {"wildcards": record["wildcards"], "configfiles": [], "config": {"lr": float("inf")}}
+        yield f"infinite {part}", json.dumps(record | {part: infinite})
+
+
+#: what a sidecar may tell of another machine, user or run without a part in the result
+ELSEWHERE = {"commit", "dirty", "argv", "python", "distributions", "host", "user", "os", "cpu", "gpu", "driver", "cuda"}
+ELSEWHERE |= {"threads", "snakemake", "slurm_job_id", "started", "ended", "peak_memory_mib", "key", "study"}
+
+
+@pytest.mark.parametrize("path", [MEASURES, TRAJECTORY])
+def test_a_sidecar_of_nonsense_is_a_verdict_and_never_current(study, audit, path):
+    beside = sidecar(path)
+    record = provenance.read(beside)
+    tried = 0
+    for name, text in wrong_sidecars(record):
+        beside.write_text(text)
+        verdict, said = audit(MEASURES)
+        assert verdict in ("UNKNOWN", "TAMPERED", "STALE") or name.partition(":")[0] in ELSEWHERE, (name, said)
+        tried += 1
+    assert tried > 200
+
+
+def test_a_changed_config_is_stale_by_key_with_old_and_new_value(study, audit):
+    edit(CONFIG, "lr: 0.2, batch_size: 32, epochs: 8", "lr: 0.3, batch_size: 32, epochs: 8")
+    verdict, said = audit(FIGURE)
+    assert verdict == "STALE"
+    assert said.splitlines()[2] == "  STALE  train sinusoid seeds 0, 1: sgd.lr 0.2 -> 0.3"
+    seeds = " ".join(f"results/sinusoid/seed{seed}/network.safetensors" for seed in (0, 1))
+    assert f" --forcerun {seeds} " in said
+    assert audit("results/data/sinusoid.npz")[0] == "CURRENT"
+
+    shutil.copy(TINY, CONFIG)
+    Path("other.yaml").write_text(yaml.safe_dump({"experiments": {"sinusoid": {"title": "Odd"}}, "seeds": [0, 1, 2]}))
+    verdict, said = audit(TABLE, "--configfile", CONFIG, "other.yaml")
+    assert verdict == "STALE"
+    assert "STALE  tabulate table1: titles.sinusoid Sinusoid -> Odd" in said
+    assert "STALE  summarize sinusoid: seeds: 2 added" in said
+    assert said.splitlines()[-1].endswith(f"--configfile {CONFIG} other.yaml")
+
+    verdict, said = audit(TABLE, "--config", "seeds=[1]")
+    assert verdict == "STALE" and "STALE  summarize sinusoid: seeds: 0 removed" in said
+    words = shlex.split(said.splitlines()[-1])
+    assert words[words.index("--config") + 1] == 'seeds=["1"]'
+
+
+def test_a_job_that_the_study_no_longer_has_is_stale(study, audit):
+    gone = "  STALE  tabulate table1: the study no longer has this job: remove it, or name its study"
+    Path(CONFIG).write_text(yaml.safe_dump(STUDY | {"tables": {}}))
+    verdict, said = audit(TABLE)
+    assert verdict == "STALE" and said.splitlines()[2:] == [gone]
+    Path(CONFIG).write_text(yaml.safe_dump(STUDY | {"tables": {}, "seeds": [0]}))
+    verdict, said = audit(TABLE)
+    assert verdict == "STALE" and said.splitlines()[2:4] == [
+        "  STALE  summarize digits: seeds: 1 removed",
+        "  STALE  summarize sinusoid: seeds: 1 removed",
+    ]
+    assert said.splitlines()[4] == gone
+    phases = "results/digits/phases.csv results/sinusoid/phases.csv"
+    assert f"--cores all {phases} --forcerun {phases} {HERE}" in said
+
+
+def test_changed_code_and_libraries_are_told_by_name(study, audit):
+    beside = sidecar(MEASURES)
+    code = provenance.read(beside)["code"]
+    code["modules"] |= {"workflow_scripts.information": "0" * 64, "workflow_scripts.gone": "0" * 64}
+    code["distributions"] |= {"numpy": "1.0"}
+    rewrite(beside, code=code)
+    verdict, said = audit(MEASURES)
+    assert verdict == "STALE"
+    for words in (
+        "workflow_scripts/information.py changed",
+        "workflow_scripts/gone.py gone",
+        f"numpy 1.0 -> {np.__version__}",
+    ):
+        assert f"STALE  measure sinusoid seed 0: {words}\n" in said
+    record = provenance.read(beside)
+    drifted = record["distributions"] | {"matplotlib": "1.0", "jax": "1.0"}
+    rewrite(beside, code=provenance.code("measure"), distributions=drifted)
+    verdict, said = audit(MEASURES)
+    assert verdict == "CURRENT" and "  of no effect on it: jax 1.0 -> not used, matplotlib 1.0 -> " in said
+
+
+@pytest.mark.parametrize("content", ["", "3", "{", "seeds: [0", "seeds: [0]", b"\xff\xfe", "{sedes: [0]}"])
+def test_a_config_that_can_not_be_read_leaves_it_unknown(study, audit, content):
+    Path(CONFIG).write_bytes(content.encode() if isinstance(content, str) else content)
+    verdict, said = audit(FIGURE, MEASURES)
+    assert verdict == "UNKNOWN" and said.count("name the config files to compare with: --configfile") == 1
+    assert f"{CONFIG}: " in said
+    rewrite(sidecar(MEASURES), study={"configfiles": ["gone.yaml"], "config": {}})
+    verdict, said = audit(MEASURES)
+    assert verdict == "UNKNOWN" and "gone.yaml: No such file or directory" in said
+
+
+def numbers(line: str) -> dict[str, float]:
+    return {name: float(value) for name, value in re.findall(r"(\w+) (-?[0-9.]+(?:e-?\d+)?)(?=, |$)", line)}
+
+
+def test_a_row_is_traced_to_the_rows_and_jobs_that_it_came_from(study):
+    report = Auditor(None, Path("results")).audit([Path("results/figures/fig4.csv")])[0]
+    points = pd.read_csv("results/figures/fig4.csv").query("panel == 'sinusoid'")
+    tables = {name: pd.read_csv(f"results/sinusoid/{name}.csv") for name in ("summary", "phases")}
+    measures = [pd.read_csv(f"results/sinusoid/seed{seed}/measures.csv") for seed in (0, 1)]
+
+    def step(line, table, told):
+        found = re.fullmatch(rf" *results/sinusoid/{told}\.csv row (\d+): (.*)", line)
+        return table.iloc[int(found[1])], numbers(found[2])
+
+    curves = points[points["x"].notna() & points["y"].notna()].index
+    level = points[points["x"].isna()].index
+    instants = points[points["y"].isna()].index
+    assert len(level) == len(instants) == 1
+    for row in [*curves[::7], *level]:
+        lines = trace.lines(report, row)
+        assert lines[0].startswith(f"results/figures/fig4.csv row {row}: panel sinusoid, series ")
+        found, said = step(lines[1], tables["summary"], "summary")
+        point = points.loc[row]
+        assert (found["explainer"], found["quantity"]) == (point["explainer"], point["quantity"])
+        assert found["checkpoint"] == point["checkpoint"] == said["checkpoint"]
+        assert found["mean"] == point["y"] == said["mean"]
+        values = []
+        for seed, line in enumerate(lines[2:4]):
+            found, said = step(line, measures[seed], f"seed{seed}/measures")
+            assert (found["explainer"], found["checkpoint"]) == (point["explainer"], point["checkpoint"])
+            assert said == {point["quantity"]: found[point["quantity"]]}
+            values.append(found[point["quantity"]])
+        assert np.mean(values) == pytest.approx(point["y"], abs=1e-12)
+        assert lines[4] == "jobs, from the data on:"
+    for row in instants:
+        lines = trace.lines(report, row)
+        found, said = step(lines[1], tables["phases"], "phases")
+        assert found["to_epoch"] == points["x"][row] == said["to_epoch"]
+        assert (found["explainer"], found["phase"]) == (points["explainer"][row], "first")
+        rows = measures[0][measures[0]["explainer"] == points["explainer"][row]].index
+        assert f"seed0/measures.csv {len(rows)} rows, {rows[0]} to {rows[-1]}: " in lines[2]
+
+    jobs = [line.strip() for line in trace.lines(report, curves[0])[5:]]
+    assert jobs[1] == "from no file: it is drawn"
+    names = [line.split(": ")[0] for line in jobs if not line.startswith("from ")]
+    assert names == [
+        "prepare_data sinusoid",
+        *("train sinusoid seed 0", "train sinusoid seed 1"),
+        *("distill linear sinusoid", "distill sinusoid linear_t0 seed 0", "distill sinusoid linear_t0 seed 1"),
+        *("measure sinusoid seed 0", "measure sinusoid seed 1"),
+        "summarize sinusoid",
+        "plot fig4",
+    ]
+    record = provenance.read(sidecar(TRAJECTORY))
+    assert f"{record['cpu']}, code {record['code']['fingerprint']}, key {record['key']}" in jobs[2]
+
+
+def test_a_row_of_a_table_is_traced_by_the_command(study, audit):
+    table = pd.read_csv(TABLE)
+    row = table.index[(table["explainer"] == "linear_sgd") & (table["quantity"] == "mu")][0]
+    verdict, said = audit("results/tables/table1.html", "--trace", row)
+    assert verdict == "CURRENT"
+    way = said.split("\n\n")[1].splitlines()
+    assert way[0].startswith(
+        f"{TABLE} row {row}: experiment digits, title Digits & friends, explainer linear_sgd, phase first"
+    )
+    found = int(re.match(r"  results/digits/phases\.csv row (\d+): ", way[1])[1])
+    behind = pd.read_csv("results/digits/phases.csv").loc[found]
+    assert all(behind[key] == table[key][row] for key in ("explainer", "phase", "quantity", "sign"))
+    measures = pd.read_csv("results/digits/seed1/measures.csv")
+    rows = measures[measures["explainer"] == "linear_sgd"]
+    ends = (
+        f"{len(rows)} rows, {rows.index[0]} to {rows.index[-1]}: mu from {rows['mu'].iloc[0]} to {rows['mu'].iloc[-1]}"
+    )
+    assert way[3] == f"    results/digits/seed1/measures.csv {ends}"
+    jobs = way[way.index("jobs, from the data on:") + 1 :]
+    assert jobs[0].startswith("  prepare_data digits: ") and jobs[-1].startswith("  tabulate table1: ")
+    source = np.load("results/data/digits.npz")["source_hashes"][0]
+    assert jobs[1] == f"    from {source.replace(' ', ', SHA-256 ')}"
+    assert re.search(r" sklearn\.datasets\.load_digits, SHA-256 [0-9a-f]{64}$", jobs[1])
+
+
+def test_a_wrong_call_is_one_clear_line(study, audit):
+    (study / "empty").mkdir()
+    rows = len(pd.read_csv(MEASURES))
+    for arguments, words in [
+        ([], "PATH is missing"),
+        ([FIGURE, "--forse"], "unrecognized arguments: --forse"),
+        ([FIGURE, "--configfile", "nowhere.yaml"], "--configfile nowhere.yaml: no such file"),
+        ([FIGURE, "--configfile"], "--configfile: expected at least one argument"),
+        ([FIGURE, "--config", "seeds"], "--config: Invalid config definition"),
+        ([FIGURE, "--results", "nowhere"], "--results nowhere: no such folder"),
+        (["empty"], "empty: no results lie there"),
+        ([FIGURE, TABLE, "--trace", "0"], "--trace follows a row of one CSV: name one PATH"),
+        ([MEASURES, "--trace", "x"], "argument --trace: invalid int value: 'x'"),
+        ([MEASURES, "--trace", rows], f"{MEASURES}: it has rows 0 to {rows - 1}: there is no row {rows}"),
+        ([MEASURES, "--trace", "-1"], "there is no row -1"),
+        ([TRAJECTORY, "--trace", "0"], "not a table or figure: --trace follows a row of a CSV"),
+        (["nowhere.csv", "--trace", "0"], "nowhere.csv: no such file: there is nothing to trace"),
+    ]:
+        verdict, said = audit(*arguments)
+        assert verdict == "error" and words in said, (arguments, said)
+
+
+def test_the_repair_is_a_command_that_repairs(study, audit):
+    edit(TABLE, "linear_t0", "wreak")
+    verdict, said = audit(TABLE)
+    assert verdict == "TAMPERED"
+    repair = said.splitlines()[-1].removeprefix("repair: ")
+    done = subprocess.run(
+        repair, shell=True, capture_output=True, text=True, env=os.environ | {"PATH": "/usr/bin:/bin"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tabulate" in done.stderr and "1 of 1 steps (100%) done" in done.stderr
+    assert "wreak" not in Path(TABLE).read_text()
+    assert audit(TABLE)[0] == "CURRENT"
+
+
+def test_the_repair_of_results_elsewhere_names_folder_and_files(study, audit, monkeypatch, tmp_path):
+    edit(MEASURES, "linear_t0,0,", "linear_t0,1,")
+    moved = tmp_path / "it's here"
+    shutil.move(study, moved)
+    monkeypatch.chdir(ROOT)
+    words = shlex.split(audit(moved / TABLE)[1].splitlines()[-1])
+    assert words[:5] == ["repair:", *words[1:2], "--cores", "all", TABLE]
+    assert words[5:] == [
+        *("--forcerun", MEASURES),
+        *("--directory", str(moved)),
+        *("--configfile", os.path.relpath(moved / CONFIG)),
+    ]
+    done = subprocess.run([*words[1:], "--dry-run"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^measure +1$", done.stdout, re.M) and not re.search(r"^train +\d", done.stdout, re.M)
