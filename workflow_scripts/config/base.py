@@ -58,7 +58,9 @@ def parse_json(model: type[BaseModel], text: str) -> BaseModel:
             text = Path(text).read_text()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not text"
-            raise StudyError(f"--cfg {source[:80]}: {reason}: give JSON or the path of a JSON file") from None
+            raise StudyError(
+                f"--cfg {source if len(source) <= 200 else source[:100] + '...'}: {reason}: give JSON or the path of a JSON file"
+            ) from None
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
