@@ -58,9 +58,8 @@ def parse_json(model: type[BaseModel], text: str) -> BaseModel:
             text = Path(text).read_text()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not text"
-            raise StudyError(
-                f"--cfg {source if len(source) <= 200 else source[:100] + '...'}: {reason}: give JSON or the path of a JSON file"
-            ) from None
+            shown = source if len(source) <= 200 else f"{source[:100]}..."
+            raise StudyError(f"--cfg {shown}: {reason}: give JSON or the path of a JSON file") from None
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
