@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import snakemake.api  # noqa: F401: first, as when Snakemake runs; its modules import each other
 import yaml
 from snakemake.exceptions import CacheMissException
 
@@ -172,7 +173,10 @@ def edited(sidecar: Path, sealed: bool, **changes) -> None:
         (lambda product, sidecar: sidecar.write_text("{}"), "its sidecar can't be read"),
         (lambda product, sidecar: sidecar.write_bytes(b"\xff"), "its sidecar can't be read"),
         (lambda product, sidecar: edited(sidecar, False, user="somebody"), "its sidecar was edited"),
-        (lambda product, sidecar: edited(sidecar, True, cfg={}), "it belongs to another job"),
+        (
+            lambda product, sidecar: edited(sidecar, True, cfg={"wildcards": {"task": "waves", "explainer": "smooth"}}),
+            "it belongs to another job",
+        ),
         (lambda product, sidecar: edited(sidecar, True, inputs={}), "it was made from other inputs"),
         (lambda product, sidecar: None, None),
     ],

@@ -363,7 +363,7 @@ def test_results_of_two_folders_make_no_crate(study, other, tmp_path):
 def test_a_sidecar_that_names_a_file_outside_the_results_makes_no_crate(other, tmp_path):
     path = other / f"{SUMMARY}.prov.json"
     inputs = provenance.read(path)["inputs"]
-    sealed_again(path, inputs=inputs | {"results/../mine.yaml": files.sha256(other / "mine.yaml")})
+    sealed_again(path, inputs=inputs | {f"results/../{CONFIG}": files.sha256(other / CONFIG)})
     with pytest.raises(StudyError, match="not in the results folder"):
         crate.write(audit(other), tmp_path / "crate")
 
