@@ -17,7 +17,7 @@ import yaml
 from tests.workflow import ROOT, TINY
 from workflow_scripts import files, provenance
 from workflow_scripts.audit import __main__ as command
-from workflow_scripts.audit import remake, source, trace
+from workflow_scripts.audit import records, remake, source, trace, verdict
 from workflow_scripts.audit.verdict import Auditor
 
 STUDY = yaml.safe_load(TINY.read_text())
@@ -516,3 +516,12 @@ def test_the_repair_of_results_elsewhere_names_folder_and_files(study, audit, mo
     done = subprocess.run([*words[1:], "--dry-run"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^measure +1$", done.stdout, re.M) and not re.search(r"^train +\d", done.stdout, re.M)
+
+
+def test_a_folder_is_audited_with_each_file_hashed_once(study, audit, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(verdict, "LAST_STAGES", ())
+    monkeypatch.setattr(records.files, "sha256", lambda path, sha256=files.sha256: hashed.append(path) or sha256(path))
+    assert audit("results")[0] == "CURRENT"
+    assert len(hashed) == len(set(hashed))
+    assert set(hashed) == {path.absolute() for path in records.products(Path("results").absolute())}
