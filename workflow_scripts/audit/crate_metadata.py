@@ -152,9 +152,9 @@ class Description:
         stage = record["stage"]
         tool = self._graph.join(_module(stage), version=record["code"]["fingerprint"])
         for library, version in record["code"]["distributions"].items():
-            url = f"https://pypi.org/project/{library}/{version}/"
-            self._graph.add(url, "SoftwareApplication", name=library, softwareVersion=version, url=url)
-            self._graph.join(tool, softwareRequirements=Ref(url))
+            package = f"pkg:pypi/{library}@{version}"
+            self._graph.add(package, "SoftwareApplication", name=library, softwareVersion=version)
+            self._graph.join(tool, softwareRequirements=Ref(package))
         inputs = self._files(record, record["inputs"], "input")
         results = self._files(record, record["outputs"], "output")
         settings = [self._value(stage, tool, key, value) for key, value in _flat(record["cfg"])]
