@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import snakemake.api  # noqa: F401: first, as when Snakemake runs; its modules import each other
+import snakemake.api  # first, as when Snakemake runs; its modules import each other
 import yaml
 from snakemake.exceptions import CacheMissException
 

@@ -221,6 +221,7 @@ def test_a_sidecar_says_what_made_a_result(job, tmp_path, monkeypatch):
     assert record["inputs"] == {"results/x.npz": "a" * 64}
     assert record["outputs"] == {f"results/{name}": files.sha256(tmp_path / name) for name in ("y.npz", "z.csv")}
     assert record["study"] == {"configfiles": ["mine.yaml"], "config": {"device": "cpu"}}
+    assert record["snakemake"] == metadata.version("snakemake")
     assert record["argv"] == sys.orig_argv
     assert record["python"] == platform.python_version()
     assert record["distributions"]["torch"] == metadata.version("torch")
@@ -244,7 +245,8 @@ def test_what_a_sidecar_can_not_know_is_null(job, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 54321)
     record = job()
     unknown = {name for name, value in record.items() if value is None}
-    assert {"slurm_job_id", "study", "user", "commit", "dirty", "gpu", "driver", "cuda"} <= unknown <= {*record, "cpu"}
+    of_no_run = {"slurm_job_id", "study", "snakemake", "user", "commit", "dirty", "gpu", "driver", "cuda"}
+    assert unknown - {"cpu"} == of_no_run
 
 
 def test_the_commit_is_that_of_the_project_alone(job, tmp_path, monkeypatch):
