@@ -100,6 +100,10 @@ def test_a_job_on_a_node_has_the_settings_that_it_was_planned_with(project):
     assert not (project / EXPLAINER).is_symlink()
     cached = {path.read_bytes() for path in (project / "cache").iterdir()}
     assert (project / EXPLAINER).read_bytes() in cached and len(cached) == 2, "--cache is for jobs on nodes too"
+    (project / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    (project / EXPLAINER).unlink()
+    done = snakemake(project, "--cache", "--", EXPLAINER, SNAKEMAKE_OUTPUT_CACHE=str(project / "cache"))
+    assert f"restored from the cache: {EXPLAINER}" in done.stderr, "and what they stored is for jobs here"
 
 
 def test_a_job_on_a_node_refuses_other_code_than_it_was_planned_with(project):

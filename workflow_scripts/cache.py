@@ -16,12 +16,22 @@ from workflow_scripts.errors import StudyError
 
 
 class CheckedCache(OutputFileCache):
-    """An entry is a job's products and their sidecar, under the hash of the job's params and of all jobs before it.
+    """An entry is a job's products and their sidecar, under the hash of its settings, its code and the bytes it reads.
 
     Snakemake's own class links results to the cache, so that an edit of a result damages the entry, and believes that
     whatever lies there is right. This one copies, and passes over an entry that is not what its sidecar says: the job
-    is computed again, and its products replace the entry.
+    is computed again, and its products replace the entry. Snakemake's own hash is another one for jobs on other nodes.
     """
+
+    async def get_outputfiles_and_cachefiles(self, job) -> list[tuple[Path, Path]]:
+        """The job's products and their places in the cache."""
+        inputs = {Path(path): files.sha256(Path(path)) for path in job.input}
+        key = provenance.key(job.rule.name, json.loads(job.params.cfg), job.params.code, inputs)
+        return [(Path(product), self.path / f"{key}{ending}") for product, ending in self.get_outputfiles(job)]
+
+    async def exists(self, job) -> bool:
+        """Whether a dry run can tell that the job is in the cache: not before its inputs are there."""
+        return all(os.path.isfile(path) for path in job.input) and await super().exists(job)
 
     async def fetch(self, job) -> None:
         """Copy the entry to where the job's products belong. Raises CacheMissException where it has to be computed."""
