@@ -11,8 +11,7 @@ from urllib.parse import unquote
 
 from workflow_scripts import files, provenance
 from workflow_scripts.audit import source
-from workflow_scripts.audit.crate_metadata import Copy, Description
-from workflow_scripts.audit.records import Results
+from workflow_scripts.audit.records import Copy, Results
 from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report
 from workflow_scripts.errors import StudyError
 from workflow_scripts.provenance import ROOT
@@ -26,6 +25,8 @@ def write(reports: list[Report], folder: Path) -> str:
 
     Raises StudyError, and leaves nothing, where a result is TAMPERED, a file is missing or the folder isn't new.
     """
+    from workflow_scripts.audit.crate_metadata import Description  # here: a verdict alone comes faster without rocrate
+
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise StudyError(f"{folder}: it is there already: name a new folder for the crate, or remove this one")
     if folder.absolute().is_relative_to(reports[0].results.folder):

@@ -8,7 +8,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote, unquote
 
 import yaml
@@ -16,8 +16,8 @@ from rocrate.model import ContextEntity, File
 from rocrate.rocrate import ROCrate
 
 from workflow_scripts import files, provenance
-from workflow_scripts.audit.verdict import job_name
-from workflow_scripts.config.study import STAGES
+from workflow_scripts.audit.records import Copy
+from workflow_scripts.audit.verdict import job_name, stage_rank
 
 WORKFLOW = "Snakefile"
 CONTEXT = "https://w3id.org/ro/terms/workflow-run/context"
@@ -42,13 +42,6 @@ FORMATS = {
     ".yaml": "application/yaml",
 }
 VALUE_TYPES = {bool: "Boolean", int: "Integer", float: "Float", str: "Text"}
-
-
-class Copy(NamedTuple):
-    """A file of a crate."""
-
-    sha256: str
-    size: int
 
 
 class Ref(str):
@@ -101,7 +94,7 @@ class Description:
 
     def __init__(self, folder: Path, copies: dict[str, Copy], jobs: dict[str, dict]):
         self._folder, self._copies = folder, copies
-        self._jobs = dict(sorted(jobs.items(), key=lambda job: (_rank(job[1]["stage"]), job[0])))
+        self._jobs = dict(sorted(jobs.items(), key=lambda job: (stage_rank(job[1]["stage"]), job[0])))
         self._last = max(jobs.values(), key=lambda record: record["ended"])
         self._citation = yaml.safe_load((folder / "CITATION.cff").read_text())
         self._graph = Graph()
@@ -290,10 +283,6 @@ class Description:
 def _entity(crate: ROCrate, id: str, type: str | list[str]) -> ContextEntity | File:
     made = {"@type": type}
     return File(crate, dest_path=unquote(id), properties=made) if "File" in type else ContextEntity(crate, id, made)
-
-
-def _rank(stage: str) -> int:
-    return STAGES.index(stage) if stage in STAGES else len(STAGES)
 
 
 def _module(stage: str) -> str:

@@ -4,8 +4,16 @@ import functools
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from workflow_scripts import files, provenance
+
+
+class Copy(NamedTuple):
+    """A file of a crate."""
+
+    sha256: str
+    size: int
 
 
 class Results:
