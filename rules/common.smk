@@ -80,6 +80,16 @@ def explainer_files(wildcards):
     return [explainer_file(experiment, wildcards.seed, name) for name in STUDY.experiments[experiment].explainers]
 
 
+def explainers_of_all_seeds(wildcards):
+    """The explainers of the first seed in the order of the config, then of the second; seeds ascending."""
+    experiment = wildcards.experiment
+    return [
+        explainer_file(experiment, seed, name)
+        for seed in sorted(STUDY.seeds_of(experiment))
+        for name in STUDY.experiments[experiment].explainers
+    ]
+
+
 def per_seed(file):
     """That file of every seed of an experiment, seeds ascending: their order in the config changes nothing."""
 

@@ -6,11 +6,7 @@ rule null_models:
     input:
         data=data_file,
         trajectories=per_seed("trajectory.npz"),
-        explainers=lambda wildcards: [
-            explainer_file(wildcards.experiment, seed, name)
-            for seed in sorted(STUDY.seeds_of(wildcards.experiment))
-            for name in STUDY.experiments[wildcards.experiment].explainers
-        ],
+        explainers=explainers_of_all_seeds,
     output:
         nulls="results/{experiment}/nulls.csv",
         provenance="results/{experiment}/nulls.csv.prov.json",

@@ -12,7 +12,8 @@ _ORDER = ("I_FY", "I_FY_train", "I_LY", "I_FL", "I_FY_given_L", "I_LY_given_F", 
 COLUMNS = (
     *("explainer", "checkpoint", "step", "epoch", "n", "accuracy", "train_accuracy"),
     *(name + suffix for name in _ORDER for suffix in SUFFIXES),
-    *("explainer_accuracy", "mu_null"),
+    *(f"{name}_p" for name in uncertainty.CONDITIONAL),
+    *("lead", "lead_lo", "lead_hi", "explainer_accuracy", "mu_null"),
 )
 
 
@@ -53,7 +54,7 @@ def measure(
     test predictions, [N] or [T, N]; labels: part -> [N]. mu_null is the closed-form mu of the within-class null model.
     """
     counts = information.joint_counts(trajectory["test_predictions"], explained, labels["test"], n_classes)
-    train = uncertainty.with_intervals(
+    train = uncertainty.pair_intervals(
         information.pair_counts(trajectory["train_predictions"], labels["train"], n_classes)
     )
     columns = {

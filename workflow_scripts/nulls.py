@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import brentq
 
-from workflow_scripts import information
+from workflow_scripts import information, uncertainty
 
 RANDOM_LABELS = ("uniform", "prior")
 MATCHES = ("information", "accuracy")
@@ -61,10 +61,24 @@ def closed_form(counts: np.ndarray, given_y: np.ndarray | None = None) -> np.nda
     return _information(fy @ given_y)
 
 
+def closed_form_influence(counts: np.ndarray) -> np.ndarray:
+    """Influence of an example of each cell on closed_form(counts), the within-class null's mu: [..., f, l, y]. Bits."""
+    n = counts.sum((-3, -2, -1))[..., None, None]
+    fy, ly = counts.sum(-2), counts.sum(-3)
+    of_class = np.maximum(fy.sum(-2, keepdims=True), 1)
+    f_given, l_given = fy / of_class, ly / of_class
+    joint = fy / n @ np.swapaxes(l_given, -1, -2)
+    independent = joint.sum(-1, keepdims=True) * joint.sum(-2, keepdims=True)
+    weight = np.log2(np.divide(joint, independent, out=np.ones_like(joint), where=joint > 0))
+    of_f, of_l = weight @ l_given, np.swapaxes(weight, -1, -2) @ f_given
+    both = (f_given * of_f).sum(-2)
+    return of_f[..., :, None, :] + of_l[..., None, :, :] - both[..., None, None, :]
+
+
 def sample(counts: np.ndarray, variant: str, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Joint counts [draws, f, l~, y] of F, independent draws of L~ on the same examples, and Y; counts: [f, l, y]."""
     if variant == WITHIN_CLASS:
-        return np.stack([_permuted(counts[..., y], draws, rng) for y in range(counts.shape[-1])], axis=-1)
+        return np.moveaxis(uncertainty.random_tables(np.moveaxis(counts, -1, 0), draws, rng), 1, -1)
     given_y, _ = channel(counts, variant)
     fy = counts.sum(1)
     drawn = rng.multinomial(fy, given_y[None], size=(draws, *fy.shape))
@@ -97,23 +111,6 @@ def compare(counts: np.ndarray, draws: int, rng: np.random.Generator) -> Iterato
             "null_ratio_closed_form": _ratio(exact, i_fy),
             "p_value": (1 + int((drawn["mu"] >= mu - 1e-12).sum())) / (1 + draws),
         }
-
-
-def _permuted(table: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Random tables [draws, f, l] with the margins of one: its column labels permuted over the examples."""
-    rows, columns = table.shape
-    left = np.broadcast_to(table.sum(0), (draws, columns)).copy()
-    result = np.zeros((draws, rows, columns), dtype=np.int64)
-    for f in range(rows):
-        needed = np.full(draws, table[f].sum())
-        others = left.sum(1)
-        for l in range(columns - 1):
-            others = others - left[:, l]
-            result[:, f, l] = rng.hypergeometric(left[:, l], others, needed)
-            needed = needed - result[:, f, l]
-        result[:, f, -1] = needed
-        left -= result[:, f]
-    return result
 
 
 def _matching(target: float, of_p) -> float:

@@ -5,12 +5,40 @@ import numpy as np
 #: the quantities of N19 Table 1, as columns of measures.csv
 QUANTITIES = ("train_accuracy", "accuracy", "I_FY", "mu", "I_FY_given_L", "I_LY_given_F")
 PHASES = ("first", "middle", "overfitting")
+#: T0, and the ends of the interval that holds it
+CANDIDATES = ("earliest", "t0", "latest")
 
 
 def first_crossing(i_fy: np.ndarray, i_ly: np.ndarray | float) -> int | None:
     """T0: index of the first checkpoint with I(F_t;Y) >= I(L;Y) (bits, [T]); None if there is none."""
     reached = np.flatnonzero(np.asarray(i_fy) >= i_ly)
     return int(reached[0]) if len(reached) else None
+
+
+def crossing_interval(lead_lo: np.ndarray, lead_hi: np.ndarray, t0: int | None) -> tuple[int | None, int | None]:
+    """The earliest and the latest checkpoint that may be T0, given the noise of the test set.
+
+    lead_lo, lead_hi: the 95% interval of I(F_t;Y) - I(L;Y), [T]. Earliest: the first checkpoint at which a lead can't
+    be excluded; latest: the first at which it is certain, None if it never is.
+    """
+    possible, certain = np.flatnonzero(np.asarray(lead_hi) >= 0), np.flatnonzero(np.asarray(lead_lo) >= 0)
+    earliest = int(possible[0]) if len(possible) else t0
+    return earliest, (int(certain[0]) if len(certain) else None)
+
+
+def candidates(table) -> dict[str, dict[str, tuple[int, int] | None]]:
+    """The phases for T0 and for the ends of its interval; table: the reference's rows of measures.csv.
+
+    Where a lead over the reference never is certain, the latest T0 is the checkpoint with the largest lead.
+    """
+    i_fy, i_fy_lo, lead = (table[name].to_numpy() for name in ("I_FY", "I_FY_lo", "lead"))
+    t0 = first_crossing(i_fy, table["I_LY"].to_numpy())
+    if t0 is None:
+        return dict.fromkeys(CANDIDATES, boundaries(i_fy, i_fy_lo, None))
+    earliest, latest = crossing_interval(table["lead_lo"].to_numpy(), table["lead_hi"].to_numpy(), t0)
+    latest = max(t0, int(np.argmax(lead))) if latest is None else latest
+    ends = dict(zip(CANDIDATES, (earliest, t0, latest), strict=True))
+    return {name: boundaries(i_fy, i_fy_lo, end) for name, end in ends.items()}
 
 
 def overfitting_start(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int) -> int:

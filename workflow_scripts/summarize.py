@@ -1,105 +1,217 @@
 """Summarise an experiment over its seeds: every measure at every checkpoint, and the phases of training."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import files, phases, stage, tables, uncertainty
+from workflow_scripts import files, information, nulls, phases, stage, tables, tasks, uncertainty
 from workflow_scripts.config.base import JobConfig, Seed
+from workflow_scripts.config.data import Task
 from workflow_scripts.errors import StudyError
 
 _INDEX = ("explainer", "checkpoint", "step", "epoch")
+#: columns of measures.csv that are not a quantity of their own
+_ABOUT = ("_corrected", "_lo", "_hi", "_p")
 
 
 class Config(JobConfig):
-    """What the stage reads; references: explainer -> the explainer whose performance defines its T0."""
+    """What the stage reads.
+
+    fitted_in: explainer -> the folder under results that has it; references: explainer -> the explainer whose
+    performance defines its T0.
+    """
 
     seeds: list[Seed]
+    task: Task
+    explainers: list[str]
+    fitted_in: dict[str, str]
     references: dict[str, str]
 
 
 def run(config: Config, inputs, outputs) -> None:
     """Write the summary and the phases."""
     files.check_number("--measures", inputs.measures, len(config.seeds))
-    runs = [tables.read(path, *_INDEX, *phases.QUANTITIES, "I_FY_lo", "I_LY", "mu_null") for path in inputs.measures]
+    files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
+    files.check_number("--explainers", inputs.explainers, len(config.seeds) * len(config.explainers))
+    needed = (*phases.QUANTITIES, "I_FY_lo", "I_LY", "mu_null", "lead", "lead_lo", "lead_hi")
+    runs = [tables.read(path, *_INDEX, *needed) for path in inputs.measures]
     for path, table in zip(inputs.measures, runs, strict=True):
         if not table[[*_INDEX]].equals(runs[0][[*_INDEX]]):
             raise StudyError(f"{path}: its rows are not those of {inputs.measures[0]}: measure this seed again")
     if set(runs[0]["explainer"]) != set(config.references):
         raise StudyError(f"{inputs.measures[0]}: expected explainers {', '.join(config.references)}: measure again")
-    tables.write(outputs.summary, summary(runs))
-    tables.write(outputs.phases, phase_table(runs, config.seeds, config.references))
+    summaries, phase_tables = [], []
+    for index, name in enumerate(config.explainers):
+        own = [_of(table, name) for table in runs]
+        ends = [phases.candidates(_of(table, config.references[name])) for table in runs]
+        paths = zip(inputs.trajectories, inputs.explainers[index :: len(config.explainers)], strict=True)
+        shared, shared_changes = _shared(_examples(config, inputs.data, paths), ends)
+        summaries.append(summary(own, shared))
+        phase_tables.append(phase_table(name, own, ends, shared_changes))
+    tables.write(outputs.summary, pd.concat(summaries, ignore_index=True))
+    tables.write(outputs.phases, pd.concat(phase_tables, ignore_index=True))
 
 
-def summary(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Rows (explainer, checkpoint, step, epoch, quantity) with seeds, mean, std and the 95% t interval over seeds."""
-    index = tables[0][list(_INDEX)]
-    quantities = [
-        name for name in tables[0].columns if name not in (*_INDEX, "n") and not name.endswith(("_lo", "_hi"))
-    ]
-    values = np.stack([table[quantities].to_numpy(float) for table in tables])
-    found = uncertainty.over_seeds(values)
-    rows = index.loc[index.index.repeat(len(quantities))].reset_index(drop=True)
-    return rows.assign(
-        quantity=np.tile(quantities, len(index)), **{name: column.ravel() for name, column in found.items()}
-    )
+def summary(runs: list[pd.DataFrame], shared: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Rows (explainer, checkpoint, step, epoch, quantity) of one explainer.
+
+    runs: its rows of measures.csv, a table per seed; shared: quantity -> the variance, [T], that all seeds have in
+    common through the test set. Columns: seeds, mean and std of the plug-in value over seeds (the papers' band),
+    corrected (the mean of the corrected values) and its 95% interval lo, hi, for new seeds and a new test set; of
+    quantities of the training set, for new seeds. A single seed has the interval of its own measures.
+    """
+    columns = runs[0].columns
+    index = runs[0][list(_INDEX)].reset_index(drop=True)
+    rows = []
+    for name in columns:
+        if name in (*_INDEX, "n") or name.endswith(_ABOUT):
+            continue
+        plain = uncertainty.over_seeds(np.stack([table[name].to_numpy(float) for table in runs]))
+        best = f"{name}_corrected" if f"{name}_corrected" in columns else name
+        found = uncertainty.over_seeds(np.stack([table[best].to_numpy(float) for table in runs]), shared.get(name, 0.0))
+        lo, hi = found["lo"], found["hi"]
+        if len(runs) == 1 and f"{name}_lo" in columns:
+            lo, hi = (runs[0][f"{name}{end}"].to_numpy(float) for end in ("_lo", "_hi"))
+        values = {"seeds": plain["seeds"], "mean": plain["mean"], "std": plain["std"]}
+        rows.append(index.assign(quantity=name, **values, corrected=found["mean"], lo=lo, hi=hi))
+    return pd.concat(rows).sort_values("checkpoint", kind="stable")
 
 
-def phase_table(tables: list[pd.DataFrame], seeds: list[int], references: dict[str, str]) -> pd.DataFrame:
-    """Rows (explainer, phase, quantity): change over the phase with its 95% t interval over seeds, and its sign.
+def phase_table(
+    name: str, runs: list[pd.DataFrame], ends: list[dict], shared: dict[tuple[str, str], dict[str, float]]
+) -> pd.DataFrame:
+    """Rows (explainer, phase, quantity) of one explainer: the change over the phase and its sign.
 
-    from_mean and to_mean are the quantity at both ends of the phase, from_epoch and to_epoch where these lie, with the
-    95% t interval of the latter: the first phase ends at T0, the middle one where overfitting starts. null is what the
-    within-class null model gives at the end of the phase (closed form), below_null_* the interval of null - quantity:
-    for I_FY_given_L and I_LY_given_F, above 0 means nearer to 0 than for an explainer that knows as much of Y but
-    nothing of F.
+    runs: its rows of measures.csv, a table per seed; ends: phases.candidates of each seed; shared: (candidate, phase)
+    -> quantity -> variance that the changes of all seeds have in common. from_mean and to_mean are the quantity at both
+    ends of the phase, from_epoch and to_epoch where these lie; to_epoch_lo and to_epoch_hi reach from the earliest to
+    the latest T0 that the test set allows, and to other seeds. change_lo and change_hi are the 95% interval for new
+    seeds and a new test set, whichever of these T0 is the right one. null is what the within-class null model gives at
+    the end of the phase (closed form), below_null_* the interval of null - quantity: for I_FY_given_L and I_LY_given_F,
+    above 0 means nearer to 0 than for an explainer that knows as much of Y but nothing of F.
     """
     rows = []
-    for name, reference in references.items():
-        runs = [_run_phases(table, name, reference) for table in tables]
-        for phase in phases.PHASES:
-            present = [run[phase] for run in runs if run[phase] is not None]
-            for quantity in phases.QUANTITIES:
-                rows.append({"explainer": name, "phase": phase, "quantity": quantity, **_over(present, quantity)})
+    for phase in phases.PHASES:
+        at = {
+            candidate: [
+                (table.iloc[of[candidate][phase][0]], table.iloc[of[candidate][phase][1]])
+                for table, of in zip(runs, ends, strict=True)
+                if of[candidate][phase] is not None
+            ]
+            for candidate in phases.CANDIDATES
+        }
+        epochs = {c: uncertainty.over_seeds(np.array([last["epoch"] for _, last in at[c]], float)) for c in at}
+        for quantity in phases.QUANTITIES:
+            found = {c: _change(at[c], quantity, shared.get((c, phase), {})) for c in phases.CANDIDATES}
+            lo, hi = _hull([(each["change"]["lo"], each["change"]["hi"]) for each in found.values()])
+            below_lo, below_hi = _hull([(each["below"]["lo"], each["below"]["hi"]) for each in found.values()])
+            best = found["t0"]
+            rows.append(
+                {
+                    "explainer": name,
+                    "phase": phase,
+                    "quantity": quantity,
+                    "seeds": int(best["change"]["seeds"]),
+                    "from_epoch": _mean([first["epoch"] for first, _ in at["t0"]]),
+                    "to_epoch": float(epochs["t0"]["mean"]),
+                    "to_epoch_lo": _hull([(each["lo"], each["hi"]) for each in epochs.values()])[0],
+                    "to_epoch_hi": _hull([(each["lo"], each["hi"]) for each in epochs.values()])[1],
+                    "from_mean": best["from"],
+                    "to_mean": best["to"],
+                    "change_mean": float(best["change"]["mean"]),
+                    "change_std": float(best["change"]["std"]),
+                    "change_lo": lo,
+                    "change_hi": hi,
+                    "sign": phases.sign(lo, hi),
+                    "null": best["null"],
+                    "below_null_mean": float(best["below"]["mean"]),
+                    "below_null_lo": below_lo,
+                    "below_null_hi": below_hi,
+                }
+            )
     return pd.DataFrame(rows)
 
 
-def _run_phases(table: pd.DataFrame, name: str, reference: str) -> dict[str, tuple[pd.Series, pd.Series] | None]:
-    """The rows of one seed's table at the first and last checkpoint of each phase."""
-    at_reference = table[table["explainer"] == reference]
-    own = table[table["explainer"] == name]
-    i_fy = at_reference["I_FY"].to_numpy()
-    t0 = phases.first_crossing(i_fy, at_reference["I_LY"].to_numpy())
-    bounds = phases.boundaries(i_fy, at_reference["I_FY_lo"].to_numpy(), t0)
-    return {phase: None if ends is None else (own.iloc[ends[0]], own.iloc[ends[1]]) for phase, ends in bounds.items()}
+def _examples(config: Config, data, paths) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """For each seed: the cell of each test example, [T, N], and each quantity's influence by cell, [T, cells]."""
+    labels, n_classes = tasks.load_labels(data, config.task)
+    y = labels["test"]
+    for trajectory_path, explainer_path in paths:
+        f = files.load_arrays(trajectory_path, "test_predictions")["test_predictions"]
+        l = files.load_arrays(explainer_path, "test_predictions")["test_predictions"]
+        for path, values in ((trajectory_path, f), (explainer_path, l)):
+            tasks.check_predictions(path, "test_predictions", values, len(y), n_classes, len(f))
+        counts = information.joint_counts(f, l, y, n_classes)
+        psi = uncertainty.influence(counts)
+        psi["mu_null"] = nulls.closed_form_influence(counts)
+        cells = (f.astype(np.int64) * n_classes + l) * n_classes + y
+        yield cells, {name: np.reshape(values, (len(counts), -1)) for name, values in psi.items()}
 
 
-def _over(ends: list[tuple[pd.Series, pd.Series]], quantity: str) -> dict:
+def _shared(examples: Iterator, ends: list[dict]) -> tuple[dict[str, np.ndarray], dict]:
+    """The variance that all seeds have in common: by quantity, [T], and of the change over each phase."""
+    seeds = len(ends)
+    if seeds == 1:
+        return {}, {}
+    totals: dict = {}
+    for (cells, psi), of_seed in zip(examples, ends, strict=True):
+        for name, values in psi.items():
+            _add(totals, name, np.take_along_axis(values, cells, axis=1))
+        for candidate, of_phase in of_seed.items():
+            for phase, bounds in of_phase.items():
+                if bounds is not None:
+                    _add_changes(totals, (candidate, phase), cells, psi, *bounds)
+    found = {key: uncertainty.shared_variance(mean / n, own / n, n) for key, (mean, own, n) in totals.items()}
+    changes: dict = {}
+    for key in (key for key in found if isinstance(key, tuple)):
+        changes.setdefault(key[:2], {})[key[2]] = float(found[key])
+    return {key: value for key, value in found.items() if isinstance(key, str)}, changes
+
+
+def _add_changes(totals: dict, key: tuple[str, str], cells: np.ndarray, psi: dict, first: int, last: int) -> None:
+    """Add the influence of each example on the changes between two checkpoints, and on null - quantity at the last."""
+    at = {name: (values[first][cells[first]], values[last][cells[last]]) for name, values in psi.items()}
+    null = at["mu_null"][1]
+    for name in phases.QUANTITIES:
+        if name in at:
+            _add(totals, (*key, name), at[name][1] - at[name][0])
+            _add(totals, (*key, f"null {name}"), _null_less(name, at["I_FY"][1], at["I_LY"][1], null) - at[name][1])
+
+
+def _add(totals: dict, key, values: np.ndarray) -> None:
+    mean, own, n = totals.get(key, (0.0, 0.0, 0))
+    totals[key] = mean + values, own + values.var(-1), n + 1
+
+
+def _change(ends: list[tuple[pd.Series, pd.Series]], quantity: str, shared: dict[str, float]) -> dict:
     """One quantity over one phase of several seeds."""
     start = np.array([first[quantity] for first, _ in ends], dtype=float)
     end = np.array([last[quantity] for _, last in ends], dtype=float)
-    change = uncertainty.over_seeds(end - start)
-    null = np.array([_null(last, quantity) for _, last in ends], dtype=float)
-    below = uncertainty.over_seeds(null - end)
-    to_epoch = uncertainty.over_seeds(np.array([last["epoch"] for _, last in ends], dtype=float))
+    null = np.array(
+        [_null_less(quantity, last["I_FY"], last["I_LY"], last["mu_null"]) for _, last in ends], dtype=float
+    )
     return {
-        "seeds": int(change["seeds"]),
-        "from_epoch": _mean([first["epoch"] for first, _ in ends]),
-        "to_epoch": float(to_epoch["mean"]),
-        "to_epoch_lo": float(to_epoch["lo"]),
-        "to_epoch_hi": float(to_epoch["hi"]),
-        "from_mean": _mean(start),
-        "to_mean": _mean(end),
-        **{f"change_{key}": float(change[key]) for key in ("mean", "std", "lo", "hi")},
-        "sign": phases.sign(float(change["lo"]), float(change["hi"])),
+        "change": uncertainty.over_seeds(end - start, shared.get(quantity, 0.0)),
+        "below": uncertainty.over_seeds(null - end, shared.get(f"null {quantity}", 0.0)),
+        "from": _mean(start),
+        "to": _mean(end),
         "null": _mean(null),
-        **{f"below_null_{key}": float(below[key]) for key in ("mean", "lo", "hi")},
     }
 
 
-def _null(row: pd.Series, quantity: str) -> float:
+def _null_less(quantity: str, i_fy, i_ly, mu_null):
     """What the quantity would be if L were its within-class null model, in bits; NaN where that says nothing."""
-    mu = row["mu_null"]
-    return {"mu": mu, "I_FY_given_L": row["I_FY"] - mu, "I_LY_given_F": row["I_LY"] - mu}.get(quantity, np.nan)
+    return {"mu": mu_null, "I_FY_given_L": i_fy - mu_null, "I_LY_given_F": i_ly - mu_null}.get(quantity, np.nan)
+
+
+def _of(table: pd.DataFrame, explainer: str) -> pd.DataFrame:
+    return table[table["explainer"] == explainer].reset_index(drop=True)
+
+
+def _hull(intervals: list[tuple[float, float]]) -> tuple[float, float]:
+    """The smallest interval that contains all; NaN if one of them is unknown."""
+    return float(np.min([lo for lo, _ in intervals])), float(np.max([hi for _, hi in intervals]))
 
 
 def _mean(values) -> float:
@@ -110,6 +222,11 @@ if __name__ == "__main__":
     stage.main(
         run,
         Config,
-        inputs={"measures+": "measures of each seed (.csv), in the order of the config"},
+        inputs={
+            "data": "the data set's arrays (.npz)",
+            "measures+": "measures of each seed (.csv), in the order of the config",
+            "trajectories+": "the trajectory of each seed (.npz), in the order of the config",
+            "explainers+": "the explainers of the first seed in the order of the config, then of the second (.npz)",
+        },
         outputs={"summary": "the summary (.csv)", "phases": "the phases (.csv)"},
     )

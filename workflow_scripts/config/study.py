@@ -209,8 +209,12 @@ def _null_models(study: Study, experiment: str) -> dict:
 
 
 def _summarize(study: Study, experiment: str) -> dict:
+    e = study.experiments[experiment]
     return {
         "seeds": sorted(study.seeds_of(experiment)),
+        "task": _plain(study.tasks[e.task]),
+        "explainers": e.explainers,
+        "fitted_in": _fitted_in(study, experiment),
         "references": _references(study, experiment),
     }
 
