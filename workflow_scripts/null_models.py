@@ -5,14 +5,16 @@ import logging
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import files, information, nulls, phases, stage, tables, tasks
+from workflow_scripts import files, information, nulls, phases, stage, tables, tasks, uncertainty
 from workflow_scripts.config.analysis import Nulls
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
 
 log = logging.getLogger("workflow_scripts")
 
-_WHERE = ("seed", "explainer", "checkpoint", "step", "epoch")
+_WHERE = ("seed", "explainer", "checkpoint", "step", "epoch", "epoch_lo", "epoch_hi")
+#: columns whose seeds' estimates have the variance in column {name}_shared in common, through the test set
+_SHARED = ("I_LY", "I_FY", "ratio", "excess")
 
 
 class Config(JobConfig):
@@ -36,19 +38,18 @@ def run(config: Config, inputs, outputs) -> None:
     per_seed = len(config.explainers)
     files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     files.check_number("--explainers", inputs.explainers, len(config.seeds) * per_seed)
-    rows = []
+    rows, shared = [], uncertainty.SharedExamples()
     for index, (seed, path) in enumerate(zip(config.seeds, inputs.trajectories, strict=True)):
         trajectory = files.load_arrays(path, "steps", "epochs", "test_predictions")
         shape = (len(labels["test"]), n_classes, len(trajectory["steps"]))
         tasks.check_predictions(path, "test_predictions", trajectory["test_predictions"], *shape)
         paths = inputs.explainers[index * per_seed : (index + 1) * per_seed]
-        counts = {}
+        counts, explained = {}, {}
         for name, explainer_path in zip(config.explainers, paths, strict=True):
-            explained = files.load_arrays(explainer_path, "test_predictions")["test_predictions"]
-            tasks.check_predictions(explainer_path, "test_predictions", explained, *shape)
-            counts[name] = information.joint_counts(
-                trajectory["test_predictions"], explained, labels["test"], n_classes
-            )
+            given = files.load_arrays(explainer_path, "test_predictions")["test_predictions"]
+            tasks.check_predictions(explainer_path, "test_predictions", given, *shape)
+            explained[name] = np.broadcast_to(given, trajectory["test_predictions"].shape)
+            counts[name] = information.joint_counts(trajectory["test_predictions"], given, labels["test"], n_classes)
         for number, name in enumerate(config.explainers):
             reference = config.references[name]
             at_reference = information.measures(counts[reference])
@@ -59,9 +60,35 @@ def run(config: Config, inputs, outputs) -> None:
                 rows += [{**owner, "variant": variant} for variant in nulls.VARIANTS]
                 continue
             where = {"checkpoint": t0, "step": trajectory["steps"][t0], "epoch": trajectory["epochs"][t0]}
+            where |= _interval(counts[reference], trajectory["epochs"], t0)
+            example = trajectory["test_predictions"][t0], explained[name][t0], labels["test"]
+            for quantity, psi in _influences(counts[name][t0]).items():
+                shared.add((name, quantity), psi[example])
             rng = np.random.default_rng([config.nulls.seed, seed, number])
             rows += [{**owner, **where, **row} for row in nulls.compare(counts[name][t0], config.nulls.draws, rng)]
-    tables.write(outputs.nulls, pd.DataFrame(rows, columns=[*_WHERE, *nulls.COMPARISON]))
+    table = pd.DataFrame(rows, columns=[*_WHERE, *nulls.COMPARISON])
+    variances = shared.variances()
+    for quantity in _SHARED:
+        table[f"{quantity}_shared"] = [float(variances.get((name, quantity), np.nan)) for name in table["explainer"]]
+    tables.write(outputs.nulls, table)
+
+
+def _interval(at_reference: np.ndarray, epochs: np.ndarray, t0: int) -> dict[str, float]:
+    """The epochs between which T0 lies, given the noise of the test set; no upper one if a lead never is certain."""
+    lead = uncertainty.lead(at_reference)
+    earliest, latest = phases.crossing_interval(lead["lead_lo"], lead["lead_hi"], t0)
+    return {"epoch_lo": epochs[earliest], "epoch_hi": np.nan if latest is None else epochs[latest]}
+
+
+def _influences(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Influence of an example of each cell on the quantities of _SHARED: [f, l, y]."""
+    psi = uncertainty.influence(counts)
+    return {
+        "I_LY": psi["I_LY"],
+        "I_FY": psi["I_FY"],
+        "ratio": uncertainty.ratio_influence(counts),
+        "excess": nulls.excess_influence(counts),
+    }
 
 
 if __name__ == "__main__":

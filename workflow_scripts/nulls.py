@@ -18,7 +18,8 @@ MATCHES = ("information", "accuracy")
 WITHIN_CLASS = "within_class"
 COMPARISON = (
     *("variant", "p", "I_FY", "I_LY", "mu", "ratio", "null_I_LY", "null_mu", "null_mu_std", "null_mu_closed_form"),
-    *("null_ratio", "null_ratio_closed_form", "p_value"),
+    *("null_ratio", "null_ratio_closed_form", "p_value", "ratio_corrected", "ratio_lo", "ratio_hi"),
+    *("excess", "excess_lo", "excess_hi"),
 )
 VARIANTS = (*(f"{label}_{match}" for label in RANDOM_LABELS for match in MATCHES), WITHIN_CLASS)
 
@@ -75,6 +76,14 @@ def closed_form_influence(counts: np.ndarray) -> np.ndarray:
     return of_f[..., :, None, :] + of_l[..., None, :, :] - both[..., None, None, :]
 
 
+def excess_influence(counts: np.ndarray) -> np.ndarray:
+    """Influence of an example of each cell on (mu - the within-class null's mu) / I(F;Y): [f, l, y]."""
+    real, psi = information.measures(counts), uncertainty.influence(counts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = (real["mu"] - closed_form(counts)) / real["I_FY"]
+        return (psi["mu"] - closed_form_influence(counts) - excess * psi["I_FY"]) / real["I_FY"]
+
+
 def sample(counts: np.ndarray, variant: str, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Joint counts [draws, f, l~, y] of F, independent draws of L~ on the same examples, and Y; counts: [f, l, y]."""
     if variant == WITHIN_CLASS:
@@ -88,9 +97,12 @@ def sample(counts: np.ndarray, variant: str, draws: int, rng: np.random.Generato
 def compare(counts: np.ndarray, draws: int, rng: np.random.Generator) -> Iterator[dict]:
     """Every variant beside the real explainer at one checkpoint, as rows of COMPARISON; counts: [f, l, y]. Bits.
 
-    p_value: probability that the null's mu is at least the real one, (1 + number of such draws) / (1 + draws).
+    p_value: probability that the null's mu is at least the real one, (1 + number of such draws) / (1 + draws). excess:
+    the ratio less that of the within-class null, with its normal interval by the influence function.
     """
     real = information.measures(counts)
+    limits = {name: float(value) for name, value in uncertainty.ratio(counts).items() if name != "ratio"}
+    half = uncertainty.Z_95 * float(uncertainty.deviation(excess_influence(counts), counts)) / np.sqrt(counts.sum())
     mu, i_fy = float(real["mu"]), float(real["I_FY"])
     for variant in VARIANTS:
         given_y, p = channel(counts, variant)
@@ -109,6 +121,8 @@ def compare(counts: np.ndarray, draws: int, rng: np.random.Generator) -> Iterato
             "null_mu_closed_form": exact,
             "null_ratio": _ratio(float(drawn["mu"].mean()), i_fy),
             "null_ratio_closed_form": _ratio(exact, i_fy),
+            **limits,
+            **(_with_limits(_ratio(mu - exact, i_fy), half) if variant == WITHIN_CLASS else {}),
             "p_value": (1 + int((drawn["mu"] >= mu - 1e-12).sum())) / (1 + draws),
         }
 
@@ -127,6 +141,10 @@ def _information(joint: np.ndarray) -> np.ndarray:
     independent = joint.sum(-1, keepdims=True) * joint.sum(-2, keepdims=True)
     ratio = np.divide(joint, independent, out=np.ones_like(joint), where=joint > 0)
     return (joint * np.log2(ratio)).sum((-2, -1))
+
+
+def _with_limits(excess: float, half: float) -> dict[str, float]:
+    return {"excess": excess, "excess_lo": excess - half, "excess_hi": excess + half}
 
 
 def _ratio(mu: float, i_fy: float) -> float:

@@ -11,6 +11,12 @@ from workflow_scripts.config.data import Task
 from workflow_scripts.errors import StudyError
 
 _INDEX = ("explainer", "checkpoint", "step", "epoch")
+#: quantity -> what it would be if L were its within-class null model, in bits
+_NULL = {
+    "mu": lambda at: at["mu_null"],
+    "I_FY_given_L": lambda at: at["I_FY"] - at["mu_null"],
+    "I_LY_given_F": lambda at: at["I_LY"] - at["mu_null"],
+}
 #: columns of measures.csv that are not a quantity of their own
 _ABOUT = ("_corrected", "_lo", "_hi", "_p")
 
@@ -84,12 +90,15 @@ def phase_table(
     """Rows (explainer, phase, quantity) of one explainer: the change over the phase and its sign.
 
     runs: its rows of measures.csv, a table per seed; ends: phases.candidates of each seed; shared: (candidate, phase)
-    -> quantity -> variance that the changes of all seeds have in common. from_mean and to_mean are the quantity at both
-    ends of the phase, from_epoch and to_epoch where these lie; to_epoch_lo and to_epoch_hi reach from the earliest to
-    the latest T0 that the test set allows, and to other seeds. change_lo and change_hi are the 95% interval for new
-    seeds and a new test set, whichever of these T0 is the right one. null is what the within-class null model gives at
-    the end of the phase (closed form), below_null_* the interval of null - quantity: for I_FY_given_L and I_LY_given_F,
-    above 0 means nearer to 0 than for an explainer that knows as much of Y but nothing of F.
+    -> quantity -> variance that the estimates of all seeds have in common.
+
+    from_epoch, to_epoch: the ends of the phase; to_epoch_lo and to_epoch_hi reach from the earliest to the latest T0
+    that the test set allows, and to other seeds. from_mean, to_mean: the quantity at both ends; to_corrected, to_lo,
+    to_hi: its corrected value at the end with its interval, to_p the largest of the seeds' p-values that it is 0.
+    change_lo, change_hi: the 95% interval for new seeds and a new test set, whichever of these T0 is the right one.
+    null: what the within-class null model gives at the end of the phase (closed form); below_null_*: the interval of
+    null - quantity; for I_FY_given_L and I_LY_given_F, above 0 means nearer to 0 than for an explainer that knows as
+    much of Y but nothing of F.
     """
     rows = []
     for phase in phases.PHASES:
@@ -119,6 +128,10 @@ def phase_table(
                     "to_epoch_hi": _hull([(each["lo"], each["hi"]) for each in epochs.values()])[1],
                     "from_mean": best["from"],
                     "to_mean": best["to"],
+                    "to_corrected": float(best["end"]["mean"]),
+                    "to_lo": float(best["end"]["lo"]),
+                    "to_hi": float(best["end"]["hi"]),
+                    "to_p": best["p"],
                     "change_mean": float(best["change"]["mean"]),
                     "change_std": float(best["change"]["std"]),
                     "change_lo": lo,
@@ -151,58 +164,53 @@ def _examples(config: Config, data, paths) -> Iterator[tuple[np.ndarray, dict[st
 
 def _shared(examples: Iterator, ends: list[dict]) -> tuple[dict[str, np.ndarray], dict]:
     """The variance that all seeds have in common: by quantity, [T], and of the change over each phase."""
-    seeds = len(ends)
-    if seeds == 1:
-        return {}, {}
-    totals: dict = {}
+    shared = uncertainty.SharedExamples()
     for (cells, psi), of_seed in zip(examples, ends, strict=True):
         for name, values in psi.items():
-            _add(totals, name, np.take_along_axis(values, cells, axis=1))
+            shared.add(name, np.take_along_axis(values, cells, axis=1))
         for candidate, of_phase in of_seed.items():
             for phase, bounds in of_phase.items():
                 if bounds is not None:
-                    _add_changes(totals, (candidate, phase), cells, psi, *bounds)
-    found = {key: uncertainty.shared_variance(mean / n, own / n, n) for key, (mean, own, n) in totals.items()}
-    changes: dict = {}
-    for key in (key for key in found if isinstance(key, tuple)):
-        changes.setdefault(key[:2], {})[key[2]] = float(found[key])
-    return {key: value for key, value in found.items() if isinstance(key, str)}, changes
+                    _add_changes(shared, (candidate, phase), cells, psi, *bounds)
+    by_quantity, by_phase = {}, {}
+    for key, variance in shared.variances().items():
+        if isinstance(key, str):
+            by_quantity[key] = variance
+        else:
+            by_phase.setdefault(key[:2], {})[key[2]] = float(variance)
+    return by_quantity, by_phase
 
 
-def _add_changes(totals: dict, key: tuple[str, str], cells: np.ndarray, psi: dict, first: int, last: int) -> None:
-    """Add the influence of each example on the changes between two checkpoints, and on null - quantity at the last."""
-    at = {name: (values[first][cells[first]], values[last][cells[last]]) for name, values in psi.items()}
-    null = at["mu_null"][1]
+def _add_changes(
+    shared: uncertainty.SharedExamples, at: tuple[str, str], cells: np.ndarray, psi: dict, first: int, last: int
+) -> None:
+    """Add the influences on changes between two checkpoints, on values at the last one, and on null - value there."""
+    start, end = ({name: values[t][cells[t]] for name, values in psi.items()} for t in (first, last))
     for name in phases.QUANTITIES:
-        if name in at:
-            _add(totals, (*key, name), at[name][1] - at[name][0])
-            _add(totals, (*key, f"null {name}"), _null_less(name, at["I_FY"][1], at["I_LY"][1], null) - at[name][1])
-
-
-def _add(totals: dict, key, values: np.ndarray) -> None:
-    mean, own, n = totals.get(key, (0.0, 0.0, 0))
-    totals[key] = mean + values, own + values.var(-1), n + 1
+        if name in end:
+            shared.add((*at, name), end[name] - start[name])
+            shared.add((*at, f"end {name}"), end[name])
+        if name in _NULL:
+            shared.add((*at, f"null {name}"), _NULL[name](end) - end[name])
 
 
 def _change(ends: list[tuple[pd.Series, pd.Series]], quantity: str, shared: dict[str, float]) -> dict:
     """One quantity over one phase of several seeds."""
     start = np.array([first[quantity] for first, _ in ends], dtype=float)
     end = np.array([last[quantity] for _, last in ends], dtype=float)
-    null = np.array(
-        [_null_less(quantity, last["I_FY"], last["I_LY"], last["mu_null"]) for _, last in ends], dtype=float
-    )
+    best = f"{quantity}_corrected"
+    first_best = np.array([first.get(best, first[quantity]) for first, _ in ends], dtype=float)
+    last_best = np.array([last.get(best, last[quantity]) for _, last in ends], dtype=float)
+    null = np.array([_NULL[quantity](last) if quantity in _NULL else np.nan for _, last in ends], dtype=float)
     return {
-        "change": uncertainty.over_seeds(end - start, shared.get(quantity, 0.0)),
-        "below": uncertainty.over_seeds(null - end, shared.get(f"null {quantity}", 0.0)),
+        "change": uncertainty.over_seeds(last_best - first_best, shared.get(quantity, 0.0)),
+        "end": uncertainty.over_seeds(last_best, shared.get(f"end {quantity}", 0.0)),
+        "p": max((float(last[f"{quantity}_p"]) for _, last in ends if f"{quantity}_p" in last), default=np.nan),
+        "below": uncertainty.over_seeds(null - last_best, shared.get(f"null {quantity}", 0.0)),
         "from": _mean(start),
         "to": _mean(end),
         "null": _mean(null),
     }
-
-
-def _null_less(quantity: str, i_fy, i_ly, mu_null):
-    """What the quantity would be if L were its within-class null model, in bits; NaN where that says nothing."""
-    return {"mu": mu_null, "I_FY_given_L": i_fy - mu_null, "I_LY_given_F": i_ly - mu_null}.get(quantity, np.nan)
 
 
 def _of(table: pd.DataFrame, explainer: str) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import html
 
+import numpy as np
 import pandas as pd
 
 from workflow_scripts import files, nulls, phases, stage, tables
@@ -17,6 +18,23 @@ PAPER_TABLE_1 = {
         "middle": "up up up flat up near_0",
         "overfitting": "up flat flat flat flat near_0",
     }.items()
+}
+#: column of nulls.csv -> the one that has what the seeds' estimates have in common
+_COLUMNS = {
+    "epoch": None,
+    "I_LY": "I_LY_shared",
+    "I_FY": "I_FY_shared",
+    "ratio": "ratio_shared",
+    "ratio_corrected": "ratio_shared",
+    "null_ratio": None,
+    "null_ratio_closed_form": None,
+    "excess": "excess_shared",
+}
+#: the limits that a single seed has of its own
+_ENDS = {
+    "epoch": ("epoch_lo", "epoch_hi"),
+    "ratio_corrected": ("ratio_lo", "ratio_hi"),
+    "excess": ("excess_lo", "excess_hi"),
 }
 _SIGNS = {"up": "↑", "down": "↓", "flat": "–", "unknown": "?", "near_0": "≈ 0"}
 _HEADS = {
@@ -56,7 +74,7 @@ def run(config: Config, inputs, outputs) -> None:
     """Write the table as CSV and as a page."""
     files.check_number("--tables", inputs.tables, len(config.settings.experiments))
     make, render, columns = {
-        "ratios": (ratios, ratios_page, ("explainer", "variant", "ratio", "p_value")),
+        "ratios": (ratios, ratios_page, ("explainer", "variant", "ratio", "ratio_corrected", "p_value")),
         "phases": (signs, signs_page, ("explainer", "phase", "quantity", "sign")),
     }[config.settings.kind]
     table = pd.concat(
@@ -73,14 +91,27 @@ def run(config: Config, inputs, outputs) -> None:
 
 
 def ratios(found: pd.DataFrame) -> pd.DataFrame:
-    """N19 Table 2 of one experiment from nulls.csv: rows (explainer, variant), means and 95% t intervals over seeds."""
+    """N19 Table 2 of one experiment from nulls.csv: rows (explainer, variant), means and 95% intervals over seeds.
+
+    The intervals of I_LY, I_FY, ratio_corrected and excess speak of new seeds and a new test set; a single seed has
+    its own. That of T0's epoch reaches from the earliest to the latest T0 that the test set allows, and to other seeds.
+    """
     rows = []
     for (explainer, variant), group in found.groupby(["explainer", "variant"], sort=False):
         row = {"explainer": explainer, "variant": variant}
-        for column in ("epoch", "I_LY", "I_FY", "ratio", "null_ratio", "null_ratio_closed_form"):
-            over = over_seeds(group[column].to_numpy(float))
+        for column, shared in _COLUMNS.items():
+            common = float(group[shared].iloc[0]) if shared else 0.0
+            over = over_seeds(group[column].to_numpy(float), common)
             row |= {f"{column}_{key}": float(over[key]) for key in ("mean", "std", "lo", "hi")}
-            row["seeds"] = int(over["seeds"])
+        row["seeds"] = int(over_seeds(group["epoch"].to_numpy(float))["seeds"])
+        for column, ends in _ENDS.items():
+            if row["seeds"] == 1:
+                lo, hi = (float(group[end].dropna().iloc[0]) if group[end].notna().any() else np.nan for end in ends)
+                row |= {f"{column}_lo": lo, f"{column}_hi": hi}
+        if row["seeds"] > 1:
+            row["epoch_lo"] = float(over_seeds(group["epoch_lo"].to_numpy(float))["lo"])
+            certain = group["epoch_hi"].notna().all()
+            row["epoch_hi"] = float(over_seeds(group["epoch_hi"].to_numpy(float))["hi"]) if certain else np.nan
         rows.append(row | {"p_value_largest": group["p_value"].max()})
     return pd.DataFrame(rows)
 
@@ -111,30 +142,33 @@ def _agrees(row: dict) -> str:
 def ratios_page(table: pd.DataFrame, title: str) -> str:
     """Table 2 as a page: a row per experiment and explainer, the nulls' closed forms side by side."""
     head = ["task", "explainer", "seeds", "T<sub>0</sub> (epochs)", "I(L; Y)", "μ / I(F<sub>T0</sub>; Y)"]
-    head += [f"null: {variant.replace('_', ' ')}" for variant in nulls.VARIANTS] + ["p"]
+    head += [f"null: {variant.replace('_', ' ')}" for variant in nulls.VARIANTS] + ["above the last null", "p"]
     body = []
     for (name, explainer), group in table.groupby(["title", "explainer"], sort=False):
-        row = group.iloc[0]
         by_variant = group.set_index("variant")
+        row = by_variant.loc[nulls.WITHIN_CLASS]
         cells = [
             html.escape(name),
             html.escape(explainer),
             str(row["seeds"]),
             _with_interval(row, "epoch"),
             _with_interval(row, "I_LY"),
-            f"<b>{_with_interval(row, 'ratio')}</b>",
+            f"<b>{_with_interval(row, 'ratio_corrected')}</b><br><small>plug-in {row['ratio_mean']:.3g}</small>",
         ]
         reached = row["seeds"] > 0
         for variant in nulls.VARIANTS:
             exact, sampled = by_variant.loc[variant, ["null_ratio_closed_form_mean", "null_ratio_mean"]]
             cells.append(f"{exact:.3f}<br><small>sampled {sampled:.3f}</small>" if reached else "none")
-        cells.append(f"≤ {by_variant.loc[nulls.WITHIN_CLASS, 'p_value_largest']:.2g}" if reached else "none")
+        cells.append(_with_interval(row, "excess"))
+        cells.append(f"≤ {row['p_value_largest']:.2g}" if reached else "none")
         body.append(cells)
     caption = (
         "How much of F's information about Y at T<sub>0</sub> the explainer accounts for, against random classifiers "
-        "that know as much of Y (Nakkiran et al. 2019, Table 2). Mean over seeds with the 95% t interval; nulls in "
-        "closed form, below it the mean of the sampled ones. p: that of the within-class permutation test, the largest "
-        "over seeds."
+        "that know as much of Y (Nakkiran et al. 2019, Table 2). Mean over seeds, corrected for bias, with its 95% "
+        "interval for new seeds and a new test set; T<sub>0</sub>: from the earliest to the latest that the test set "
+        "allows (none: a lead over the explainer is never certain). Nulls in closed form, below it the mean of the "
+        "sampled ones. Above the last null: the ratio less that of the within-class null (approximate for many "
+        "classes). p: that of the within-class permutation test, the largest over seeds."
     )
     return _page(title, caption, head, body)
 
@@ -150,10 +184,12 @@ def signs_page(table: pd.DataFrame, title: str) -> str:
         cells += [_sign_cell(by_quantity.loc[quantity]) for quantity in phases.QUANTITIES]
         body.append(cells)
     caption = (
-        "Change of each quantity over each phase: sign, mean over seeds, 95% t interval; then the paper's entry "
+        "Change of each quantity over each phase: sign, mean over seeds, 95% interval for new seeds and a new test "
+        "set, wherever T<sub>0</sub> may lie given the noise of the test set; then the paper's entry "
         "(Nakkiran et al. 2019, Table 1) and whether ours agrees. ↑ or ↓: the interval lies above or below 0; –: it "
         "contains 0, which leaves a rise or fall of the paper's undecided. ≈ 0: the value at the end of the phase is "
-        "nearer to 0 than for the within-class null model. Phases end at T<sub>0</sub>, at the start of overfitting, "
+        "nearer to 0 than for the within-class null model; where its lower limit is 0, its upper one and the p of the "
+        "exact test that it is 0, the largest over seeds, are given. Phases end at T<sub>0</sub>, at the start of overfitting, "
         "and at the end of training."
     )
     return _page(title, caption, ["task", "explainer", "phase", "epochs", *_HEADS.values()], body)
@@ -163,13 +199,21 @@ def _sign_cell(row: pd.Series) -> str:
     if row["seeds"] == 0:
         return "<small>no such phase</small>"
     near = row["paper"] == "near_0"
-    ours = f"{row['to_mean']:.3g} <small>(null {row['null']:.3g})</small><br>" if near else _SIGNS[row["sign"]]
+    ours = f"{_value(row)} <small>(null {row['null']:.3g})</small><br>" if near else _SIGNS[row["sign"]]
     interval = (
         f"<br><small>[{row['change_lo']:+.2g}, {row['change_hi']:+.2g}]</small>" if pd.notna(row["change_lo"]) else ""
     )
     change = f"<small>{row['change_mean']:+.3g}</small>{interval}"
     agrees = row["agrees"]
     return f"{ours} {change}<br><small class={agrees}>paper {_SIGNS[row['paper']]}: {agrees}</small>"
+
+
+def _value(row: pd.Series) -> str:
+    """A quantity that can't be negative, at the end of a phase; at the boundary its upper limit and p."""
+    if pd.notna(row["to_lo"]) and row["to_lo"] > 0:
+        return f"{row['to_corrected']:.3g}"
+    limit = f" (≤ {max(row['to_hi'], 0):.2g}, 95%)" if pd.notna(row["to_hi"]) else ""
+    return f"{max(row['to_corrected'], 0):.2g}{limit}, p = {row['to_p']:.2g}"
 
 
 def _with_interval(row: pd.Series, column: str) -> str:

@@ -114,9 +114,15 @@ def with_intervals(counts: np.ndarray, draws: int = DRAWS) -> dict[str, np.ndarr
             lo = np.where(columns[f"{name}_p"] <= 0.025, lo, 0.0)
             hi = np.maximum(hi, _few_disagreements(counts, name))
         columns |= {name: plug_in[name], f"{name}_corrected": best[name], f"{name}_lo": lo, f"{name}_hi": hi}
-    lead = plug_in["I_FY"] - plug_in["I_LY"]
-    half = Z_95 * deviation(psi["I_FY"] - psi["I_LY"], counts) / np.sqrt(n)
-    return columns | {"lead": lead, "lead_lo": lead - half, "lead_hi": lead + half}
+    return columns | lead(counts)
+
+
+def lead(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """I(F;Y) - I(L;Y) as `lead`, `lead_lo`, `lead_hi`, in bits; counts: [..., f, l, y]."""
+    plug_in, psi = information.measures(counts), influence(counts)
+    difference = plug_in["I_FY"] - plug_in["I_LY"]
+    half = Z_95 * deviation(psi["I_FY"] - psi["I_LY"], counts) / np.sqrt(counts.sum((-3, -2, -1)))
+    return {"lead": difference, "lead_lo": difference - half, "lead_hi": difference + half}
 
 
 def ratio(counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -217,6 +223,22 @@ def shared_variance(mean: np.ndarray, own: np.ndarray, seeds: int) -> np.ndarray
         return np.zeros(np.shape(own))
     between = (seeds * mean.var(-1) - own) / (seeds - 1)
     return np.maximum(between, 0) / mean.shape[-1]
+
+
+class SharedExamples:
+    """Adds up, seed by seed, the influence of each test example on any number of estimates, called by a key."""
+
+    def __init__(self):
+        self._sums: dict = {}
+
+    def add(self, key, influence: np.ndarray) -> None:
+        """The influence of every example on one seed's estimate, [..., N]."""
+        mean, own, seeds = self._sums.get(key, (0.0, 0.0, 0))
+        self._sums[key] = mean + influence, own + influence.var(-1), seeds + 1
+
+    def variances(self) -> dict:
+        """Key -> the variance, [...], that the seeds' estimates have in common (shared_variance)."""
+        return {key: shared_variance(mean / n, own / n, n) for key, (mean, own, n) in self._sums.items()}
 
 
 def _class_given(counts: np.ndarray, axes: str) -> np.ndarray:
