@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from workflow_scripts import information, uncertainty
 
@@ -47,7 +47,7 @@ def density(l_accuracy, agree, f_accuracy_else):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_corrected_values_are_the_brute_force_jackknife(kind):
+def test_corrected_pairs_are_the_brute_force_jackknife(kind):
     counts = table(kind)
     n = counts.sum()
     labels = np.repeat(np.argwhere(counts >= 0), counts.ravel(), axis=0).T
@@ -56,8 +56,23 @@ def test_corrected_values_are_the_brute_force_jackknife(kind):
     )
     plug_in, left_out = information.measures(counts), information.measures(without)
     found = uncertainty.corrected(counts)
-    for name in QUANTITIES:
+    for name in uncertainty.PAIRS:
         assert found[name] == pytest.approx(n * plug_in[name] - (n - 1) * left_out[name].mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_corrected_values_keep_the_identities_of_mu(kind):
+    found = uncertainty.corrected(table(kind))
+    for conditional, (pair, _) in uncertainty.CONDITIONAL.items():
+        assert found["mu"] == pytest.approx(found[pair] - found[conditional], abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 5, 40, 400, 10_000])
+@pytest.mark.parametrize("p", [0.0, 0.001, 0.02, 0.3, 0.9, 0.999, 1.0])
+def test_excess_of_a_binomial_is_its_sum(n, p):
+    x = np.arange(n + 1)
+    expected = stats.binom.pmf(x, n, p) @ special.xlogy(x, x) - special.xlogy(n * p, n * p)
+    assert uncertainty._excess([n], [p])[0] == pytest.approx(expected, abs=2e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -71,42 +86,91 @@ def test_deviation_is_that_of_the_numerical_derivative(kind, name):
         towards[cell] += 1
         change = quantity_of_density(p + step * towards, name) - quantity_of_density(p - step * towards, name)
         variance += p[cell] * (change / (2 * step)) ** 2
-    assert uncertainty.influence_deviation(table(kind))[name] == pytest.approx(np.sqrt(variance), abs=1e-7)
+    counts = table(kind)
+    found = uncertainty.deviation(uncertainty.influence(counts)[name], counts)
+    assert found == pytest.approx(np.sqrt(variance), abs=1e-7)
 
 
 def test_deviation_of_a_symmetric_channel_is_the_analytic_one():
     counts = np.array([[90, 10], [10, 90]])[:, None, :]
     expected = np.sqrt(0.9 * 0.1) * np.log2(0.9 / 0.1)
-    assert uncertainty.influence_deviation(counts)["I_FY"] == pytest.approx(expected)
+    assert uncertainty.deviation(uncertainty.influence(counts)["I_FY"], counts) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_intervals_lie_evenly_about_the_corrected_value(kind):
+@pytest.mark.filterwarnings("error")
+def test_limits_are_finite_and_ordered_for_any_table(kind):
     counts = table(kind)
     found = uncertainty.with_intervals(counts)
     assert found["n"] == counts.sum()
     for name in QUANTITIES:
-        half = stats.norm.ppf(0.975) * uncertainty.influence_deviation(counts)[name] / np.sqrt(counts.sum())
-        expected = uncertainty.corrected(counts)[name] + np.array([-half, half])
-        assert [found[f"{name}_lo"], found[f"{name}_hi"]] == pytest.approx(expected, abs=1e-12)
+        lo, hi = found[f"{name}_lo"], found[f"{name}_hi"]
+        assert np.isfinite([lo, hi]).all() and lo < hi
+        assert name == "mu" or lo >= 0
         assert found[name] == pytest.approx(quantity_of_density(counts / counts.sum(), name), abs=1e-12)
 
 
-def test_intervals_of_all_checkpoints_are_those_of_each():
+@pytest.mark.parametrize(
+    ("counts", "names"),
+    [
+        (np.array([[[450, 50], [0, 0]], [[0, 0], [40, 460]]]), ("I_FY_given_L", "I_LY_given_F")),
+        (np.array([[[450, 50], [40, 460]], [[0, 0], [0, 0]]]), ("I_FY", "I_FL", "I_FY_given_L", "I_FL_given_Y")),
+        (np.pad(np.array([[[450, 50], [40, 460]]] * 2), ((0, 1),) * 3), ("I_FY", "I_FY_given_L")),
+    ],
+    ids=["F is L", "F is constant", "a class is empty"],
+)
+@pytest.mark.filterwarnings("error")
+def test_at_the_boundary_the_lower_limit_is_0_and_the_upper_is_not(counts, names):
+    found = uncertainty.with_intervals(counts)
+    for name in names:
+        assert found[f"{name}_lo"] == 0 < found[f"{name}_hi"] < 0.05
+
+
+def test_limits_of_all_checkpoints_are_those_of_each():
     counts = np.random.default_rng(8).poisson(3, (5, 3, 3, 3))
     together = uncertainty.with_intervals(counts)
+    drawn = {f"{name}{end}" for name in uncertainty.CONDITIONAL for end in ("_p", "_lo")}
     for t, alone in enumerate(map(uncertainty.with_intervals, counts)):
-        assert {name: values[t] for name, values in together.items()} == pytest.approx(alone, abs=1e-12)
+        for name in set(alone) - drawn:
+            assert together[name][t] == pytest.approx(alone[name], abs=1e-12)
 
 
-@pytest.mark.parametrize("p", [density(0.85, 0.5, 0.9), density(0.75, 0.1, 0.97)], ids=["like L", "far better than L"])
-@pytest.mark.parametrize("name", ["I_FY", "mu", "I_FY_given_L"])
-def test_intervals_cover_the_true_value_in_95_percent_of_the_draws(p, name):
-    drawn = np.random.default_rng(9).multinomial(2000, p.ravel(), size=4000).reshape(-1, 2, 2, 2)
-    found = uncertainty.with_intervals(drawn)
-    truth = quantity_of_density(p, name)
-    covered = (found[f"{name}_lo"] <= truth) & (truth <= found[f"{name}_hi"])
-    assert 0.935 <= covered.mean() <= 0.965
+def test_random_tables_keep_the_margins_and_follow_fishers_distribution():
+    counts = np.array([[3, 2], [1, 4]])
+    drawn = uncertainty.random_tables(counts, 20_000, np.random.default_rng(4))
+    assert (drawn.sum(-1) == counts.sum(-1)).all() and (drawn.sum(-2) == counts.sum(-2)).all()
+    expected = stats.hypergeom.pmf(np.arange(6), 10, 5, 4)
+    assert np.bincount(drawn[:, 0, 0], minlength=6) / 20_000 == pytest.approx(expected, abs=0.012)
+
+
+def test_exact_p_values_of_a_two_by_two_table_are_those_of_the_sum_over_tables():
+    counts = np.array([[[8, 2]], [[3, 9]]])
+    tables = np.array([[[x, 10 - x], [11 - x, 1 + x]] for x in range(11)])
+    weight = stats.hypergeom.pmf(np.arange(11), 22, 11, 10)
+    statistic = special.xlogy(tables, tables).sum((-2, -1))
+    expected = weight[statistic >= special.xlogy(counts, counts).sum() - 1e-9].sum()
+    found = uncertainty.independence_p(counts, "I_FY_given_L", draws=20_000)
+    assert found == pytest.approx(expected, abs=0.01)
+
+
+def test_ratio_is_mu_over_information_and_is_omitted_where_there_is_none():
+    p = density(0.85, 0.5, 0.9)
+    counts = np.stack([np.rint(p * 2000), np.rint(density(0.85, 0.0, 0.5) * 2000)]).astype(int)
+    found = uncertainty.ratio(counts)
+    expected = quantity_of_density(counts[0] / counts[0].sum(), "mu") / quantity_of_density(counts[0] / 2000, "I_FY")
+    assert found["ratio"][0] == pytest.approx(expected, abs=1e-3)
+    assert found["ratio_lo"][0] < found["ratio_corrected"][0] < found["ratio_hi"][0] <= 1
+    assert all(np.isnan(values[1]) for values in found.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_of_the_classes_add_up(kind):
+    counts = table(kind)
+    parts, whole, best = uncertainty.per_class(counts), information.measures(counts), uncertainty.corrected(counts)
+    for name in QUANTITIES:
+        assert parts[name].sum(-1) == pytest.approx(whole[name], abs=1e-12)
+        assert parts[f"{name}_corrected"].sum(-1) == pytest.approx(best[name], abs=1e-12)
+        assert (parts[f"{name}_lo"] < parts[f"{name}_hi"]).all()
 
 
 def test_correction_takes_the_bias_away():
@@ -149,3 +213,21 @@ def test_no_seed_at_all_has_nothing():
     found = uncertainty.over_seeds(np.array([]))
     assert found["seeds"] == 0
     assert np.isnan([found[key] for key in ("mean", "std", "lo", "hi")]).all()
+
+
+def test_what_seeds_share_is_the_covariance_of_their_influences():
+    rng = np.random.default_rng(12)
+    influence = rng.standard_normal((4, 50)) + rng.standard_normal(50)
+    covariance = np.cov(influence, bias=True)
+    expected = covariance[~np.eye(4, dtype=bool)].mean() / 50
+    shared = uncertainty.SharedExamples()
+    for values in influence:
+        shared.add("x", values)
+    assert shared.variances()["x"] == pytest.approx(expected)
+    assert uncertainty.over_seeds(influence.mean(1), expected)["hi"] > uncertainty.over_seeds(influence.mean(1))["hi"]
+
+
+def test_one_seed_shares_nothing():
+    shared = uncertainty.SharedExamples()
+    shared.add("x", np.arange(9.0))
+    assert shared.variances() == {"x": 0}

@@ -189,8 +189,8 @@ def signs_page(table: pd.DataFrame, title: str) -> str:
         "(Nakkiran et al. 2019, Table 1) and whether ours agrees. ↑ or ↓: the interval lies above or below 0; –: it "
         "contains 0, which leaves a rise or fall of the paper's undecided. ≈ 0: the value at the end of the phase is "
         "nearer to 0 than for the within-class null model; where its lower limit is 0, its upper one and the p of the "
-        "exact test that it is 0, the largest over seeds, are given. Phases end at T<sub>0</sub>, at the start of overfitting, "
-        "and at the end of training."
+        "exact test that it is 0, the largest over seeds, are given. Phases end at T<sub>0</sub>, at the start of "
+        "overfitting, and at the end of training."
     )
     return _page(title, caption, ["task", "explainer", "phase", "epochs", *_HEADS.values()], body)
 
