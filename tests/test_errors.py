@@ -328,7 +328,17 @@ JOBS = {
         },
         {"nulls": "nulls.csv"},
     ),
-    "summarize": ("summarize", {}, {"measures": ["m0.csv", "m1.csv"]}, {"summary": "s.csv", "phases": "p.csv"}),
+    "summarize": (
+        "summarize",
+        {},
+        {
+            "data": "waves.npz",
+            "measures": ["m0.csv", "m1.csv"],
+            "trajectories": ["t0.npz", "t1.npz"],
+            "explainers": [f"{name}{seed}.npz" for seed in (0, 1) for name in ("linear", "final", "t0")],
+        },
+        {"summary": "s.csv", "phases": "p.csv"},
+    ),
     "plot": (
         "plot",
         {"figure": "training"},

@@ -224,3 +224,26 @@ def test_the_same_seed_gives_the_same_rows_and_another_does_not():
     first, again, other = (list(nulls.compare(counts_of(3), 19, np.random.default_rng(seed))) for seed in (1, 1, 2))
     assert str(first) == str(again)  # as text, for NaN is not equal to itself
     assert str(first) != str(other)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_influence_of_the_within_class_null_is_its_numerical_derivative(n_classes):
+    counts = counts_of(n_classes, f_copies_l=0.5)
+    p = counts / counts.sum()
+    psi = nulls.closed_form_influence(counts)
+    mean = (p * psi).sum()
+    step = 1e-6
+    for cell in list(zip(*np.nonzero(p), strict=True))[::3]:
+        towards = -p
+        towards[cell] += 1
+        up, down = (nulls.closed_form(1e6 * (p + sign * step * towards)) for sign in (1, -1))
+        assert psi[cell] - mean == pytest.approx((up - down) / (2 * step), abs=1e-5)
+
+
+def test_the_excess_is_the_ratio_less_that_of_the_strictest_null():
+    rows = {row["variant"]: row for row in nulls.compare(counts_of(2, f_copies_l=0.9), 19, np.random.default_rng(21))}
+    strictest = rows.pop(nulls.WITHIN_CLASS)
+    expected = strictest["ratio"] - strictest["null_ratio_closed_form"]
+    assert strictest["excess"] == pytest.approx(expected)
+    assert 0 < strictest["excess_lo"] < expected < strictest["excess_hi"]
+    assert not any("excess" in row for row in rows.values())

@@ -69,3 +69,10 @@ def test_a_curve_that_ends_at_its_best_has_no_overfitting():
 )
 def test_sign_says_on_which_side_of_zero_the_interval_lies(lo, hi, expected):
     assert phases.sign(lo, hi) == expected
+
+
+def test_t0_lies_between_a_possible_and_a_certain_lead():
+    lead = np.array([-0.5, -0.1, 0.05, 0.1, 0.4])
+    assert phases.crossing_interval(lead - 0.2, lead + 0.2, 2) == (1, 4)
+    assert phases.crossing_interval(lead - 0.6, lead + 0.6, 2) == (0, None)
+    assert phases.crossing_interval(lead, lead, 2) == (2, 2)

@@ -36,9 +36,15 @@ def measures_of_seed(i_fy, i_ly=0.5):
         "mu_null": 0.1,
     }
     return pd.concat(
-        [pd.DataFrame({"explainer": name, **columns, "I_LY": known}) for name, known in (("a", i_ly), ("b", 0.85))],
+        [_rows(name, columns, np.array(i_fy), known) for name, known in (("a", i_ly), ("b", 0.85))],
         ignore_index=True,
     )
+
+
+def _rows(name, columns, i_fy, i_ly, noise=0.0):
+    lead = i_fy - i_ly
+    limits = {"lead": lead, "lead_lo": lead - noise, "lead_hi": lead + noise}
+    return pd.DataFrame({"explainer": name, **columns, "I_LY": i_ly, **limits})
 
 
 EARLY = measures_of_seed([0.0, 0.2, 0.5, 0.8, 0.9, 0.85])  # T0 at 2, overfitting from 3
@@ -51,7 +57,9 @@ def rows_of(found):
 
 
 def phase_rows(tables):
-    return rows_of(summarize.phase_table(tables, list(range(len(tables))), {"a": "a", "b": "a"}))
+    ends = [phases.candidates(table[table["explainer"] == "a"].reset_index(drop=True)) for table in tables]
+    runs = {name: [table[table["explainer"] == name].reset_index(drop=True) for table in tables] for name in "ab"}
+    return rows_of(pd.concat([summarize.phase_table(name, runs[name], ends, {}) for name in "ab"]))
 
 
 def null_rows(n_seeds=2, **changed):
@@ -65,6 +73,15 @@ def null_rows(n_seeds=2, **changed):
             "I_LY": 0.25,
             "I_FY": 0.5,
             "ratio": 0.4 + 0.2 * seed,
+            "ratio_corrected": 0.5 + 0.2 * seed,
+            "ratio_lo": 0.3,
+            "ratio_hi": 0.7,
+            "excess": 0.1,
+            "excess_lo": 0.0,
+            "excess_hi": 0.2,
+            "epoch_lo": 2.0 + 2 * seed,
+            "epoch_hi": 4.0 + 2 * seed,
+            **{f"{name}_shared": 0.0 for name in ("I_LY", "I_FY", "ratio", "excess")},
             "null_ratio": 0.125 + number,
             "null_ratio_closed_form": 0.0625 + number,
             "p_value": 0.01 * (1 + seed),
@@ -108,7 +125,7 @@ def test_a_summary_has_the_mean_and_interval_of_every_quantity_and_no_limits_of_
         pd.DataFrame({**index, "I_FY": [0.1, i_fy], "I_FY_lo": 0.0, "I_FY_hi": 1.0, "mu": [0.0, mu]})
         for i_fy, mu in ((0.2, -0.1), (0.4, np.nan))
     )
-    found = summarize.summary([first, second])
+    found = summarize.summary([first, second], {})
     assert found["quantity"].tolist() == ["I_FY", "mu"] * 2
     assert found["epoch"].tolist() == [0, 0, 0.5, 0.5]
     assert found["seeds"].tolist() == [2, 2, 2, 1]
@@ -116,6 +133,25 @@ def test_a_summary_has_the_mean_and_interval_of_every_quantity_and_no_limits_of_
     assert found["std"].tolist() == pytest.approx([0, 0, np.sqrt(0.02), np.nan], nan_ok=True)
     assert found["lo"].tolist() == pytest.approx([0.1, 0, 0.3 - T_2 * 0.1, np.nan], nan_ok=True)
     assert found["hi"].tolist() == pytest.approx([0.1, 0, 0.3 + T_2 * 0.1, np.nan], nan_ok=True)
+    shared = summarize.summary([first, second], {"I_FY": np.array([0.04, 0.0])})
+    assert shared["hi"].tolist() == pytest.approx([0.1 + 1.959964 * 0.2, 0, 0.3 + T_2 * 0.1, np.nan], nan_ok=True)
+
+
+def test_a_single_seed_has_the_interval_of_its_measures():
+    index = {"explainer": "a", "checkpoint": [0], "step": [0], "epoch": [0.0]}
+    one = pd.DataFrame({**index, "I_FY": 0.2, "I_FY_corrected": 0.1, "I_FY_lo": 0.0, "I_FY_hi": 0.3, "I_FY_p": 0.5})
+    row = summarize.summary([one], {}).iloc[0]
+    assert row[["quantity", "mean", "corrected", "lo", "hi"]].tolist() == ["I_FY", 0.2, 0.1, 0.0, 0.3]
+
+
+def test_a_change_allows_for_every_t0_that_the_test_set_does():
+    i_fy = np.array([0.0, 0.2, 0.5, 0.8, 0.9, 0.85])
+    columns = {name: EARLY[EARLY["explainer"] == "a"][name].to_numpy() for name in EARLY if name not in ("explainer",)}
+    noisy = [_rows("a", columns, i_fy, 0.5, noise=0.31)] * 2
+    ends = [phases.candidates(table) for table in noisy]
+    row = rows_of(summarize.phase_table("a", noisy, ends, {})).loc[("a", "first", "I_FY")]
+    assert row[["to_epoch", "to_epoch_lo", "to_epoch_hi"]].tolist() == [2, 1, 8]
+    assert row[["change_mean", "change_lo", "change_hi"]].tolist() == pytest.approx([0.5, 0.2, 0.9])
 
 
 @pytest.mark.parametrize("explainer", ["a", "b"])
@@ -178,9 +214,26 @@ def test_ratios_are_means_over_seeds_with_the_largest_p_value():
     row = found.loc["prior_information"]
     assert row["seeds"] == 2
     assert row[["epoch_mean", "ratio_mean", "I_LY_mean"]].tolist() == pytest.approx([4, 0.5, 0.25])
-    assert row[["ratio_lo", "ratio_hi"]].tolist() == pytest.approx([0.5 - T_2 * 0.1, 0.5 + T_2 * 0.1])
+    limits = row[["ratio_corrected_mean", "ratio_corrected_lo", "ratio_corrected_hi"]].tolist()
+    assert limits == pytest.approx([0.6, 0.6 - T_2 * 0.1, 0.6 + T_2 * 0.1])
+    assert row[["epoch_lo", "epoch_hi"]].tolist() == pytest.approx([3 - T_2, 5 + T_2])
     assert row[["null_ratio_mean", "null_ratio_closed_form_mean"]].tolist() == pytest.approx([2.125, 2.0625])
     assert row["p_value_largest"] == 0.02
+
+
+def test_what_seeds_share_widens_the_interval_of_a_ratio():
+    row = tabulate.ratios(null_rows(ratio_shared=0.01)).iloc[0]
+    half = np.hypot(T_2 * 0.1, 1.959964 * 0.1)
+    assert row[["ratio_corrected_lo", "ratio_corrected_hi"]].tolist() == pytest.approx([0.6 - half, 0.6 + half])
+
+
+def test_a_ratio_of_one_seed_has_its_own_interval():
+    row = tabulate.ratios(null_rows(1)).iloc[0]
+    assert row[["ratio_corrected_lo", "ratio_corrected_hi", "epoch_lo", "epoch_hi"]].tolist() == [0.3, 0.7, 2, 4]
+
+
+def test_a_lead_that_is_never_certain_leaves_t0_without_an_upper_limit():
+    assert np.isnan(tabulate.ratios(null_rows(epoch_hi=np.nan)).iloc[0]["epoch_hi"])
 
 
 def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tmp_path, monkeypatch):
@@ -254,15 +307,17 @@ def test_the_ratios_page_shows_the_numbers_and_escapes_names():
     page = tabulate.ratios_page(tabulate.ratios(null_rows()).assign(title="cats & <dogs>"), "Table <2>")
     assert "<title>Table &lt;2&gt;</title>" in page
     assert "<td>cats &amp; &lt;dogs&gt;</td><td>cnn&lt;2&gt;</td><td>2</td>" in page
-    assert "<b>0.5 <small>[-0.771, 1.77]</small></b>" in page
-    assert "<td>4 <small>[-8.71, 16.7]</small></td>" in page
+    assert "<b>0.6 <small>[-0.671, 1.87]</small></b><br><small>plug-in 0.5</small>" in page
+    assert "<td>4 <small>[-9.71, 17.7]</small></td>" in page
     for number in range(5):
         assert f"<td>{0.0625 + number:.3f}<br><small>sampled {number}.125</small></td>" in page
     assert "<td>≤ 0.02</td>" in page
 
 
 def test_the_ratios_page_says_none_where_no_seed_reached_t0():
-    page = tabulate.ratios_page(tabulate.ratios(null_rows(epoch=np.nan, ratio=np.nan)).assign(title="task"), "table")
+    page = tabulate.ratios_page(
+        tabulate.ratios(null_rows(epoch=np.nan, ratio=np.nan, ratio_corrected=np.nan)).assign(title="task"), "table"
+    )
     assert "<td>none</td>" in page
     assert "<b>none</b>" in page
 

@@ -240,7 +240,7 @@ def test_the_report_opens_in_a_browser_with_every_figure(study, browser):
 
     category = "[...document.querySelectorAll('*')].find(x => !x.children.length && x.textContent.trim() === 'Figures')"
     click(category)
-    for figure, words in (("fig3", "P[F = Y]"), ("fig4", "bands one standard deviation over seeds")):
+    for figure, words in (("fig3", "P[F = Y]"), ("fig4", "filled bands one standard deviation over seeds")):
         row = f"[...document.querySelectorAll('tr')].find(x => x.innerText.startsWith('{figure}'))"
         click(f"{row}?.querySelector('a[iconname=eye]')")
         wait_for("[...document.images].some(x => x.naturalWidth > 300)")
