@@ -138,6 +138,7 @@ def ratio(counts: np.ndarray) -> dict[str, np.ndarray]:
         sigma = deviation(psi["I_FY_given_L"] - share * psi["I_FY"], counts)
         lo, hi = _limits(found["I_FY_given_L"], found["I_FY_given_L_corrected"], sigma, found["n"])
         lo = np.where(found["I_FY_given_L_p"] <= 0.025, lo, 0.0)
+        hi = np.maximum(hi, _few_disagreements(counts, "I_FY_given_L"))
         limits = {
             "ratio": found["mu"] / found["I_FY"],
             "ratio_corrected": found["mu_corrected"] / found["I_FY_corrected"],
