@@ -57,7 +57,7 @@ CODE = {
     ),
     "uncertainty": (
         edit("workflow_scripts/uncertainty.py", "ppf(0.975", "ppf(0.995"),
-        {"measure": 5, "summarize": 3, "plot": 1, "tabulate": 2},
+        {"measure": 5, "null_models": 3, "summarize": 3, "plot": 1, "tabulate": 2},
         [
             "summarize digits, sinusoid, ten_digits (3 jobs): workflow_scripts/uncertainty.py changed",
             "plot fig4 (1 job): follows summarize",
