@@ -101,11 +101,6 @@ def per_seed(file):
     return paths
 
 
-def shown(named, file):
-    """That file of every experiment that a figure or table shows."""
-    return [f"results/{experiment}/{file}" for experiment in getattr(named, "experiments", [])]
-
-
 RUNS = [
     SEED_FOLDER.format(experiment=experiment, seed=seed)
     for experiment in STUDY.experiments

@@ -1,11 +1,38 @@
-# In: summaries and phases of the experiments shown. Out: results/figures/{figure}.{pdf,png,svg} and the points as CSV.
+# In: summaries and phases of the experiments shown, or the predictions of one seed in the plane.
+# Out: results/figures/{figure}.{pdf,png,svg} and the points as CSV.
+
+
+def of_figure(kind, files):
+    """The files of each experiment that a figure of this kind shows; none for figures of another kind."""
+
+    def paths(wildcards):
+        figure = STUDY.figures[wildcards.figure]
+        if figure.kind != kind:
+            return []
+        return [path for name in figure.experiments for path in files(name, wildcards.figure)]
+
+    return paths
+
+
+def shown_seed(figure, experiment):
+    """The folder of the seed that a figure of boundaries shows."""
+    return SEED_FOLDER.format(experiment=experiment, seed=STUDY.seed_shown(figure, experiment))
 
 
 rule plot:
     """One figure, and every point plotted in it."""
     input:
-        summaries=lambda wildcards: shown(STUDY.figures[wildcards.figure], "summary.csv"),
-        phases=lambda wildcards: shown(STUDY.figures[wildcards.figure], "phases.csv"),
+        summaries=of_figure("dynamics", lambda name, _: [f"results/{name}/summary.csv"]),
+        phases=of_figure("dynamics", lambda name, _: [f"results/{name}/phases.csv"]),
+        data=of_figure("boundaries", lambda name, _: [f"results/data/{STUDY.dataset_of(name)}.npz"]),
+        trajectories=of_figure("boundaries", lambda name, figure: [f"{shown_seed(figure, name)}/trajectory.npz"]),
+        explainers=of_figure(
+            "boundaries",
+            lambda name, figure: [
+                explainer_file(name, STUDY.seed_shown(figure, name), explainer)
+                for explainer in STUDY.experiments[name].explainers
+            ],
+        ),
     output:
         svg=report(
             "results/figures/{figure}.svg",
@@ -36,5 +63,6 @@ rule plot:
     shell:
         "python -m workflow_scripts.plot --cfg {params.cfg:q} --code {params.code}"
         " --summaries {input.summaries:q} --phases {input.phases:q}"
+        " --data {input.data:q} --trajectories {input.trajectories:q} --explainers {input.explainers:q}"
         " --svg {output.svg:q} --pdf {output.pdf:q} --png {output.png:q} --points {output.points:q}"
         " --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -1,15 +1,28 @@
-# In: nulls.csv or phases.csv of the experiments shown. Out: results/tables/{table}.csv and the same as a page.
+# In: nulls.csv, phases.csv and simulations that the table shows. Out: results/tables/{table}.csv and the same as a page.
 
-TABLE_SOURCES = {"ratios": "nulls.csv", "phases": "phases.csv"}
+
+def of_table(kinds, file):
+    """That file of every experiment that a table shows; none for tables of another kind."""
+
+    def paths(wildcards):
+        table = STUDY.tables[wildcards.table]
+        return [f"results/{name}/{file}" for name in table.experiments] if table.kind in kinds else []
+
+    return paths
+
+
+def simulations_of_table(wildcards):
+    """The simulations that a table of claims shows."""
+    table = STUDY.tables[wildcards.table]
+    return [f"results/simulations/{name}.csv" for name in table.simulations] if table.kind == "claims" else []
 
 
 rule tabulate:
     """One table of the paper, as CSV and as a page."""
     input:
-        tables=lambda wildcards: shown(
-            STUDY.tables[wildcards.table],
-            TABLE_SOURCES[STUDY.tables[wildcards.table].kind],
-        ),
+        nulls=of_table(("ratios", "claims"), "nulls.csv"),
+        phases=of_table(("phases", "claims"), "phases.csv"),
+        simulations=simulations_of_table,
     output:
         csv=report(
             "results/tables/{table}.csv",
@@ -37,5 +50,5 @@ rule tabulate:
         "table {wildcards.table}"
     shell:
         "python -m workflow_scripts.tabulate --cfg {params.cfg:q} --code {params.code}"
-        " --tables {input.tables:q}"
+        " --nulls {input.nulls:q} --phases {input.phases:q} --simulations {input.simulations:q}"
         " --csv {output.csv:q} --html {output.html:q} --provenance {output.provenance:q} > {log:q} 2>&1"

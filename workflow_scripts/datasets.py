@@ -1,7 +1,8 @@
 """Data sets as arrays: loaded, drawn or downloaded, then split.
 
 Inputs are uint8 images [N, channels, height, width], where 255 means 1.0, or float32 of any shape. Labels are class
-indices. Parts are train, test, and fresh: inputs that no network trains on, kept for distillation.
+indices. Parts are train, test, fresh: inputs that no network trains on, kept for distillation, and grid: points of the
+plane at which predictions are recorded, for pictures of boundaries.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from urllib.error import URLError
 import numpy as np
 
 from workflow_scripts import files
-from workflow_scripts.config.data import Digits, Mnist, Sinusoid
+from workflow_scripts.config.data import Ball, Digits, Mnist, Sinusoid
 from workflow_scripts.errors import StudyError
 from workflow_scripts.tasks import PARTS
 
@@ -29,13 +30,13 @@ MNIST_FILES = {
 }
 
 
-def make(source: Digits | Mnist | Sinusoid, data_root: Path) -> dict[str, np.ndarray]:
+def make(source: Ball | Digits | Mnist | Sinusoid, data_root: Path) -> dict[str, np.ndarray]:
     """The arrays of a data set's file: `{part}_inputs`, `{part}_labels`, `class_names`, `source_hashes`.
 
     source_hashes lists "name sha256" of every file or bundled array the data came from; empty for drawn data.
     Raises StudyError when data are absent or damaged.
     """
-    makers = {"digits": _digits, "mnist": lambda s: _mnist(s, data_root), "sinusoid": _sinusoid}
+    makers = {"digits": _digits, "mnist": lambda s: _mnist(s, data_root), "sinusoid": _sinusoid, "ball": _ball}
     return makers[source.kind](source)
 
 
@@ -113,6 +114,23 @@ def _sinusoid(source: Sinusoid) -> dict[str, np.ndarray]:
     return _parts(parts, ["-1", "+1"], {})
 
 
+def _ball(source: Ball) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(source.seed)
+
+    def above(x: np.ndarray) -> np.ndarray:
+        return (x[:, 1] > source.amplitude * np.sin(source.frequency * x[:, 0])).astype(np.int64)
+
+    parts, flipped = {}, {}
+    for part, n in {"train": source.train, "test": source.test, "fresh": source.fresh}.items():
+        angle = rng.uniform(0, 2 * np.pi, n)
+        x = (np.sqrt(rng.uniform(0, 1, n)) * [np.cos(angle), np.sin(angle)]).T.astype(np.float32)
+        flipped[f"{part}_flipped"] = rng.uniform(0, 1, n) < source.noise
+        parts[part] = x, above(x) ^ flipped[f"{part}_flipped"]
+    axis = np.linspace(-1, 1, source.grid, dtype=np.float32)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    return _parts({**parts, "grid": (grid, above(grid))}, ["-1", "+1"], {}) | flipped
+
+
 def _training_and_fresh(order: np.ndarray, train: int | None, fresh: int) -> tuple[np.ndarray, np.ndarray]:
     """Sorted indices of the training part and of the fresh part, the first ones of a random order."""
     kept, held_out = order[fresh:], order[:fresh]
@@ -120,8 +138,10 @@ def _training_and_fresh(order: np.ndarray, train: int | None, fresh: int) -> tup
 
 
 def _parts(parts: dict, class_names: list[str], sources: dict[str, str]) -> dict[str, np.ndarray]:
-    arrays = {}
-    for part, (inputs, labels) in parts.items():
+    """The arrays of the parts given, and empty ones for the others."""
+    arrays, (shown, _) = {}, parts["train"]
+    for part in PARTS:
+        inputs, labels = parts.get(part, (shown[:0], []))
         arrays |= {f"{part}_inputs": np.ascontiguousarray(inputs), f"{part}_labels": np.asarray(labels, np.int64)}
     hashes = [f"{name} {digest}" for name, digest in sources.items()]
     return arrays | {"class_names": np.array(class_names), "source_hashes": np.array(hashes, dtype=str)}

@@ -14,6 +14,9 @@ from workflow_scripts.errors import StudyError
 
 log = logging.getLogger("workflow_scripts")
 
+#: the parts of the data on which an explainer's predictions are kept
+PREDICTED = ("test", "grid")
+
 
 class Config(JobConfig):
     """What the stage reads; reference_in: for labels t0, the folder under results that has the reference."""
@@ -25,13 +28,13 @@ class Config(JobConfig):
 
 
 def run(config: Config, inputs, outputs) -> None:
-    """Write the explainer's predictions on the test set, its parameters, and how well it was fitted."""
+    """Write the explainer's predictions on the test set and the grid, its parameters, and how well it was fitted."""
     data = tasks.load(inputs.data, config.task)
     settings = config.settings
     labels, step = _labels(config, inputs, data)
     fit_inputs = data.inputs[settings.inputs]
     if settings.fit.solver == "logistic":
-        fitted = fit_logistic(fit_inputs, labels, data.inputs["test"], settings.fit)
+        fitted = fit_logistic(fit_inputs, labels, {part: data.inputs[part] for part in PREDICTED}, settings.fit)
     else:
         fitted = _fit_by_sgd(fit_inputs, labels, data, config)
     agreement = float(np.mean(fitted.pop("fit_predictions") == labels))
@@ -53,22 +56,22 @@ def run(config: Config, inputs, outputs) -> None:
     )
 
 
-def fit_logistic(inputs: np.ndarray, labels: np.ndarray, test_inputs: np.ndarray, fit: Logistic) -> dict:
-    """Logistic (softmax) regression, converged; inputs [N, ...], labels [N].
+def fit_logistic(inputs: np.ndarray, labels: np.ndarray, predicted: dict[str, np.ndarray], fit: Logistic) -> dict:
+    """Logistic (softmax) regression, converged; inputs [N, ...], labels [N]; predicted: part -> inputs [M, ...].
 
-    Returns fit_predictions, test_predictions (uint8), coefficients, intercepts, iterations. Labels of a single class
+    Returns fit_predictions, {part}_predictions (uint8), coefficients, intercepts, iterations. Labels of a single class
     give the constant function. Raises StudyError when it does not converge.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    x, x_test = _features(inputs), _features(test_inputs)
+    x = _features(inputs)
     if len(np.unique(labels)) == 1:
         log.info("the labels are all %d: the explainer is constant", labels[0])
         constant = np.uint8(labels[0])
         return {
             "fit_predictions": np.full(len(x), constant),
-            "test_predictions": np.full(len(x_test), constant),
+            **{f"{part}_predictions": np.full(len(given), constant) for part, given in predicted.items()},
             "coefficients": np.zeros((1, x.shape[1])),
             "intercepts": np.zeros(1),
             "iterations": 0,
@@ -83,10 +86,14 @@ def fit_logistic(inputs: np.ndarray, labels: np.ndarray, test_inputs: np.ndarray
                 f"fit.max_iterations: logistic regression did not converge in {fit.max_iterations} iterations: raise "
                 f"it, or lower fit.C ({fit.C}) for a stronger penalty"
             ) from None
+
+    def says(given: np.ndarray) -> np.ndarray:
+        return model.predict(_features(given)).astype(np.uint8) if len(given) else np.empty(0, np.uint8)
+
     log.info("logistic regression converged after %d iterations", model.n_iter_[0])
     return {
-        "fit_predictions": model.predict(x).astype(np.uint8),
-        "test_predictions": model.predict(x_test).astype(np.uint8),
+        "fit_predictions": says(inputs),
+        **{f"{part}_predictions": says(given) for part, given in predicted.items()},
         "coefficients": model.coef_,
         "intercepts": model.intercept_,
         "iterations": int(model.n_iter_[0]),
@@ -108,7 +115,7 @@ def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: tasks.TaskData, co
     trajectory = sgd.train(network, task, fit, Checkpoints(early=0, every=1), order, device)
     return {
         "fit_predictions": trajectory.predictions["train"][-1],
-        "test_predictions": trajectory.predictions["test"][-1],
+        **{f"{part}_predictions": trajectory.predictions[part][-1] for part in PREDICTED},
         **{f"weights.{name}": tensor.cpu().numpy() for name, tensor in network.state_dict().items()},
         "iterations": int(trajectory.steps[-1]),
     }

@@ -4,6 +4,7 @@ Everything is a function of one tensor of joint counts N[f, l, y] over an evalua
 of entropies of its margins, and TERMS is the only place that says which.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -31,12 +32,28 @@ def joint_counts(f: np.ndarray, l: np.ndarray, y: np.ndarray, n_classes: int) ->
     f, l: class indices, [N], or [T, N] for T checkpoints; y: [N]. Returns int64[..., C, C, C], axes f, l, y, with a
     leading axis of checkpoints if f or l has one. Raises ValueError when shapes disagree or a label is not below C.
     """
-    return _counts([f, l, y], n_classes)
+    return _counts([f, l, y], [n_classes] * 3)
 
 
 def pair_counts(f: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:
     """Count every (f, y) pair as joint counts with a constant L: int64[..., C, 1, C]; f: [N] or [T, N], y: [N]."""
-    return _counts([f, y], n_classes)[..., :, None, :]
+    return _counts([f, y], [n_classes] * 2)[..., :, None, :]
+
+
+def joint_counts_given_several(
+    f: np.ndarray, several: list[np.ndarray], y: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Joint counts with the tuple L = (L_1, ..., L_k) of several explainers: int64[T, C, M, C], axes f, l, y.
+
+    f: class indices [T, N]; several: [N] or [T, N] each; y: [N]. The M values of L are the tuples that occur, so that
+    the table can't outgrow the data. Also returns the value of L of each example, int64[T, N].
+    """
+    code = np.zeros((1, 1), dtype=np.int64)
+    for values in several:
+        code = code * n_classes + values
+        code = np.unique(code, return_inverse=True)[1].reshape(code.shape)
+    l = np.broadcast_to(code, np.shape(f))
+    return _counts([f, l, y], [n_classes, int(code.max()) + 1, n_classes]), l
 
 
 def measures(counts: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -90,27 +107,27 @@ def _total(counts: np.ndarray) -> np.ndarray:
     return counts.sum((-3, -2, -1))
 
 
-def _counts(labels: list[np.ndarray], n_classes: int) -> np.ndarray:
+def _counts(labels: list[np.ndarray], sizes: list[int]) -> np.ndarray:
     labels = [np.asarray(values) for values in labels]
     *predictions, y = labels
-    for values in labels:
+    for values, size in zip(labels, sizes, strict=True):
         if values.ndim not in (1, 2) or values.shape[-1] != len(y) or y.ndim != 1:
             raise ValueError(f"labels of one evaluation set are [N] or [T, N], got {[v.shape for v in labels]}")
-        if values.size and (values.min() < 0 or values.max() >= n_classes):
-            raise ValueError(f"a label is outside 0..{n_classes - 1}")
+        if values.size and (values.min() < 0 or values.max() >= size):
+            raise ValueError(f"a label is outside 0..{size - 1}")
     lengths = {len(values) for values in predictions if values.ndim == 2}
     if len(lengths) > 1:
         raise ValueError(f"trajectories of different length: {sorted(lengths)} checkpoints")
     checkpoints = lengths.pop() if lengths else 1
-    cells = n_classes ** len(labels)
+    cells = math.prod(sizes)
     counts = np.empty((checkpoints, cells), dtype=np.int64)
     step = max(1, _CHUNK // max(1, len(y)))
     for start in range(0, checkpoints, step):
         stop = min(start + step, checkpoints)
         code = np.zeros((stop - start, 1), dtype=np.int64)
-        for values in labels:
-            code = code * n_classes + (values[start:stop] if values.ndim == 2 else values)
+        for values, size in zip(labels, sizes, strict=True):
+            code = code * size + (values[start:stop] if values.ndim == 2 else values)
         code = code + cells * np.arange(stop - start)[:, None]
         counts[start:stop] = np.bincount(code.ravel(), minlength=(stop - start) * cells).reshape(-1, cells)
     leading = (checkpoints,) if any(values.ndim == 2 for values in predictions) else ()
-    return counts.reshape(*leading, *[n_classes] * len(labels))
+    return counts.reshape(*leading, *sizes)

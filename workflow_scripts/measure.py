@@ -15,6 +15,8 @@ COLUMNS = (
     *(f"{name}_p" for name in uncertainty.CONDITIONAL),
     *("lead", "lead_lo", "lead_hi", "explainer_accuracy", "mu_null"),
 )
+#: further columns of nested explainers: mu of F and the explainer together with all before it (N19 footnote 8)
+JOINT_COLUMNS = tuple(f"mu_joint{suffix}" for suffix in SUFFIXES)
 
 
 class Config(JobConfig):
@@ -23,6 +25,7 @@ class Config(JobConfig):
     task: Task
     explainers: list[str]
     fitted_in: dict[str, str]
+    nested: bool
 
 
 def run(config: Config, inputs, outputs) -> None:
@@ -35,13 +38,17 @@ def run(config: Config, inputs, outputs) -> None:
         tasks.check_predictions(
             inputs.trajectory, name, trajectory[name], len(labels[part]), n_classes, len(trajectory["steps"])
         )
-    measured = []
+    measured, before = [], []
     for name, path in zip(config.explainers, inputs.explainers, strict=True):
         explained = files.load_arrays(path, "test_predictions")["test_predictions"]
         tasks.check_predictions(
             path, "test_predictions", explained, len(labels["test"]), n_classes, len(trajectory["steps"])
         )
-        measured.append(measure(trajectory, explained, labels, n_classes, name))
+        table = measure(trajectory, explained, labels, n_classes, name)
+        if config.nested:
+            before.append(explained)
+            table = table.assign(**joint_measure(trajectory["test_predictions"], before, labels["test"], n_classes))
+        measured.append(table)
     tables.write(outputs.measures, pd.concat(measured, ignore_index=True))
 
 
@@ -69,6 +76,13 @@ def measure(
         "mu_null": nulls.closed_form(counts),
     }
     return pd.DataFrame(columns)[list(COLUMNS)]
+
+
+def joint_measure(f: np.ndarray, explainers: list[np.ndarray], y: np.ndarray, n_classes: int) -> dict[str, np.ndarray]:
+    """JOINT_COLUMNS, [T] each, in bits; f: [T, N]; explainers: [N] or [T, N] each; y: [N]."""
+    counts, _ = information.joint_counts_given_several(f, explainers, y, n_classes)
+    found = uncertainty.performance_correlation(counts)
+    return {column: found[f"mu{suffix}"] for column, suffix in zip(JOINT_COLUMNS, SUFFIXES, strict=True)}
 
 
 if __name__ == "__main__":

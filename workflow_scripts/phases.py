@@ -5,6 +5,8 @@ import numpy as np
 #: the quantities of N19 Table 1, as columns of measures.csv
 QUANTITIES = ("train_accuracy", "accuracy", "I_FY", "mu", "I_FY_given_L", "I_LY_given_F")
 PHASES = ("first", "middle", "overfitting")
+#: what phases.csv has: the phases, and all of training after T0
+SPANS = (*PHASES, "after_t0")
 #: T0, and the ends of the interval that holds it
 CANDIDATES = ("earliest", "t0", "latest")
 
@@ -53,15 +55,16 @@ def overfitting_start(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int) -> int:
 
 
 def boundaries(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int | None) -> dict[str, tuple[int, int] | None]:
-    """First and last checkpoint index of each phase; None for a phase that a run lacks: all of them without a T0."""
+    """First and last checkpoint index of each of SPANS; None for one that a run lacks: all of them without a T0."""
     last = len(i_fy) - 1
     if t0 is None:
-        return dict.fromkeys(PHASES)
+        return dict.fromkeys(SPANS)
     start = overfitting_start(i_fy, i_fy_lo, t0)
     return {
         "first": (0, t0) if t0 > 0 else None,
         "middle": (t0, start) if start > t0 else None,
         "overfitting": (start, last) if last > start else None,
+        "after_t0": (t0, last) if last > t0 else None,
     }
 
 

@@ -1,6 +1,7 @@
 """Summarise an experiment over its seeds: every measure at every checkpoint, and the phases of training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,13 @@ _NULL = {
 _ABOUT = ("_corrected", "_lo", "_hi", "_p")
 
 
+class Influences(NamedTuple):
+    """The cell of each test example, int64[T, N], and quantity -> its influence by cell, [T, cells]."""
+
+    cells: np.ndarray
+    by_cell: dict[str, np.ndarray]
+
+
 class Config(JobConfig):
     """What the stage reads.
 
@@ -33,6 +41,7 @@ class Config(JobConfig):
     explainers: list[str]
     fitted_in: dict[str, str]
     references: dict[str, str]
+    nested: bool
 
 
 def run(config: Config, inputs, outputs) -> None:
@@ -51,8 +60,8 @@ def run(config: Config, inputs, outputs) -> None:
     for index, name in enumerate(config.explainers):
         own = [_of(table, name) for table in runs]
         ends = [phases.candidates(_of(table, config.references[name])) for table in runs]
-        paths = zip(inputs.trajectories, inputs.explainers[index :: len(config.explainers)], strict=True)
-        shared, shared_changes = _shared(_examples(config, inputs.data, paths), ends)
+        examples = (_examples(config, inputs, seed, index) for seed in range(len(runs)))
+        shared, shared_changes = _shared(examples, ends)
         summaries.append(summary(own, shared))
         phase_tables.append(phase_table(name, own, ends, shared_changes))
     tables.write(outputs.summary, pd.concat(summaries, ignore_index=True))
@@ -101,7 +110,7 @@ def phase_table(
     much of Y but nothing of F.
     """
     rows = []
-    for phase in phases.PHASES:
+    for phase in phases.SPANS:
         at = {
             candidate: [
                 (table.iloc[of[candidate][phase][0]], table.iloc[of[candidate][phase][1]])
@@ -146,32 +155,45 @@ def phase_table(
     return pd.DataFrame(rows)
 
 
-def _examples(config: Config, data, paths) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """For each seed: the cell of each test example, [T, N], and each quantity's influence by cell, [T, cells]."""
-    labels, n_classes = tasks.load_labels(data, config.task)
+def _examples(config: Config, inputs, seed: int, explainer: int) -> list[Influences]:
+    """The influences on one seed's measures of an explainer, and on its mu_joint; both given by their numbers."""
+    labels, n_classes = tasks.load_labels(inputs.data, config.task)
     y = labels["test"]
-    for trajectory_path, explainer_path in paths:
-        f = files.load_arrays(trajectory_path, "test_predictions")["test_predictions"]
-        l = files.load_arrays(explainer_path, "test_predictions")["test_predictions"]
-        for path, values in ((trajectory_path, f), (explainer_path, l)):
-            tasks.check_predictions(path, "test_predictions", values, len(y), n_classes, len(f))
-        counts = information.joint_counts(f, l, y, n_classes)
-        psi = uncertainty.influence(counts)
-        psi["mu_null"] = nulls.closed_form_influence(counts)
-        cells = (f.astype(np.int64) * n_classes + l) * n_classes + y
-        yield cells, {name: np.reshape(values, (len(counts), -1)) for name, values in psi.items()}
+    own = seed * len(config.explainers) + explainer
+    paths = inputs.explainers[own - explainer if config.nested else own : own + 1]
+    f, *explained = (
+        files.load_arrays(path, "test_predictions")["test_predictions"] for path in (inputs.trajectories[seed], *paths)
+    )
+    for path, values in zip((inputs.trajectories[seed], *paths), (f, *explained), strict=True):
+        tasks.check_predictions(path, "test_predictions", values, len(y), n_classes, len(f))
+    counts = information.joint_counts(f, explained[-1], y, n_classes)
+    psi = uncertainty.influence(counts)
+    psi["mu_null"] = nulls.closed_form_influence(counts)
+    found = [_influences(psi, f, explained[-1], y)]
+    if config.nested:
+        counts, several = information.joint_counts_given_several(f, explained, y, n_classes)
+        found.append(_influences({"mu_joint": uncertainty.influence(counts)["mu"]}, f, several, y))
+    return found
 
 
-def _shared(examples: Iterator, ends: list[dict]) -> tuple[dict[str, np.ndarray], dict]:
+def _influences(psi: dict[str, np.ndarray], f: np.ndarray, l: np.ndarray, y: np.ndarray) -> Influences:
+    """psi: quantity -> influence of an example of each cell, [T, f, l, y]; f: [T, N]; l: [N] or [T, N]; y: [N]."""
+    _, _, n_l, n_y = next(iter(psi.values())).shape
+    cells = (f.astype(np.int64) * n_l + l) * n_y + y
+    return Influences(cells, {name: np.reshape(values, (len(values), -1)) for name, values in psi.items()})
+
+
+def _shared(examples: Iterable[list[Influences]], ends: list[dict]) -> tuple[dict[str, np.ndarray], dict]:
     """The variance that all seeds have in common: by quantity, [T], and of the change over each phase."""
     shared = uncertainty.SharedExamples()
-    for (cells, psi), of_seed in zip(examples, ends, strict=True):
-        for name, values in psi.items():
-            shared.add(name, np.take_along_axis(values, cells, axis=1))
+    for found, of_seed in zip(examples, ends, strict=True):
+        for cells, psi in found:
+            for name, values in psi.items():
+                shared.add(name, np.take_along_axis(values, cells, axis=1))
         for candidate, of_phase in of_seed.items():
             for phase, bounds in of_phase.items():
                 if bounds is not None:
-                    _add_changes(shared, (candidate, phase), cells, psi, *bounds)
+                    _add_changes(shared, (candidate, phase), *found[0], *bounds)
     by_quantity, by_phase = {}, {}
     for key, variance in shared.variances().items():
         if isinstance(key, str):

@@ -9,7 +9,8 @@ from workflow_scripts import files
 from workflow_scripts.config.data import Task
 from workflow_scripts.errors import StudyError
 
-PARTS = ("train", "test", "fresh")
+#: grid: points of the plane where boundaries are looked at; empty for most data sets
+PARTS = ("train", "test", "fresh", "grid")
 
 
 @dataclass(frozen=True)

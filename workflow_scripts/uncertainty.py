@@ -117,6 +117,18 @@ def with_intervals(counts: np.ndarray, draws: int = DRAWS) -> dict[str, np.ndarr
     return columns | lead(counts)
 
 
+def performance_correlation(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """mu(F;L) as `mu`, `mu_corrected`, `mu_lo`, `mu_hi` (95%), in bits; counts: [..., f, l, y], any number of l."""
+    best, sigma = corrected(counts)["mu"], deviation(influence(counts)["mu"], counts)
+    half = _half(sigma, counts.sum((-3, -2, -1)))
+    return {
+        "mu": information.measures(counts)["mu"],
+        "mu_corrected": best,
+        "mu_lo": best - half,
+        "mu_hi": best + half,
+    }
+
+
 def lead(counts: np.ndarray) -> dict[str, np.ndarray]:
     """I(F;Y) - I(L;Y) as `lead`, `lead_lo`, `lead_hi`, in bits; counts: [..., f, l, y]."""
     plug_in, psi = information.measures(counts), influence(counts)

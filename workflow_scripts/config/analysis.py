@@ -24,10 +24,34 @@ class InformationAccuracy(Strict):
 
 
 class Dynamics(Strict):
-    """N19 Fig 4: I(F_t;Y), I(F_t;Y_S) and mu(F_t;L) during training, a panel per experiment."""
+    """N19 Figs 4, 5 and 8: I(F_t;Y), I(F_t;Y_S) and mu(F_t;L) during training, a panel per experiment."""
 
     kind: Literal["dynamics"]
     experiments: Experiments
+    axis: Literal["epochs", "steps"] = Field("epochs", description="what runs to the right")
+
+
+class Boundaries(Strict):
+    """N19 Figs 1 (right) and 6: decision boundaries in the plane at chosen steps; data of kind ball."""
+
+    kind: Literal["boundaries"]
+    experiments: Experiments
+    steps: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="SGD steps to show: the checkpoint nearest to each"
+    )
+    seed: Seed | None = Field(None, description="the seed shown; null: the first of each experiment")
+
+
+class Printed(Strict):
+    """What a paper prints for an experiment, or its figure shows: set beside our results, used for nothing else."""
+
+    source: str = Field(description="where it stands, such as N19 Fig 4 i")
+    t0: float | None = Field(None, ge=0, description="epoch at which the network reaches the first explainer")
+    I_LY: float | None = Field(None, description="I(L;Y) of the first explainer, bits")
+    I_FY: float | None = Field(None, description="I(F;Y) at the end of training, bits")
+    mu: float | None = Field(None, description="mu(F;L) at the end of training, of the first explainer, bits")
+    ratios: dict[Name, float] = Field({}, description="explainer -> mu(F_T0;L) / I(F_T0;Y)")
+    null_ratios: dict[Name, float] = Field({}, description="explainer -> the same ratio of its null model")
 
 
 class Ratios(Strict):
@@ -44,5 +68,13 @@ class Phases(Strict):
     experiments: Experiments
 
 
-Figure = Annotated[InformationAccuracy | Dynamics, Field(discriminator="kind")]
-Table = Annotated[Ratios | Phases, Field(discriminator="kind")]
+class Claims(Strict):
+    """Claims 1 and 2, Conjecture 1 and Theorem 1 of N19, each as a number with its interval and a verdict."""
+
+    kind: Literal["claims"]
+    experiments: Experiments
+    simulations: list[Name] = Field([], description="names under simulations")
+
+
+Figure = Annotated[InformationAccuracy | Dynamics | Boundaries, Field(discriminator="kind")]
+Table = Annotated[Ratios | Phases | Claims, Field(discriminator="kind")]

@@ -76,7 +76,28 @@ class Sinusoid(Strict):
         return self.train
 
 
-Dataset = Annotated[Digits | Mnist | Sinusoid, Field(discriminator="kind")]
+class Ball(Strict):
+    """Uniform in the unit disc, labelled by a sinusoidal curve, with label noise (N19 Fig 1)."""
+
+    n_classes: ClassVar[int] = 2
+
+    kind: Literal["ball"]
+    train: Count = Field(500, description="training examples")
+    test: Count = Field(10_000, description="test examples, with as much label noise")
+    fresh: int = Field(0, ge=0, description="further draws, for distillation only")
+    seed: Seed = Field(0, description="seed of every draw")
+    amplitude: float = Field(0.4, ge=0, description="a in: y = +1 above the curve x2 = a sin(frequency x1); 0: a line")
+    frequency: float = Field(4.0, gt=0, description="radians per unit of x1")
+    noise: float = Field(0.1, ge=0, le=0.5, description="probability that a label is flipped")
+    grid: int = Field(200, ge=2, le=1000, description="points per side of the grid on which boundaries are recorded")
+
+    @property
+    def n_train(self) -> int:
+        """Training examples."""
+        return self.train
+
+
+Dataset = Annotated[Ball | Digits | Mnist | Sinusoid, Field(discriminator="kind")]
 
 
 class Task(Strict):

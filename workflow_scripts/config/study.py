@@ -4,7 +4,7 @@ from collections import Counter
 
 from pydantic import Field, model_validator
 
-from workflow_scripts.config.analysis import Figure, Nulls, Table
+from workflow_scripts.config.analysis import Boundaries, Figure, Nulls, Printed, Table
 from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
 from workflow_scripts.config.data import Dataset, Task
 from workflow_scripts.config.explainers import Explainer
@@ -24,6 +24,10 @@ class Experiment(Strict):
     sgd: SGD = Field(description="how it is trained")
     checkpoints: Checkpoints = Field(Checkpoints(), description="when it is looked at")
     explainers: list[Name] = Field(min_length=1, description="names under explainers")
+    nested: bool = Field(
+        False, description="explainers are listed from simple to complex: also ask what each tells with all before it"
+    )
+    printed: Printed | None = Field(None, description="what a paper prints for it, set beside ours")
     seeds: list[Seed] | None = Field(None, description="a run each; null: the study's seeds")
 
 
@@ -63,7 +67,18 @@ class Study(Strict):
             _unique(f"{key}.experiments", getattr(shown, "experiments", []))
             for experiment in getattr(shown, "experiments", []):
                 _named(f"{key}.experiments", "experiment", experiment, self.experiments)
+        for key, figure in _prefixed("figures", self.figures):
+            if figure.kind == "boundaries":
+                self._check_boundaries(key, figure)
         return self
+
+    def _check_boundaries(self, key: str, figure: Boundaries) -> None:
+        for experiment in figure.experiments:
+            dataset = self.dataset_of(experiment)
+            if (kind := self.datasets[dataset].kind) != "ball":
+                raise ValueError(f"{key}.experiments: {experiment!r} is on data of kind {kind}: expected ball, a plane")
+            if figure.seed is not None and figure.seed not in self.seeds_of(experiment):
+                raise ValueError(f"{key}.seed: {experiment!r} is not trained with seed {figure.seed}: name one it has")
 
     def _check_experiment(self, key: str, name: str, experiment: Experiment) -> None:
         if name in RESERVED:
@@ -76,6 +91,10 @@ class Study(Strict):
         dataset = self.datasets[task.dataset]
         _fits(f"{key}.sgd.batch_size", experiment.sgd.batch_size, dataset.n_train)
         _unique(f"{key}.explainers", experiment.explainers)
+        if experiment.nested and len(experiment.explainers) < 2:
+            raise ValueError(f"{key}.nested: one explainer has none before it: list several, or remove the key")
+        for name in [*experiment.printed.ratios, *experiment.printed.null_ratios] if experiment.printed else []:
+            _named(f"{key}.printed", "explainer of this experiment", name, experiment.explainers)
         for explainer_name in experiment.explainers:
             explainer = _named(f"{key}.explainers", "explainer", explainer_name, self.explainers)
             if explainer.inputs == "fresh" and dataset.fresh == 0:
@@ -93,6 +112,11 @@ class Study(Strict):
         """The seeds of an experiment, in the order listed."""
         own = self.experiments[experiment].seeds
         return self.seeds if own is None else own
+
+    def seed_shown(self, figure: str, experiment: str) -> int:
+        """The seed of an experiment that a figure of boundaries shows."""
+        seed = self.figures[figure].seed
+        return self.seeds_of(experiment)[0] if seed is None else seed
 
     def dataset_of(self, experiment: str) -> str:
         """The name of the data set behind an experiment."""
@@ -193,6 +217,7 @@ def _measure(study: Study, experiment: str, seed: str) -> dict:
         "task": _plain(study.tasks[e.task]),
         "explainers": e.explainers,
         "fitted_in": _fitted_in(study, experiment),
+        "nested": e.nested,
     }
 
 
@@ -216,15 +241,33 @@ def _summarize(study: Study, experiment: str) -> dict:
         "explainers": e.explainers,
         "fitted_in": _fitted_in(study, experiment),
         "references": _references(study, experiment),
+        "nested": e.nested,
     }
 
 
 def _plot(study: Study, figure: str) -> dict:
-    return {"settings": _plain(study.figures[figure]), **_shown(study, study.figures[figure])}
+    settings = study.figures[figure]
+    if settings.kind != "boundaries":
+        return {"settings": _plain(settings), **_shown(study, settings)}
+    return {
+        "settings": _plain(settings),
+        **_shown(study, settings),
+        "seeds": {name: study.seed_shown(figure, name) for name in settings.experiments},
+        "fitted_in": {name: _fitted_in(study, name) for name in settings.experiments},
+    }
 
 
 def _tabulate(study: Study, table: str) -> dict:
-    return {"settings": _plain(study.tables[table]), **_shown(study, study.tables[table])}
+    settings = study.tables[table]
+    shown = {"settings": _plain(settings)} | {
+        name: values for name, values in _shown(study, settings).items() if name != "n_classes"
+    }
+    if settings.kind != "claims":
+        return shown
+    return shown | {
+        "nested": [name for name in settings.experiments if study.experiments[name].nested],
+        "simulations": {name: _plain(study.simulations[name]) for name in settings.simulations},
+    }
 
 
 _STAGES = {
@@ -250,6 +293,9 @@ def _shown(study: Study, shown) -> dict:
         "n_classes": {
             name: len(task.groups) if task.groups else study.datasets[task.dataset].n_classes
             for name, task in tasks.items()
+        },
+        "printed": {
+            name: _plain(study.experiments[name].printed) for name in experiments if study.experiments[name].printed
         },
     }
 

@@ -1,0 +1,142 @@
+"""N19 Figs 1 (right) and 6: decision boundaries in the plane at chosen steps, with the data and the label noise."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import to_rgba
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Patch
+
+from workflow_scripts import files, information, style
+from workflow_scripts.errors import StudyError
+from workflow_scripts.figures.points import Points
+
+#: training examples shown, the first ones: more would hide the boundary
+MOST_SHOWN = 1500
+_SIDES = (style.ORANGE, style.SKY)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment, one seed: predictions on the grid, and what they are compared with.
+
+    x: float[N, 2] training inputs, y: their labels, flipped: which of these are noise; axis: float[G], the grid's
+    coordinates; network: uint8[T, G, G] (axes: step, x2, x1) at steps int64[T]; explainers: name -> uint8[G, G];
+    concept: int64[G, G], labels without noise; share: name -> mu(F_t;L) / I(F_t;Y) of the test set, float[T].
+    """
+
+    name: str
+    title: str
+    x: np.ndarray
+    y: np.ndarray
+    flipped: np.ndarray
+    axis: np.ndarray
+    concept: np.ndarray
+    steps: np.ndarray
+    network: np.ndarray
+    accuracy: np.ndarray
+    explainers: dict[str, np.ndarray]
+    share: dict[str, np.ndarray]
+
+
+def read(name: str, title: str, data: Path, trajectory: Path, explainers: dict[str, Path]) -> Row:
+    """A row from the files of an experiment. Raises StudyError unless the data lie in the plane and have a grid."""
+    names = ("train_inputs", "train_labels", "train_flipped", "test_labels", "grid_inputs", "grid_labels")
+    arrays = files.load_arrays(data, *names)
+    found = files.load_arrays(trajectory, "steps", "test_predictions", "grid_predictions")
+    side = int(np.sqrt(len(arrays["grid_labels"])))
+    if side < 2 or arrays["grid_inputs"].shape != (side * side, 2):
+        raise StudyError(f"{data}: no grid of points in the plane: show experiments on data of kind ball")
+    test, labels = found["test_predictions"], arrays["test_labels"]
+    fitted = {
+        explainer: files.load_arrays(path, "test_predictions", "grid_predictions")
+        for explainer, path in explainers.items()
+    }
+    for path, given in ((trajectory, found), *((explainers[key], values) for key, values in fitted.items())):
+        for part, n in (("grid", side * side), ("test", len(labels))):
+            if given[f"{part}_predictions"].shape[-1] != n:
+                raise StudyError(f"{path}: made from other data than {data}: delete it and run its stage again")
+    measured = {
+        key: information.measures(information.joint_counts(test, values["test_predictions"], labels, 2))
+        for key, values in fitted.items()
+    }
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = {key: values["mu"] / values["I_FY"] for key, values in measured.items()}
+    return Row(
+        name,
+        title,
+        *(arrays[f"train_{kind}"] for kind in ("inputs", "labels", "flipped")),
+        axis=arrays["grid_inputs"][:side, 0],
+        concept=arrays["grid_labels"].reshape(side, side),
+        steps=found["steps"],
+        network=found["grid_predictions"].reshape(-1, side, side),
+        accuracy=(test == labels).mean(-1),
+        explainers={key: values["grid_predictions"].reshape(side, side) for key, values in fitted.items()},
+        share=share,
+    )
+
+
+def draw(rows: list[Row], steps: list[int], points: Points):
+    """A row of panels per experiment, a panel per step: the checkpoint nearest to each."""
+    figure, axes = style.panels(len(rows), len(steps), 2.6, 2.95)
+    colors = dict(zip(dict.fromkeys(key for row in rows for key in row.explainers), itertools.cycle(_LINES)))
+    for places, row in zip(axes, rows, strict=True):
+        for place, step in zip(places, steps, strict=True):
+            _panel(place, row, int(np.argmin(abs(row.steps - step))), colors, points)
+        places[0].set_ylabel(row.title, fontweight="bold", labelpad=8)
+    handles = [
+        *(Patch(color=_light(side), label=f"network says {sign}") for side, sign in zip(_SIDES, "−+", strict=True)),
+        Line2D([], [], color=style.BLACK, linewidth=1.4, label="its boundary"),
+        Line2D([], [], color=style.GREY, linewidth=1.1, linestyle=(0, (1, 1.2)), label="the curve without noise"),
+        *(Line2D([], [], color=color, linestyle=_DASHED, label=f"boundary of {key}") for key, color in colors.items()),
+        Line2D([], [], marker="o", markersize=3, linestyle="", color=_SIDES[1], label="training example"),
+        Line2D([], [], label="its label is noise", **_NOISE),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4 if len(steps) > 2 else 2))
+    return figure
+
+
+_LINES = (style.VERMILLION, style.BLUE, style.GREEN, style.PURPLE)
+_DASHED = (0, (4, 2))
+_NOISE = {"marker": "o", "markersize": 5, "linestyle": "", "markerfacecolor": "none", "markeredgecolor": style.BLACK}
+
+
+def _panel(axes, row: Row, at: int, colors: dict, points: Points) -> None:
+    panel = f"{row.name} step {row.steps[at]}"
+    limit = float(row.axis[-1])
+    disc = Circle((0, 0), 1, transform=axes.transData, facecolor="none", edgecolor=style.GREY, linewidth=0.8)
+    axes.add_patch(disc)
+    image = np.array([to_rgba(_light(side)) for side in _SIDES])[row.network[at]]
+    axes.imshow(image, extent=(-limit, limit, -limit, limit), origin="lower", clip_path=disc, zorder=0)
+    shown = slice(0, MOST_SHOWN)
+    x, y, noise = row.x[shown], row.y[shown], row.flipped[shown]
+    size = 40 / max(len(x), 100) ** 0.5
+    axes.scatter(*x.T, s=size, c=np.array(_SIDES)[y], linewidth=0, zorder=2)
+    axes.scatter(*x[noise].T, s=2.2 * size, facecolor="none", edgecolor=style.BLACK, linewidth=0.5, zorder=3)
+    points.keep(panel=panel, series=np.where(noise, "noise", "example"), x=x[:, 0], y=x[:, 1], label=y)
+    _boundary(axes, panel, "concept", row, row.concept, disc, points, colors=style.GREY, linestyles=[(0, (1, 1.2))])
+    for key, values in row.explainers.items():
+        _boundary(axes, panel, key, row, values, disc, points, colors=colors[key], linestyles=[_DASHED])
+    _boundary(axes, panel, "network", row, row.network[at], disc, points, colors=style.BLACK)
+    axes.set(xlim=(-1.03, 1.03), ylim=(-1.03, 1.03), xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set_visible(False)
+    axes.set_title(f"step {row.steps[at]:,}")
+    told = [f"accuracy {row.accuracy[at]:.2f}"]
+    told += [f"μ/I = {row.share[key][at]:.2f}" for key in row.explainers if np.isfinite(row.share[key][at])]
+    axes.set_xlabel(", ".join(told), fontsize=8)
+
+
+def _boundary(axes, panel: str, series: str, row: Row, says: np.ndarray, disc, points: Points, **look) -> None:
+    """The line between the two labels of a grid, clipped to the disc."""
+    if says.min() == says.max():
+        return
+    lines = axes.contour(row.axis, row.axis, says, levels=[0.5], linewidths=1.4, zorder=4, **look)
+    lines.set_clip_path(disc)
+    for number, line in enumerate(lines.allsegs[0]):
+        points.keep(panel=panel, series=f"boundary of {series}", piece=number, x=line[:, 0], y=line[:, 1])
+
+
+def _light(color: str) -> tuple[float, ...]:
+    return tuple(0.65 + 0.35 * part for part in to_rgba(color)[:3])

@@ -1,0 +1,127 @@
+"""N19 Figs 4, 5 and 8: what the network knows during training, and what of it explainers account for."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from workflow_scripts import information, style
+from workflow_scripts.config.analysis import Printed
+from workflow_scripts.figures.points import Points
+
+_ACCURACIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+_DOTTED, _DASHDOTTED = (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One experiment: its summary.csv and phases.csv, and what a paper prints for it."""
+
+    name: str
+    title: str
+    n_classes: int
+    summary: pd.DataFrame
+    phases: pd.DataFrame
+    printed: Printed | None
+
+
+def draw(panels: list[Panel], axis: str, points: Points):
+    """A panel per experiment, at most two side by side, one legend below; axis: epochs or steps."""
+    columns = min(2, len(panels))
+    figure, axes = style.panels(-(-len(panels) // columns), columns)
+    for spare in axes.flat[len(panels) :]:
+        spare.set_axis_off()
+    explainers = dict.fromkeys(explainer for panel in panels for explainer in panel.summary["explainer"].unique())
+    colors = dict(zip(explainers, itertools.cycle(style.EXPLAINERS)))
+    for place, panel in zip(axes.flat, panels, strict=False):
+        _panel(place, panel, axis, colors, points)
+        place.set_title(panel.title)
+        _accuracy_axis(place, panel.n_classes)
+    handles = {}
+    for place in axes.flat:
+        handles |= {label: handle for handle, label in zip(*place.get_legend_handles_labels(), strict=True)}
+    handles["dotted: its null model"] = Line2D([], [], color=style.GREY, linestyle=_DOTTED, linewidth=1.1)
+    band = Patch(color=style.GREY, alpha=0.22, linewidth=0)
+    handles["band: ± 1 std over seeds"] = band
+    handles["thin lines: 95% interval"] = Line2D([], [], color=style.GREY, linewidth=0.5)
+    if any(panel.printed for panel in panels):
+        handles["printed in the paper"] = Line2D([], [], color=style.GREY, linestyle="", **_MARK)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5 if columns > 1 else 2)
+    return figure
+
+
+def _panel(axes, panel: Panel, axis: str, colors: dict, points: Points) -> None:
+    summary = panel.summary
+    explainers = list(dict.fromkeys(summary["explainer"]))
+    series = dict(iter(summary.groupby(["explainer", "quantity"])))
+    x = {"epochs": "epoch", "steps": "step"}[axis]
+    per_epoch = float(summary[x].max() / summary["epoch"].max())
+
+    def line(label: str, explainer: str, quantity: str, **look) -> None:
+        of = series[explainer, quantity]
+        points.line(axes, panel.name, label, of[x], of["mean"], of, **look)
+
+    line("I(F$_t$; Y$_S$)  train", explainers[0], "I_FY_train", color=style.GREY, linewidth=1.2)
+    line("I(F$_t$; Y)", explainers[0], "I_FY", color=style.BLACK, linewidth=2)
+    nested = (explainers[0], "mu_joint") in series
+    for explainer in explainers:
+        color = colors[explainer]
+        line(f"μ(F$_t$; {explainer})", explainer, "mu", color=color)
+        if nested and explainer != explainers[0]:
+            label = f"μ(F$_t$; {explainer} and all before it)"
+            line(label, explainer, "mu_joint", color=color, linestyle=_DASHDOTTED, linewidth=1.2)
+        null = series[explainer, "mu_null"].drop(columns=["std", "lo", "hi"])
+        look = {"color": color, "linestyle": _DOTTED, "linewidth": 1.1}
+        points.line(axes, panel.name, f"_null of {explainer}", null[x], null["mean"], null, **look)
+    axes.set(xlabel=f"SGD {axis}", ylabel="information (bits)", xlim=(0, float(summary[x].max())))
+    for explainer in explainers:
+        best = series[explainer, "I_LY"].iloc[-1:]
+        label = f"I(L; Y) of {explainer}"
+        points.level(axes, panel.name, label, float(best["mean"].iloc[0]), colors[explainer], best)
+    for number, explainer in enumerate(explainers if nested else explainers[:1]):
+        found = panel.phases
+        first = found[(found["explainer"] == explainer) & (found["phase"] == "first")].iloc[:1]
+        t0, lo, hi = (float(first[name].iloc[0]) * per_epoch for name in ("to_epoch", "to_epoch_lo", "to_epoch_hi"))
+        if np.isfinite(t0):
+            points.instant(axes, panel.name, f"T$_{number + 1 if nested else 0}$", t0, lo, hi, first)
+    axes.xaxis.set_major_locator(MaxNLocator(6 if axis == "steps" else "auto", integer=True))
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if series[explainers[0], "mu"]["mean"].min() < -0.01 else 0)
+    if panel.printed:
+        _printed(axes, panel, per_epoch, colors[explainers[0]], points)
+
+
+_MARK = {"marker": "D", "markersize": 5, "markerfacecolor": "white", "markeredgewidth": 1.3, "clip_on": False}
+
+
+def _printed(axes, panel: Panel, per_epoch: float, color: str, points: Points) -> None:
+    """What the paper prints, where its figure has it: the explainer on the left, the end on the right, T0 below."""
+    printed, (_, end) = panel.printed, axes.get_xlim()
+    marks = {
+        "I(L; Y)": (0.0, printed.I_LY, color),
+        "I(F; Y) at the end": (end, printed.I_FY, style.BLACK),
+        "μ at the end": (end, printed.mu, color),
+        "T0": (None if printed.t0 is None else printed.t0 * per_epoch, 0.0, style.GREY),
+    }
+    for name, (x, y, edge) in marks.items():
+        if x is not None and y is not None:
+            points.mark(axes, panel.name, f"printed: {name}", x, y, markeredgecolor=edge, **_MARK)
+
+
+def _accuracy_axis(axes, n_classes: int) -> None:
+    """The accuracy that corresponds to each height, on the right, through I = 1 - h(accuracy)."""
+    top = axes.get_ylim()[1]
+    ticks: dict[str, float] = {}
+    for accuracy in (a for a in _ACCURACIES if a * n_classes >= 1):
+        height = float(information.information_of_accuracy(accuracy, n_classes))
+        if height <= top and all(height - other >= 0.05 * top for other in ticks.values()):
+            ticks[f"{accuracy:g}"] = height
+    right = axes.twinx()
+    right.grid(False)
+    right.set_ylim(axes.get_ylim())
+    right.set_yticks(list(ticks.values()), list(ticks))
+    right.set_ylabel("accuracy", color=style.DARK)
+    right.spines["right"].set_visible(True)
