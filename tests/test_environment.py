@@ -47,7 +47,7 @@ def test_the_conda_environment_has_everything_that_a_stage_imports():
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             imported |= {name.split(".")[0] for name in names}
     third_party = imported - set(sys.stdlib_module_names) - {"workflow_scripts", "pydantic_core"}
-    assert {name.replace("sklearn", "scikit-learn") for name in third_party} <= set(conda_pins())
+    assert {provenance.DISTRIBUTIONS.get(name, name) for name in third_party} <= set(conda_pins())
 
 
 def test_every_requirement_has_a_hash_and_names_no_host():

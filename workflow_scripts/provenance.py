@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 #: imported top-level name -> distribution whose version can change a result
 DISTRIBUTIONS = {
+    "PIL": "pillow",
     "matplotlib": "matplotlib",
     "numpy": "numpy",
     "pandas": "pandas",
