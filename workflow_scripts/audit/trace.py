@@ -78,7 +78,7 @@ def _job(report: Report, record: dict) -> Iterator[str]:
         if record["stage"] == "prepare_data" and path.is_file():
             sources = files.load_arrays(path, "source_hashes")["source_hashes"].tolist()
             for source in sources:
-                yield f"  from {source.replace(' ', ', SHA-256 ')}"
+                yield f"  from {', SHA-256 '.join(source.rsplit(' ', 1))}"
             if not sources:
                 yield "  from no file: it is drawn"
 
