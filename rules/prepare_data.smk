@@ -1,8 +1,8 @@
-# In: nothing, or the downloaded files under data_root. Out: results/data/{dataset}.npz
+# In: nothing, downloaded files under data_root, or the user's pictures. Out: results/data/{dataset}.npz
 
 
 rule prepare_data:
-    """The arrays of one data set: loaded, drawn or downloaded, then split."""
+    """The arrays of one data set: loaded, drawn, downloaded or read from pictures, then split."""
     output:
         data="results/data/{dataset}.npz",
         provenance="results/data/{dataset}.npz.prov.json",
@@ -10,7 +10,7 @@ rule prepare_data:
         "results/data/logs/{dataset}.log",
     conda:
         "../envs/workflow.yaml"
-    threads: 1
+    threads: lambda wildcards: 8 if STUDY.datasets[wildcards.dataset].kind == "images" else 1
     resources:
         mem_mb=2000,
     params:

@@ -9,13 +9,14 @@ import contextlib
 import hashlib
 import logging
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
 
-from workflow_scripts import files
-from workflow_scripts.config.data import Ball, Digits, Mnist, Sinusoid
+from workflow_scripts import files, pictures
+from workflow_scripts.config.data import Ball, Cifar10, Dataset, Digits, ImageFolder, Mnist, Sinusoid
 from workflow_scripts.errors import StudyError
 from workflow_scripts.tasks import PARTS
 
@@ -30,13 +31,20 @@ MNIST_FILES = {
 }
 
 
-def make(source: Ball | Digits | Mnist | Sinusoid, data_root: Path) -> dict[str, np.ndarray]:
+def make(source: Dataset, data_root: Path) -> dict[str, np.ndarray]:
     """The arrays of a data set's file: `{part}_inputs`, `{part}_labels`, `class_names`, `source_hashes`.
 
     source_hashes lists "name sha256" of every file or bundled array the data came from; empty for drawn data.
     Raises StudyError when data are absent or damaged.
     """
-    makers = {"digits": _digits, "mnist": lambda s: _mnist(s, data_root), "sinusoid": _sinusoid, "ball": _ball}
+    makers = {
+        "digits": _digits,
+        "mnist": lambda s: _mnist(s, data_root),
+        "cifar10": lambda s: _cifar10(s, data_root),
+        "sinusoid": _sinusoid,
+        "images": _images,
+        "ball": _ball,
+    }
     return makers[source.kind](source)
 
 
@@ -61,45 +69,80 @@ def _digits(source: Digits) -> dict[str, np.ndarray]:
 
 
 def _mnist(source: Mnist, data_root: Path) -> dict[str, np.ndarray]:
-    training, testing = _mnist_files(data_root)
-    order = np.random.default_rng(source.seed).permutation(len(training.data))
-    train, fresh = _training_and_fresh(order, source.train, source.fresh)
-    test = np.arange(source.test or len(testing.data))
-    images, labels = training.data.numpy()[:, None], training.targets.numpy()
-    return _parts(
-        {
-            "train": (images[train], labels[train]),
-            "test": (testing.data.numpy()[test, None], testing.targets.numpy()[test]),
-            "fresh": (images[fresh], labels[fresh]),
-        },
+    from torchvision.datasets import MNIST
+
+    folder = _folder(MNIST, "MNIST", data_root, "MNIST/raw", MNIST_FILES)
+    for name, expected in MNIST_FILES.items():
+        if files.sha256(folder / name) != expected:
+            raise _damaged(folder / name, "MNIST", "SHA-256")
+    training, testing = (MNIST(str(data_root), train=train) for train in (True, False))
+    return _published(
+        source,
+        (training.data.numpy()[:, None], training.targets.numpy()),
+        (testing.data.numpy()[:, None], testing.targets.numpy()),
         [str(digit) for digit in range(10)],
         MNIST_FILES,
     )
 
 
-def _mnist_files(data_root: Path):
-    """Torchvision's training and test set, from data_root or downloaded there."""
-    from torchvision.datasets import MNIST
+def _cifar10(source: Cifar10, data_root: Path) -> dict[str, np.ndarray]:
+    from torchvision.datasets import CIFAR10
+    from torchvision.datasets.utils import check_integrity
 
-    folder = data_root / "MNIST" / "raw"
-    if not all((folder / name).is_file() for name in MNIST_FILES):
-        log.info("no MNIST in %s: downloading it", folder)
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                MNIST(str(data_root), download=True)
-        except (RuntimeError, URLError, OSError) as error:
-            raise StudyError(
-                f"{folder}: MNIST is not there and can't be downloaded ({' '.join(str(error).split())[:120]}): put "
-                f"{', '.join(MNIST_FILES)} there, set data_root to a folder that has them under MNIST/raw, "
-                "or run once where the internet is reached"
-            ) from None
-    for name, expected in MNIST_FILES.items():
-        if files.sha256(folder / name) != expected:
-            raise StudyError(
-                f"{folder / name}: damaged or not MNIST (its SHA-256 is wrong): delete it; the next run downloads it "
-                "again, or put a sound copy there"
-            )
-    return MNIST(str(data_root), train=True), MNIST(str(data_root), train=False)
+    digests = dict([*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], CIFAR10.meta["md5"])])
+    folder = _folder(CIFAR10, "CIFAR-10", data_root, CIFAR10.base_folder, digests)
+    for name, expected in digests.items():
+        if not check_integrity(folder / name, expected):
+            raise _damaged(folder / name, "CIFAR-10", "MD5")
+    training, testing = (CIFAR10(str(data_root), train=train) for train in (True, False))
+    return _published(
+        source,
+        (training.data.transpose(0, 3, 1, 2), np.array(training.targets)),
+        (testing.data.transpose(0, 3, 1, 2), np.array(testing.targets)),
+        testing.classes,
+        {name: files.sha256(folder / name) for name in digests},
+    )
+
+
+def _folder(published: type, title: str, data_root: Path, below: str, names: Iterable[str]) -> Path:
+    """Where torchvision keeps a published data set, downloaded unless its files lie there. Raises StudyError."""
+    folder = data_root / below
+    if all((folder / name).is_file() for name in names):
+        return folder
+    log.info("no %s in %s: downloading it", title, folder)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            published(str(data_root), download=True)
+    except (RuntimeError, URLError, OSError) as error:
+        raise StudyError(
+            f"{folder}: {title} is not there and can't be downloaded ({' '.join(str(error).split())[:120]}): put "
+            f"{', '.join(names)} there, set data_root to a folder that has them under {below}, "
+            "or run once where the internet is reached"
+        ) from None
+    return folder
+
+
+def _damaged(path: Path, title: str, digest: str) -> StudyError:
+    return StudyError(
+        f"{path}: damaged or not {title} (its {digest} is wrong): delete it; the next run downloads it again, or put a "
+        "sound copy there"
+    )
+
+
+def _published(source: Mnist | Cifar10, training, testing, class_names, sources) -> dict[str, np.ndarray]:
+    """Split what is published as (images, labels) for training and for testing."""
+    images, labels = training
+    order = np.random.default_rng(source.seed).permutation(len(images))
+    train, fresh = _training_and_fresh(order, source.train, source.fresh)
+    return _parts(
+        {
+            "train": (images[train], labels[train]),
+            "test": tuple(values[: source.test] for values in testing),
+            "fresh": (images[fresh], labels[fresh]),
+        },
+        class_names,
+        sources,
+    )
 
 
 def _sinusoid(source: Sinusoid) -> dict[str, np.ndarray]:
@@ -129,6 +172,45 @@ def _ball(source: Ball) -> dict[str, np.ndarray]:
     axis = np.linspace(-1, 1, source.grid, dtype=np.float32)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     return _parts({**parts, "grid": (grid, above(grid))}, ["-1", "+1"], {}) | flipped
+
+
+def _images(source: ImageFolder) -> dict[str, np.ndarray]:
+    with pictures.opened(Path(source.path)) as found:
+        pictures.check_classes(found, source.classes)
+        chosen = _chosen(source, sorted(found.listed))
+        names = [name for of_part in chosen.values() for name in of_part]
+        images, digest = pictures.read(found, names, source.mode, source.size)
+    if source.sha256 is None:
+        log.info("to pin these pictures, set sha256: %s", digest)
+    elif source.sha256 != digest:
+        raise StudyError(
+            f"{source.path}: sha256 is {digest}, not {source.sha256} as pinned: put the pinned pictures there, or set "
+            "sha256 to the new one if you mean to use these"
+        )
+    index = {name: number for number, name in enumerate(source.classes)}
+    labels = np.array([index[name.split("/")[1]] for name in names])
+    ends = np.cumsum([len(of_part) for of_part in chosen.values()])[:-1]
+    parts = zip(chosen, np.split(images, ends), np.split(labels, ends), strict=True)
+    return _parts({part: (x, y) for part, x, y in parts}, source.classes, {source.path: digest})
+
+
+def _chosen(source: ImageFolder, names: list[str]) -> dict[str, list[str]]:
+    """The names of the pictures of each part."""
+    training, testing = ([name for name in names if name.startswith(f"{part}/")] for part in ("train", "test"))
+    for needed, given, keys in (
+        ((source.train or 1) + source.fresh, training, "train + fresh"),
+        (source.test or 1, testing, "test"),
+    ):
+        if needed > len(given):
+            raise StudyError(f"{source.path}: {keys} is more than the {len(given)} pictures there: lower it")
+    rng = np.random.default_rng(source.seed)
+    train, fresh = _training_and_fresh(rng.permutation(len(training)), source.train, source.fresh)
+    test = np.sort(rng.permutation(len(testing))[: source.test])
+    return {
+        "train": [training[index] for index in train],
+        "test": [testing[index] for index in test],
+        "fresh": [training[index] for index in fresh],
+    }
 
 
 def _training_and_fresh(order: np.ndarray, train: int | None, fresh: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,19 +2,26 @@
 
 from pathlib import Path
 
-from workflow_scripts import datasets, files, stage
+from workflow_scripts import datasets, files, pictures, stage
 from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Dataset
+from workflow_scripts.errors import StudyError
 
 
 class Config(JobConfig):
     """What the stage reads."""
 
     source: Dataset
+    listing: str | None = None
 
 
 def run(config: Config, inputs, outputs) -> None:
-    """Write the arrays of one data set."""
+    """Write the arrays of one data set. Raises StudyError if the user's pictures are not those that were listed."""
+    if config.listing and config.listing != pictures.listing(Path(config.source.path)):
+        raise StudyError(
+            f"{config.source.path}: the pictures changed since this job was planned: run snakemake again so that it is "
+            "planned with the pictures as they are now"
+        )
     files.save_arrays(outputs.data, **datasets.make(config.source, inputs.data_root or Path("data")))
 
 

@@ -1,5 +1,7 @@
 """Data sets and tasks."""
 
+import re
+from collections import Counter
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -32,13 +34,13 @@ class Digits(Strict):
         return self
 
 
-class Mnist(Strict):
-    """MNIST, 28x28, ten classes, 60,000 + 10,000: from the files under data_root, or downloaded there."""
+class _Published(Strict):
+    """Images of ten classes that are published as a training set and a test set of 10,000."""
 
     n_classes: ClassVar[int] = 10
+    n_images: ClassVar[int]
 
-    kind: Literal["mnist"]
-    train: Count | None = Field(None, le=60_000, description="training examples; null: all that fresh leaves")
+    train: Count | None = Field(None, description="training examples; null: all that fresh leaves")
     test: Count | None = Field(None, le=10_000, description="test examples, the first ones; null: all 10,000")
     fresh: int = Field(0, ge=0, description="training images held out of training, for distillation only")
     seed: Seed = Field(0, description="seed of the choice of training and fresh images")
@@ -46,13 +48,31 @@ class Mnist(Strict):
     @property
     def n_train(self) -> int:
         """Training examples."""
-        return self.train or 60_000 - self.fresh
+        return self.train or self.n_images - self.fresh
 
     @model_validator(mode="after")
     def _fits(self):
-        if (self.train or 1) + self.fresh > 60_000:
-            raise ValueError("train + fresh is more than the 60000 training images there are: lower one of them")
+        if (self.train or 1) + self.fresh > self.n_images:
+            raise ValueError(
+                f"train + fresh is more than the {self.n_images} training images there are: lower one of them"
+            )
         return self
+
+
+class Mnist(_Published):
+    """MNIST, 28x28, ten classes, 60,000 + 10,000: from the files under data_root, or downloaded there."""
+
+    n_images: ClassVar[int] = 60_000
+
+    kind: Literal["mnist"]
+
+
+class Cifar10(_Published):
+    """CIFAR-10, 32x32 in colour, ten classes, 50,000 + 10,000: from the files under data_root, or downloaded there."""
+
+    n_images: ClassVar[int] = 50_000
+
+    kind: Literal["cifar10"]
 
 
 class Sinusoid(Strict):
@@ -97,7 +117,53 @@ class Ball(Strict):
         return self.train
 
 
-Dataset = Annotated[Ball | Digits | Mnist | Sinusoid, Field(discriminator="kind")]
+class ImageFolder(Strict):
+    """Pictures of your own, PNG or JPEG, as train/{class}/* and test/{class}/* in a folder or a .zip file."""
+
+    kind: Literal["images"]
+    path: str = Field(description="the folder or .zip file; relative to the working directory")
+    classes: list[str] = Field(description="names of the class folders, two or more; label maps count them from 0")
+    train: Count | None = Field(None, description="training pictures; null: all that fresh leaves")
+    test: Count | None = Field(None, description="test pictures; null: all")
+    fresh: int = Field(0, ge=0, description="pictures under train held out of training, for distillation only")
+    seed: Seed = Field(0, description="seed of the choice of pictures")
+    mode: Literal["L", "RGB"] | None = Field(
+        None, description="convert to grey (L) or colour (RGB); null: all have to be L, or all RGB"
+    )
+    size: list[Count] | None = Field(
+        None, description="resize to [height, width]; null: all have to be of the same size"
+    )
+    sha256: str | None = Field(
+        None,
+        description="pin: refuse pictures with another digest than this one, which the log tells. It is the SHA-256 of "
+        "the .zip file; of a folder, that of the sorted names and SHA-256s of the pictures read. null: a change is "
+        "noticed by names and sizes, in a .zip file by CRCs too",
+    )
+
+    @property
+    def n_classes(self) -> int:
+        """Class folders."""
+        return len(self.classes)
+
+    @property
+    def n_train(self) -> int | None:
+        """Training examples; None: as many as there are, which is not known before they are listed."""
+        return self.train
+
+    @model_validator(mode="after")
+    def _is_sound(self):
+        if not 2 <= len(self.classes) <= 256:
+            raise ValueError(f"classes: expected 2 to 256 names of class folders, got {len(self.classes)}")
+        if repeated := [name for name, times in Counter(self.classes).items() if times > 1]:
+            raise ValueError(f"classes: {repeated[0]!r} is listed twice: keep one")
+        if self.size is not None and len(self.size) != 2:
+            raise ValueError(f"size: expected [height, width], got {self.size}")
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"sha256: expected 64 digits 0-9 and a-f, got {self.sha256!r}: copy it from the job's log")
+        return self
+
+
+Dataset = Annotated[Ball | Cifar10 | Digits | ImageFolder | Mnist | Sinusoid, Field(discriminator="kind")]
 
 
 class Task(Strict):

@@ -1,9 +1,12 @@
 """The whole study, and the part of it that each job reads."""
 
+import functools
 from collections import Counter
+from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from workflow_scripts import pictures
 from workflow_scripts.config.analysis import Boundaries, Figure, Nulls, Printed, Table
 from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
 from workflow_scripts.config.data import Dataset, Task
@@ -173,7 +176,18 @@ def stage_config(study: Study, stage: str, **wildcards: str) -> dict:
 
 
 def _prepare_data(study: Study, dataset: str) -> dict:
-    return {"source": _plain(study.datasets[dataset])}
+    source = study.datasets[dataset]
+    unpinned = source.kind == "images" and source.sha256 is None
+    return {"source": _plain(source)} | ({"listing": _listing(source.path)} if unpinned else {})
+
+
+@functools.cache
+def _listing(path: str) -> str | None:
+    """What changes when the pictures there change; None where they can't be listed: the job will say why."""
+    try:
+        return pictures.listing(Path(path))
+    except (StudyError, OSError):
+        return None
 
 
 def _train(study: Study, experiment: str, seed: str) -> dict:
@@ -328,6 +342,7 @@ def _unique(key: str, values: list) -> None:
         raise ValueError(f"{key}: {repeated[0]!r} is listed twice: keep one")
 
 
-def _fits(key: str, batch_size: int, n: int) -> None:
-    if batch_size > n:
+def _fits(key: str, batch_size: int, n: int | None) -> None:
+    """Check the batch size where the number of examples is known; training checks it where it is not."""
+    if n is not None and batch_size > n:
         raise ValueError(f"{key}: {batch_size} is more than the {n} training examples: lower it")
