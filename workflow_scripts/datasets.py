@@ -61,7 +61,7 @@ def _digits(source: Digits) -> dict[str, np.ndarray]:
     return _parts(
         {
             part: (images[chosen], bundle.target[chosen])
-            for part, chosen in zip(PARTS, (train, test, fresh), strict=True)
+            for part, chosen in (("train", train), ("test", test), ("fresh", fresh))
         },
         [str(name) for name in bundle.target_names],
         {"sklearn.datasets.load_digits": hashlib.sha256(bundle.data.tobytes() + bundle.target.tobytes()).hexdigest()},

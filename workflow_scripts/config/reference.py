@@ -117,7 +117,13 @@ def _type(value: dict) -> str:
     if value["type"] == "object":
         inner = value.get("additionalProperties") or next(iter(value["patternProperties"].values()))
         return f"by name: {_type(inner)}{', one or more' if value.get('minProperties') else ''}"
-    words = {"string": "text", "integer": "whole number", "number": "number", "null": "`null`"}
+    words = {
+        "string": "text",
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "true or false",
+        "null": "`null`",
+    }
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     word = "name" if "pattern" in value else words[value["type"]]
     bounds = ", ".join(f"{sign} {value[key]}" for key, sign in signs.items() if key in value)
