@@ -7,11 +7,13 @@ import gzip
 import hashlib
 import http.server
 import json
+import pickle
 import runpy
 import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import zipfile
@@ -22,7 +24,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from torchvision.datasets import MNIST
+from torchvision.datasets import CIFAR10, MNIST
 
 from tests.workflow import ROOT, snakemake
 from workflow_scripts import datasets, files, provenance, tables, tasks
@@ -80,6 +82,7 @@ def changed(key: str, value) -> dict:
 
 
 EXPERIMENT = yaml.safe_load(STUDY)["experiments"]["digits"]
+PETS = {"kind": "images", "path": "pets", "classes": ["cat", "dog"]}
 SGD_FIT = {"solver": "sgd", "lr": 0.1, "epochs": 1}
 BAD_STUDIES = [
     ("sedes", [0], "unknown key 'sedes': did you mean 'seeds'?"),
@@ -120,6 +123,13 @@ BAD_STUDIES = [
     ("datasets.digits.train", 1200, "datasets.digits: train + test + fresh is more than the 1797 images there are"),
     ("datasets.digits.test", 9, "datasets.digits.test: expected greater than or equal to 10, got 9"),
     ("datasets.big", {"kind": "mnist", "fresh": 60000}, "datasets.big: train + fresh is more than the 60000 training"),
+    ("datasets.big", {"kind": "cifar10", "train": 50000, "fresh": 1}, "train + fresh is more than the 50000 training"),
+    ("datasets.pets", {**PETS, "classes": ["cat"]}, "datasets.pets: classes: expected 2 to 256 names of class folders"),
+    ("datasets.pets", {**PETS, "classes": ["cat"] * 2}, "datasets.pets: classes: 'cat' is listed twice: keep one"),
+    ("datasets.pets", {**PETS, "classes": [0, "1"]}, "pets.classes[0]: expected text (put it in quotes), got 0"),
+    ("datasets.pets", {**PETS, "size": [32]}, "datasets.pets: size: expected [height, width], got [32]"),
+    ("datasets.pets", {**PETS, "sha256": "12"}, "datasets.pets: sha256: expected 64 digits 0-9 and a-f, got '12'"),
+    ("datasets.pets", {**PETS, "mode": "grey"}, "datasets.pets.mode: expected 'L' or 'RGB', got 'grey'"),
     ("experiments.digits.network.pool_after", [2], "pool_after names convolution 2, but there are 1"),
     # names that name nothing
     ("tasks.waves.dataset", "wave", "tasks.waves.dataset: there is no dataset 'wave': did you mean 'waves'?"),
@@ -750,27 +760,34 @@ def small_mnist(monkeypatch) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def mirror(tmp_path, small_mnist, monkeypatch):
-    """A mirror of these files on this machine; yields the folder that it serves."""
-    served = tmp_path / "mirror"
-    served.mkdir()
-    resources = []
-    for name, content in small_mnist.items():
-        packed = gzip.compress(content, mtime=0)
-        (served / f"{name}.gz").write_bytes(packed)
-        resources.append((f"{name}.gz", hashlib.md5(packed).hexdigest()))
+def served(tmp_path):
+    """A folder that a server on this machine serves, and its address."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(served)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
-    monkeypatch.setattr(MNIST, "resources", resources)
-    yield served
+    yield folder, f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def mirror(served, small_mnist, monkeypatch) -> Path:
+    """A mirror of these files on this machine: the folder that it serves."""
+    folder, address = served
+    resources = []
+    for name, content in small_mnist.items():
+        packed = gzip.compress(content, mtime=0)
+        (folder / f"{name}.gz").write_bytes(packed)
+        resources.append((f"{name}.gz", hashlib.md5(packed).hexdigest()))
+    monkeypatch.setattr(MNIST, "mirrors", [address])
+    monkeypatch.setattr(MNIST, "resources", resources)
+    return folder
 
 
 def prepare_mnist(root: Path, out: Path) -> str | None:
@@ -850,6 +867,109 @@ def test_the_real_mnist_is_accepted_and_an_altered_label_is_noticed(shared_data,
     said = prepare_mnist(tmp_path / "root", tmp_path / "out")
     assert_one_line(said, f"{folder / altered}: damaged or not MNIST", "delete it")
     assert_nothing_in(tmp_path / "out")
+
+
+# CIFAR-10
+
+CIFAR = SOURCE | {"source": SOURCE["source"] | {"kind": "cifar10"}}
+
+
+@pytest.fixture
+def small_cifar(tmp_path, monkeypatch) -> Path:
+    """Files like CIFAR-10's with a few images below root, and torchvision told that these are CIFAR-10.
+
+    The first pixel of an image has its label in red, and 100 more in green.
+    """
+    folder = tmp_path / "root" / CIFAR10.base_folder
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+
+    def written(name: str, content: dict) -> str:
+        (folder / name).write_bytes(pickle.dumps(content))
+        return hashlib.md5((folder / name).read_bytes()).hexdigest()
+
+    def batch(n: int) -> dict:
+        images, labels = rng.integers(0, 256, (n, 3, 32, 32), np.uint8), np.arange(n) % 10
+        images[:, 0, 0, 0], images[:, 1, 0, 0] = labels, labels + 100
+        return {"data": images.reshape(n, -1), "labels": labels.tolist()}
+
+    for attribute, n in (("train_list", 12), ("test_list", 20)):
+        digests = [[name, written(name, batch(n))] for name, _ in getattr(CIFAR10, attribute)]
+        monkeypatch.setattr(CIFAR10, attribute, digests)
+    names = [*"abcdefghij"]
+    monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": written("batches.meta", {"label_names": names})})
+    return folder
+
+
+@pytest.fixture
+def cifar_archive(served, small_cifar, monkeypatch) -> Path:
+    """The archive that torchvision downloads, on a mirror on this machine."""
+    folder, address = served
+    archive = folder / CIFAR10.filename
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(small_cifar, CIFAR10.base_folder)
+    monkeypatch.setattr(CIFAR10, "url", address + CIFAR10.filename)
+    monkeypatch.setattr(CIFAR10, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+    return archive
+
+
+def prepare_cifar(root: Path, out: Path) -> str | None:
+    return call("prepare_data", CIFAR, data_root=root, data=out / "cifar.npz")
+
+
+def test_cifar_is_read_from_data_root(tmp_path, small_cifar):
+    assert prepare_cifar(tmp_path / "root", tmp_path) is None
+    with np.load(tmp_path / "cifar.npz") as made:
+        for part, n in (("train", 50), ("test", 20), ("fresh", 5)):
+            images, labels = made[f"{part}_inputs"], made[f"{part}_labels"]
+            assert images.shape == (n, 3, 32, 32) and images.dtype == np.uint8
+            np.testing.assert_array_equal(images[:, :2, 0, 0], np.stack([labels, labels + 100], 1))
+        together = np.concatenate([made["train_inputs"], made["fresh_inputs"]])
+        assert len({image.tobytes() for image in together}) == 55
+        assert made["class_names"].tolist() == [*"abcdefghij"]
+        hashes = dict(line.split() for line in made["source_hashes"].tolist())
+    assert len(hashes) == 7 and hashes["test_batch"] == files.sha256(small_cifar / "test_batch")
+
+
+def test_cifar_is_downloaded_where_it_is_absent(tmp_path, cifar_archive):
+    assert prepare_cifar(tmp_path / "elsewhere", tmp_path / "downloaded") is None
+    assert prepare_cifar(tmp_path / "root", tmp_path / "read") is None
+    assert (tmp_path / "downloaded" / "cifar.npz").read_bytes() == (tmp_path / "read" / "cifar.npz").read_bytes()
+
+
+def test_a_damaged_download_of_cifar_is_refused_and_the_next_run_recovers(tmp_path, cifar_archive):
+    sound = cifar_archive.read_bytes()
+    cifar_archive.write_bytes(sound[:-100])
+    said = prepare_cifar(tmp_path / "elsewhere", tmp_path / "out")
+    assert_one_line(said, "CIFAR-10 is not there and can't be downloaded", "run once where the internet")
+    assert_nothing_in(tmp_path / "out")
+    cifar_archive.write_bytes(sound)
+    assert prepare_cifar(tmp_path / "elsewhere", tmp_path / "out") is None
+
+
+def test_cifar_absent_and_out_of_reach_names_both_remedies(tmp_path, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        monkeypatch.setattr(CIFAR10, "url", f"http://127.0.0.1:{unused.getsockname()[1]}/{CIFAR10.filename}")
+        said = prepare_cifar(tmp_path / "root", tmp_path / "out")
+    words = ("CIFAR-10 is not there and can't be downloaded", "data_batch_1", "under cifar-10-batches-py", "internet")
+    assert_one_line(said, str(tmp_path / "root" / "cifar-10-batches-py"), *words)
+    assert_nothing_in(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["data_batch_1", "data_batch_5", "test_batch", "batches.meta"])
+def test_a_damaged_file_of_cifar_is_named_and_not_unpickled(name, tmp_path, small_cifar):
+    class Trap:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "sprung",)
+
+    (small_cifar / name).write_bytes(pickle.dumps(Trap()))
+    said = prepare_cifar(tmp_path / "root", tmp_path / "out")
+    assert_one_line(
+        said, f"{small_cifar / name}: damaged or not CIFAR-10", "delete it; the next run downloads it again"
+    )
+    assert_nothing_in(tmp_path / "out")
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_an_audit_of_a_folder_without_results_says_what_to_name(tmp_path, monkeypatch, capsys):

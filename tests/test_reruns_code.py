@@ -83,12 +83,18 @@ CODE = {
             "train digits, sinusoid, ten_digits (5 jobs): follows prepare_data",
         ],
     ),
+    "pictures": (
+        code("pictures"),
+        {"prepare_data": 2, **TRAIN, **DISTIL, **ANALYSIS},
+        ["prepare_data digits, sinusoid (2 jobs): workflow_scripts/pictures.py changed"],
+    ),
     "the settings of figures and tables": (
         code("config/analysis"),
         {"null_models": 3, "plot": 2, "tabulate": 2},
         ["plot fig3, fig4 (2 jobs): workflow_scripts/config/analysis.py changed"],
     ),
     "PyTorch": (version("torch"), {**TRAIN, **DISTIL, **ANALYSIS}, []),
+    "Pillow": (version("pillow"), {"prepare_data": 2, **TRAIN, **DISTIL, **ANALYSIS}, []),
     "Matplotlib": (version("matplotlib"), {"plot": 2}, []),
     "pandas": (version("pandas"), {**ANALYSIS, "plot": 2}, []),
 }

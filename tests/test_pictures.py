@@ -1,0 +1,456 @@
+"""A user's own pictures: how they are read, what is refused, and which changes are noticed."""
+
+import errno
+import re
+import shutil
+import stat
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from tests.test_errors import assert_nothing_in, assert_one_line, call
+from tests.workflow import planned, snakemake
+from workflow_scripts import datasets, pictures, tasks
+from workflow_scripts.config import study
+from workflow_scripts.config.data import ImageFolder
+from workflow_scripts.errors import StudyError
+
+NOWHERE = Path("nowhere")
+CLASSES = ("cat", "dog")
+
+
+def picture(number: int, mode: str = "RGB", size: tuple[int, int] = (4, 5)) -> Image.Image:
+    """A picture of noise; size: height, width."""
+    shape = (*size, 3) if mode == "RGB" else size
+    return Image.fromarray(np.random.default_rng(number).integers(0, 256, shape, np.uint8))
+
+
+@pytest.fixture
+def pets(tmp_path) -> Path:
+    """A folder of 6 + 4 pictures of two classes, numbered through."""
+    root, number = tmp_path / "my pets", 0
+    for part, n in (("train", 3), ("test", 2)):
+        for name in CLASSES:
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for index in range(n):
+                picture(number).save(folder / f"{index}.png")
+                number += 1
+    return root
+
+
+def zipped(root: Path, prefix: str = "", name: str = "pets.zip") -> Path:
+    """The folder as a .zip file, its names behind a prefix."""
+    path = root.parent / name
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(root.rglob("*"), reverse=True):
+            archive.write(file, prefix + str(file.relative_to(root)))
+    return path
+
+
+def made(path: Path, **keys) -> dict[str, np.ndarray]:
+    return datasets.make(ImageFolder(**{"kind": "images", "path": str(path), "classes": [*CLASSES], **keys}), NOWHERE)
+
+
+def job(path: Path, listing: str | None = None, **keys) -> dict:
+    """What a job reads."""
+    source = {"kind": "images", "path": str(path), "classes": [*CLASSES], **keys}
+    return {"wildcards": {"dataset": "pets"}, "source": source, "listing": listing}
+
+
+def refused(path: Path, *words: str, **keys) -> None:
+    """The job that reads these pictures fails with one line and writes nothing."""
+    out = path.parent / "out"
+    assert_one_line(call("prepare_data", job(path, **keys), data=out / "pets.npz"), *words)
+    assert_nothing_in(out)
+
+
+def same(arrays: dict, others: dict) -> None:
+    assert arrays.keys() == others.keys()
+    for name in arrays.keys() - {"source_hashes"}:
+        np.testing.assert_array_equal(arrays[name], others[name], name)
+
+
+def noise(numbers: list[int], size: tuple[int, int] = (4, 5)) -> np.ndarray:
+    return np.stack([np.asarray(picture(number, size=size)).transpose(2, 0, 1) for number in numbers])
+
+
+# What is read
+
+
+def test_pictures_become_arrays_in_the_order_of_their_names_with_labels_in_the_order_of_the_classes(pets):
+    arrays = made(pets, classes=["dog", "cat"])
+    np.testing.assert_array_equal(arrays["train_inputs"], noise([0, 1, 2, 3, 4, 5]))
+    np.testing.assert_array_equal(arrays["test_inputs"], noise([6, 7, 8, 9]))
+    assert arrays["train_inputs"].dtype == np.uint8 and arrays["fresh_inputs"].shape == (0, 3, 4, 5)
+    assert arrays["train_labels"].tolist() == [1, 1, 1, 0, 0, 0] and arrays["test_labels"].tolist() == [1, 1, 0, 0]
+    assert arrays["class_names"].tolist() == ["dog", "cat"]
+
+
+@pytest.mark.parametrize("prefix", ["", "pets-1.0/"])
+def test_a_zip_file_gives_what_its_folder_gives_with_or_without_a_folder_around_it(prefix, pets):
+    same(made(zipped(pets, prefix)), made(pets))
+
+
+def test_files_that_systems_leave_behind_are_passed_over(pets):
+    expected, listed = made(pets), pictures.listing(pets)
+    for name in (".DS_Store", "train/.DS_Store", "train/cat/Thumbs.db", "test/dog/._0.png", "train/.cache/x.png"):
+        (pets / name).parent.mkdir(exist_ok=True)
+        (pets / name).write_bytes(b"rubbish")
+    (pets / "LICENSE").write_text("beside train and test, anything may lie")
+    (pets / "__MACOSX" / "train").mkdir(parents=True)
+    (pets / "__MACOSX" / "train" / "._cat").write_bytes(b"rubbish")
+    same(made(pets), expected)
+    same(made(zipped(pets)), expected)
+    assert pictures.listing(pets) == listed
+
+
+def test_jpeg_and_grey_pictures_are_read(pets):
+    for path in list(pets.rglob("*.png")):
+        Image.open(path).convert("L").save(path.with_suffix(".JPG"), "JPEG", quality=75)
+        path.unlink()
+    arrays = made(pets)
+    assert arrays["train_inputs"].shape == (6, 1, 4, 5)
+    np.testing.assert_array_equal(arrays["train_inputs"][0, 0], np.asarray(Image.open(pets / "train/cat/0.JPG")))
+
+
+def test_the_number_of_threads_changes_nothing_and_each_picture_is_read_once(pets, monkeypatch):
+    for number in range(100):
+        picture(100 + number).save(pets / "train" / "cat" / f"more{number}.png")
+    reads, decoded = [], pictures._decoded
+    monkeypatch.setattr(pictures, "_decoded", lambda of, name, *how: reads.append(name) or decoded(of, name, *how))
+    several = []
+    for workers in (1, 2, 8):
+        monkeypatch.setattr(pictures, "_workers", lambda n=workers: n)
+        reads.clear()
+        several.append(made(zipped(pets)))
+        assert len(reads) == len(set(reads)) == 110
+    for other in several[1:]:
+        same(several[0], other)
+
+
+def test_a_subset_is_chosen_by_the_seed_before_anything_is_read(pets, monkeypatch):
+    keys = {"train": 3, "fresh": 2, "test": 2}
+    reads, decoded = [], pictures._decoded
+    monkeypatch.setattr(pictures, "_decoded", lambda of, name, *how: reads.append(name) or decoded(of, name, *how))
+    arrays = made(pets, **keys)
+    assert len(reads) == 7
+    assert [len(arrays[f"{part}_labels"]) for part in tasks.PARTS] == [3, 2, 2]
+    training = np.concatenate([arrays["train_inputs"], arrays["fresh_inputs"]])
+    assert len({image.tobytes() for image in training}) == 5, "no picture is in two parts"
+    same(made(zipped(pets), **keys), arrays)
+    others = [made(pets, **keys, seed=seed) for seed in range(1, 6)]
+    for part in ("train", "test", "fresh"):
+        assert len({arrays[f"{part}_inputs"].tobytes() for arrays in others}) > 1, part
+
+
+def test_pictures_are_converted_to_a_mode_and_resized_to_a_size(pets):
+    picture(0, "L", (30, 20)).save(pets / "train" / "cat" / "0.png")
+    Image.new("RGBA", (8, 8), (10, 20, 30, 128)).save(pets / "train" / "cat" / "1.png")
+    Image.new("RGB", (8, 8), (10, 20, 30)).convert("P", palette=Image.Palette.ADAPTIVE).save(pets / "train/cat/2.png")
+    Image.fromarray(np.full((8, 8), 0x4321, np.uint16)).save(pets / "train" / "dog" / "0.png")
+    inputs = made(pets, mode="RGB", size=[6, 3])["train_inputs"]
+    assert inputs.shape == (6, 3, 6, 3)
+    for number in (1, 2):
+        assert inputs[number].reshape(3, -1).T.tolist() == [[10, 20, 30]] * 18, "transparency is left out"
+    assert np.unique(inputs[3]).tolist() == [0x43], "16 bits are scaled to 8"
+    resized = picture(1, size=(4, 5)).resize((3, 6), Image.Resampling.BILINEAR)
+    picture(1).save(pets / "train" / "cat" / "1.png")
+    np.testing.assert_array_equal(
+        made(pets, mode="RGB", size=[6, 3])["train_inputs"][1], np.asarray(resized).transpose(2, 0, 1)
+    )
+    assert made(pets, mode="L", size=[6, 3])["train_inputs"].shape == (6, 1, 6, 3)
+
+
+def test_a_link_inside_the_folder_is_followed(pets):
+    (pets / "train" / "cat" / "0.png").rename(pets / "kept.png")
+    (pets / "train" / "cat" / "0.png").symlink_to(pets / "kept.png")
+    np.testing.assert_array_equal(made(pets)["train_inputs"][0], noise([0])[0])
+
+
+def test_the_log_tells_how_far_reading_is(pets, monkeypatch, caplog):
+    monkeypatch.setattr(pictures, "SECONDS_BETWEEN_LINES", 0.0)
+    for number in range(60):
+        picture(number).save(pets / "train" / "cat" / f"more{number}.png")
+    with caplog.at_level("INFO", "workflow_scripts"):
+        made(pets)
+    assert re.search(r"picture 32 of 70: \d+ pictures/s, 0 min 0 s left", caplog.text)
+
+
+def test_the_real_pictures_are_read(shared_data):
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    keys = {"classes": names, "train": 400, "test": 300, "fresh": 100}
+    arrays = made(shared_data / "cifar10-jpeg.zip", **keys)
+    assert arrays["train_inputs"].shape == (400, 3, 32, 32) and arrays["fresh_inputs"].shape == (100, 3, 32, 32)
+    assert np.bincount(arrays["test_labels"], minlength=10).min() > 10
+    assert 100 < arrays["train_inputs"].mean() < 140
+
+
+# What is refused
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda root: shutil.rmtree(root), ("no such folder or .zip file", "set the data set's key path")),
+        (lambda root: shutil.rmtree(root / "test"), ("no folder test lies in it", "expected train/{class}/{picture}")),
+        (lambda root: shutil.rmtree(root / "test/dog"), ("no pictures in test/dog:", "mend classes")),
+        (lambda root: [path.unlink() for path in (root / "train/cat").iterdir()], ("no pictures in train/cat:",)),
+        (lambda root: (root / "train/dog").rename(root / "train/dogs"), ("no pictures in train/dog:",)),
+        (lambda root: shutil.copytree(root / "test/dog", root / "test/emu"), ("test/emu not in", "list them there")),
+        (lambda root: (root / "train/notes.txt").write_text("x"), ("train/notes.txt is out of place", "move it")),
+        (lambda root: (root / "train/cat/more").mkdir(), ("train/cat/more is out of place", "expected train/")),
+        (lambda root: (root / "train/cat/a.txt").write_text("x"), ("train/cat/a.txt: not a PNG or JPEG picture",)),
+        (lambda root: (root / "train/cat/0.png").write_bytes(b""), ("train/cat/0.png: not a PNG or JPEG picture",)),
+        (lambda root: picture(0).save(root / "train/cat/0.gif"), ("train/cat/0.gif: not a PNG or JPEG picture",)),
+        (lambda root: truncated(root / "test/cat/1.png"), ("test/cat/1.png: damaged", "replace it, or move it away")),
+        (
+            lambda root: picture(0, size=(4, 6)).save(root / "train/dog/2.png"),
+            ("train/cat/0.png has the size [4, 5], train/dog/2.png [4, 6]", "set size: [height, width]"),
+        ),
+        (
+            lambda root: picture(0, "L").save(root / "test/dog/1.png"),
+            ("train/cat/0.png is of mode RGB, test/dog/1.png of mode L", "set mode"),
+        ),
+        (lambda root: picture(0).convert("RGBA").save(root / "train/dog/2.png"), ("dog/2.png is of mode RGBA", "set")),
+        (lambda root: (root / "train/cat/a.png").symlink_to("/etc/hostname"), ("a.png: a link that leads out of",)),
+        (lambda root: (root / "train/emu").symlink_to("/"), ("train/emu: a link that leads out of",)),
+        (lambda root: (root / "train/cat/a.png").symlink_to("b.png"), ("train/cat/a.png is out of place",)),
+    ],
+)
+def test_a_folder_that_is_not_as_expected_is_refused_in_one_line(change, words, pets):
+    change(pets)
+    refused(pets, str(pets), *words)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"train": 5, "fresh": 2}, ("train + fresh is more than the 6 pictures there: lower it",)),
+        ({"fresh": 6}, ("train + fresh is more than the 6 pictures there",)),
+        ({"test": 5}, ("test is more than the 4 pictures there: lower it",)),
+        ({"classes": ["cat", "dog", "emu"]}, ("no pictures in test/emu, train/emu:",)),
+        ({"sha256": "0" * 64}, (f"not {'0' * 64} as pinned", "set sha256 to the new one if you mean to use these")),
+    ],
+)
+def test_settings_that_do_not_fit_the_pictures_are_refused(keys, words, pets):
+    refused(pets, str(pets), *words, **keys)
+
+
+def test_of_several_damaged_pictures_the_first_is_named_whatever_the_number_of_threads(pets, monkeypatch):
+    for number in range(200):
+        (pets / "train" / "cat" / f"x{number:03}.png").write_bytes(b"no picture")
+    for workers in (1, 8):
+        monkeypatch.setattr(pictures, "_workers", lambda n=workers: n)
+        refused(pets, "train/cat/x000.png: not a PNG or JPEG picture")
+
+
+@pytest.mark.parametrize("pixels", [15, 5], ids=["where Pillow warns", "where Pillow refuses"])
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(pixels, pets, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
+    refused(pets, f"train/cat/0.png: more than {pixels} pixels", "make it smaller")
+
+
+def test_more_pictures_than_memory_holds_are_refused():
+    with pytest.raises(
+        StudyError, match=r"1000000000 pictures of shape \[3, 999, 999\] don't fit in memory: lower train"
+    ):
+        pictures._room(NOWHERE, (10**9, 3, 999, 999))
+
+
+def test_a_picture_that_may_not_be_read_is_named(pets, monkeypatch):
+    read_bytes = Path.read_bytes
+
+    def forbidding(path: Path) -> bytes:
+        if path.name == "1.png":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", forbidding)
+    refused(pets, f"{pets / 'train/cat/1.png'}: Permission denied", "mend its permissions")
+
+
+@pytest.mark.parametrize("name", ["../train/cat/a.png", "/train/cat/a.png", "train\\cat\\a.png", "C:/train/cat/a.png"])
+def test_a_name_in_a_zip_file_that_leaves_the_folder_is_refused(name, pets):
+    path = zipped(pets)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, (pets / "train/cat/0.png").read_bytes())
+    refused(path, f"{path}: the name {name!r} leaves the folder", "make the .zip file again")
+
+
+def link() -> zipfile.ZipInfo:
+    member = zipfile.ZipInfo("train/cat/a.png")
+    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return member
+
+
+@pytest.mark.parametrize(
+    ("member", "words"),
+    [
+        (link(), ("train/cat/a.png is a link",)),
+        (zipfile.ZipInfo("train/cat/0.png"), ("train/cat/0.png is in it twice",)),
+        (zipfile.ZipInfo("train/a.png"), ("train/a.png is out of place",)),
+        (zipfile.ZipInfo("train/cat/more/a.png"), ("train/cat/more/a.png is out of place",)),
+    ],
+)
+def test_a_member_of_a_zip_file_that_cannot_be_a_picture_is_refused(member, words, pets, recwarn):
+    path = zipped(pets)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(member, b"x")
+    refused(path, str(path), *words)
+
+
+def test_an_encrypted_zip_file_is_refused(pets):
+    path = zipped(pets)
+    content = path.read_bytes()
+    entry = content.index(b"PK\x01\x02")
+    path.write_bytes(content[: entry + 8] + b"\x01" + content[entry + 9 :])
+    refused(path, "is encrypted", "without a password")
+
+
+def test_a_damaged_zip_file_is_refused(pets):
+    path = zipped(pets)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    refused(path, f"{path}: not a .zip file, or a damaged one", "make or copy it again")
+    for at in (len(content) // 10, 40):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
+        refused(path, str(path), "damaged", "make or copy the .zip file again")
+    path.write_text("no zip")
+    refused(path, f"{path}: not a .zip file, or a damaged one")
+
+
+# Which changes are noticed
+
+
+def pin(arrays: dict) -> str:
+    ((path, digest),) = [source.rsplit(" ", 1) for source in arrays["source_hashes"].tolist()]
+    assert path.endswith(("my pets", "pets.zip"))
+    return digest
+
+
+def test_a_pin_accepts_the_same_pictures_and_no_others(pets, tmp_path):
+    path = zipped(pets)
+    pins = {of: pin(made(of)) for of in (pets, path)}
+    copied = shutil.copytree(pets, tmp_path / "copy" / "my pets")
+    same(made(copied, sha256=pins[pets]), made(path, sha256=pins[path]))
+    picture(99).save(pets / "test" / "dog" / "1.png")
+    refused(pets, "as pinned", sha256=pins[pets])
+    refused(zipped(pets), "as pinned", sha256=pins[path])
+    (copied / "train" / "cat" / "0.png").rename(copied / "train" / "cat" / "00.png")
+    refused(copied, "as pinned", sha256=pins[pets])
+
+
+def rewritten(path: Path) -> None:
+    """Other bytes of the same length."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: picture(0).save(root / "train/cat/9.png"),
+        lambda root: (root / "train/cat/0.png").unlink(),
+        lambda root: (root / "train/cat/0.png").rename(root / "train/cat/7.png"),
+        lambda root: (root / "train/cat/0.png").rename(root / "train/dog/7.png"),
+        lambda root: picture(0, size=(9, 9)).save(root / "train/cat/0.png"),
+    ],
+)
+def test_a_change_of_names_and_sizes_changes_the_listing(change, pets):
+    before = pictures.listing(pets), pictures.listing(zipped(pets))
+    change(pets)
+    assert pictures.listing(pets) != before[0] and pictures.listing(zipped(pets)) != before[1]
+
+
+def test_other_bytes_of_the_same_size_change_the_listing_of_a_zip_file_and_times_change_none(pets):
+    before = pictures.listing(pets), pictures.listing(zipped(pets))
+    (pets / "train" / "cat" / "0.png").touch()
+    assert (pictures.listing(pets), pictures.listing(zipped(pets))) == before
+    rewritten(pets / "train" / "cat" / "0.png")
+    assert pictures.listing(zipped(pets)) != before[1]
+
+
+def test_a_job_refuses_pictures_that_changed_since_it_was_planned(pets, tmp_path):
+    planned_with = pictures.listing(pets)
+    assert call("prepare_data", job(pets, planned_with), data=tmp_path / "first" / "pets.npz") is None
+    (pets / "train" / "cat" / "0.png").unlink()
+    said = call("prepare_data", job(pets, planned_with), data=tmp_path / "out" / "pets.npz")
+    assert_one_line(said, f"{pets}: the pictures changed since this job was planned: run snakemake again")
+    assert_nothing_in(tmp_path / "out")
+
+
+def a_study(path: Path, **keys) -> dict:
+    return {
+        "seeds": [0],
+        "device": "cpu",
+        "datasets": {"pets": {"kind": "images", "path": str(path), "classes": [*CLASSES], **keys}},
+        "tasks": {"pets": {"dataset": "pets"}},
+        "explainers": {"linear": {"labels": "true"}},
+        "experiments": {
+            "pets": {
+                "title": "Pets",
+                "task": "pets",
+                "network": {"kind": "linear"},
+                "sgd": {"lr": 0.1, "batch_size": 2, "epochs": 1},
+                "explainers": ["linear"],
+            }
+        },
+    }
+
+
+def given(path: Path, **keys) -> dict:
+    """What the job is given when it is planned anew."""
+    study._listing.cache_clear()
+    return study.stage_config(study.load(a_study(path, **keys)), "prepare_data", dataset="pets")
+
+
+def test_a_study_lists_pictures_that_are_not_pinned_and_needs_none_of_them_otherwise(pets):
+    assert given(pets)["listing"] == pictures.listing(pets)
+    assert "listing" not in given(pets, sha256="0" * 64)
+    shutil.rmtree(pets / "test")
+    assert given(pets)["listing"] is None, "the job itself says what is wrong"
+    assert "listing" not in given(NOWHERE, sha256="0" * 64) and given(NOWHERE)["listing"] is None
+
+
+def test_a_batch_is_compared_with_the_number_of_pictures_where_that_is_set(pets):
+    config = a_study(pets)
+    config["experiments"]["pets"]["sgd"]["batch_size"] = 1000
+    study.load(config)
+    config["datasets"]["pets"]["train"] = 6
+    with pytest.raises(StudyError, match="batch_size: 1000 is more than the 6 training examples"):
+        study.load(config)
+
+
+def test_a_label_map_numbers_the_classes_in_the_order_listed(pets):
+    config = a_study(pets)
+    config["tasks"]["pets"]["groups"] = {"a": [0], "b": [2]}
+    with pytest.raises(StudyError, match="class 2 is not in 'pets', whose classes are 0 to 1"):
+        study.load(config)
+
+
+@pytest.mark.slow
+def test_snakemake_plans_anew_when_the_pictures_change_and_not_where_they_are_pinned(pets, tmp_path):
+    config, work = tmp_path / "pets.yaml", tmp_path / "work"
+    config.write_text(yaml.safe_dump(a_study(Path("..") / pets.name)))
+    done = snakemake(work, "data", configfiles=(config,))
+    assert done.returncode == 0, done.stderr
+    digest = pin(np.load(work / "results/data/pets.npz"))
+    assert planned(work, "data", configfiles=(config,)) == {}
+    picture(0).save(pets / "train" / "cat" / "9.png")
+    again = snakemake(work, "data", "--dry-run", configfiles=(config,))
+    assert "prepare_data pets (1 job): listing " in again.stderr
+    (pets / "train" / "cat" / "9.png").unlink()
+    config.write_text(yaml.safe_dump(a_study(Path("..") / pets.name, sha256=digest)))
+    assert snakemake(work, "data", configfiles=(config,)).returncode == 0
+    pets.rename(tmp_path / "elsewhere")
+    assert planned(work, "data", configfiles=(config,)) == {}
