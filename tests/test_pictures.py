@@ -1,9 +1,12 @@
 """A user's own pictures: how they are read, what is refused, and which changes are noticed."""
 
 import errno
+import os
 import re
 import shutil
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import yaml
 from PIL import Image
 
 from tests.test_errors import assert_nothing_in, assert_one_line, call
-from tests.workflow import planned, snakemake
+from tests.workflow import ROOT, planned, snakemake
 from workflow_scripts import datasets, pictures, tasks
 from workflow_scripts.config import study
 from workflow_scripts.config.data import ImageFolder
@@ -416,10 +419,10 @@ def given(path: Path, **keys) -> dict:
 
 def test_a_study_lists_pictures_that_are_not_pinned_and_needs_none_of_them_otherwise(pets):
     assert given(pets)["listing"] == pictures.listing(pets)
-    assert "listing" not in given(pets, sha256="0" * 64)
+    assert given(pets, sha256="0" * 64)["listing"] is None
     shutil.rmtree(pets / "test")
     assert given(pets)["listing"] is None, "the job itself says what is wrong"
-    assert "listing" not in given(NOWHERE, sha256="0" * 64) and given(NOWHERE)["listing"] is None
+    assert given(NOWHERE)["listing"] is None
 
 
 def test_a_batch_is_compared_with_the_number_of_pictures_where_that_is_set(pets):
@@ -438,8 +441,14 @@ def test_a_label_map_numbers_the_classes_in_the_order_listed(pets):
         study.load(config)
 
 
+def audit(work: Path, config: Path) -> str:
+    command = [sys.executable, "-m", "workflow_scripts.audit", "results", "--configfile", config]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True).stdout
+
+
 @pytest.mark.slow
-def test_snakemake_plans_anew_when_the_pictures_change_and_not_where_they_are_pinned(pets, tmp_path):
+def test_snakemake_and_the_audit_notice_changed_pictures_and_need_none_that_are_pinned(pets, tmp_path):
     config, work = tmp_path / "pets.yaml", tmp_path / "work"
     config.write_text(yaml.safe_dump(a_study(Path("..") / pets.name)))
     done = snakemake(work, "data", configfiles=(config,))
@@ -449,8 +458,11 @@ def test_snakemake_plans_anew_when_the_pictures_change_and_not_where_they_are_pi
     picture(0).save(pets / "train" / "cat" / "9.png")
     again = snakemake(work, "data", "--dry-run", configfiles=(config,))
     assert "prepare_data pets (1 job): listing " in again.stderr
+    assert audit(work, config).startswith("STALE")
     (pets / "train" / "cat" / "9.png").unlink()
+    assert audit(work, config).startswith("CURRENT")
     config.write_text(yaml.safe_dump(a_study(Path("..") / pets.name, sha256=digest)))
     assert snakemake(work, "data", configfiles=(config,)).returncode == 0
     pets.rename(tmp_path / "elsewhere")
     assert planned(work, "data", configfiles=(config,)) == {}
+    assert audit(work, config).startswith("CURRENT")

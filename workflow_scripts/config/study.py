@@ -178,7 +178,7 @@ def stage_config(study: Study, stage: str, **wildcards: str) -> dict:
 def _prepare_data(study: Study, dataset: str) -> dict:
     source = study.datasets[dataset]
     unpinned = source.kind == "images" and source.sha256 is None
-    return {"source": _plain(source)} | ({"listing": _listing(source.path)} if unpinned else {})
+    return {"source": _plain(source), "listing": _listing(source.path) if unpinned else None}
 
 
 @functools.cache
