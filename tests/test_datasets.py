@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 
 from workflow_scripts import datasets, files, tasks
-from workflow_scripts.config.data import Digits, Mnist, Sinusoid, Task
+from workflow_scripts.config.data import Digits, Mnist, Sinusoid, Task, Theorem1
 
 NOWHERE = Path("nowhere")
 
@@ -42,6 +42,19 @@ def test_the_sinusoid_labels_are_the_sign_of_the_line_plus_the_wave():
     np.testing.assert_array_equal(np.sign(margin)[clear], y[clear])
     assert [len(arrays[f"{part}_labels"]) for part in tasks.PARTS] == [4000, 50, 20]
     assert not rows(arrays, "train") & rows(arrays, "test")
+
+
+def test_theorem_1_has_a_signal_that_noise_flips_and_one_coordinate_of_noise():
+    source = Theorem1(kind="theorem1", train=4000, test=50, fresh=20, dimension=30, noise=0.2)
+    arrays = datasets.make(source, NOWHERE)
+    x, y = arrays["train_inputs"], arrays["train_labels"] * 2 - 1
+    assert x.shape == (4000, 30) and x.dtype == np.float32
+    assert set(np.unique(x[:, 0])) == {-1, 1} and abs((x[:, 0] != y).mean() - 0.2) < 0.03
+    assert ((x[:, 1:] == 1).sum(1) == 1).all() and ((x[:, 1:] != 0).sum(1) == 1).all()
+    assert x[:, 1:].any(0).all() and abs(y.mean()) < 0.05
+    assert [len(arrays[f"{part}_labels"]) for part in tasks.PARTS] == [4000, 50, 20]
+    again = datasets.make(source, NOWHERE)
+    assert all(np.array_equal(again[name], arrays[name]) for name in arrays)
 
 
 def test_a_label_map_groups_classes_and_drops_those_left_out(tmp_path):

@@ -15,8 +15,8 @@ from urllib.error import URLError
 
 import numpy as np
 
-from workflow_scripts import files, pictures
-from workflow_scripts.config.data import Ball, Cifar10, Dataset, Digits, ImageFolder, Mnist, Sinusoid
+from workflow_scripts import files, pictures, theorem1_data
+from workflow_scripts.config.data import Ball, Cifar10, Dataset, Digits, ImageFolder, Mnist, Sinusoid, Theorem1
 from workflow_scripts.errors import StudyError
 from workflow_scripts.tasks import PARTS
 
@@ -44,6 +44,7 @@ def make(source: Dataset, data_root: Path) -> dict[str, np.ndarray]:
         "sinusoid": _sinusoid,
         "images": _images,
         "ball": _ball,
+        "theorem1": _theorem1,
     }
     return makers[source.kind](source)
 
@@ -172,6 +173,16 @@ def _ball(source: Ball) -> dict[str, np.ndarray]:
     axis = np.linspace(-1, 1, source.grid, dtype=np.float32)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     return _parts({**parts, "grid": (grid, above(grid))}, ["-1", "+1"], {}) | flipped
+
+
+def _theorem1(source: Theorem1) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(source.seed)
+    sizes = {"train": source.train, "test": source.test, "fresh": source.fresh}
+    parts = {}
+    for part, n in sizes.items():
+        samples = theorem1_data.draw(rng, n, source.dimension, source.noise)
+        parts[part] = (theorem1_data.dense(samples, source.dimension), samples.y > 0)
+    return _parts(parts, ["-1", "+1"], {})
 
 
 def _images(source: ImageFolder) -> dict[str, np.ndarray]:

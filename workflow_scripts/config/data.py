@@ -163,7 +163,33 @@ class ImageFolder(Strict):
         return self
 
 
-Dataset = Annotated[Ball | Cifar10 | Digits | ImageFolder | Mnist | Sinusoid, Field(discriminator="kind")]
+class Theorem1(Strict):
+    """x = eta y e_1 + e_k, k uniform in 2..dimension, eta = -1 with probability noise, else +1 (N19 section 5)."""
+
+    n_classes: ClassVar[int] = 2
+
+    kind: Literal["theorem1"]
+    train: Count = Field(500, description="training examples")
+    test: Count = Field(10_000, description="test examples")
+    fresh: int = Field(0, ge=0, description="further draws, for distillation only")
+    seed: Seed = Field(0, description="seed of every draw")
+    dimension: int = Field(10_000, ge=2, description="length of x")
+    noise: float = Field(0.1, ge=0, le=0.5, description="probability p that eta is -1")
+
+    @property
+    def n_train(self) -> int:
+        """Training examples."""
+        return self.train
+
+    @model_validator(mode="after")
+    def _fits(self):
+        gib = (self.train + self.test + self.fresh) * self.dimension * 4 / 2**30
+        if gib > 1:
+            raise ValueError(f"train + test + fresh inputs take {gib:.1f} GiB, more than 1: lower one, or dimension")
+        return self
+
+
+Dataset = Annotated[Ball | Cifar10 | Digits | ImageFolder | Mnist | Sinusoid | Theorem1, Field(discriminator="kind")]
 
 
 class Task(Strict):
