@@ -1,6 +1,7 @@
 """Which simple function explains what SGD has learned so far?
 
-data -> trained -> finals -> explainers -> measures -> nulls -> figures: each name is a target, `all` the whole study.
+data -> trained -> finals -> explainers -> measures -> nulls -> figures: each name is a target, and so is
+`simulations`, which needs no data; `all` is the whole study.
 A file given with --configfile is a whole study; to change the default one: --configfile config.yaml changes.yaml
 """
 
@@ -16,6 +17,7 @@ if not workflow.overwrite_configfiles:
 
 include: "rules/common.smk"
 include: "rules/prepare_data.smk"
+include: "rules/simulate.smk"
 include: "rules/train.smk"
 include: "rules/extract_final.smk"
 include: "rules/distill.smk"
@@ -37,6 +39,7 @@ localrules:
     explainers,
     measures,
     nulls,
+    simulations,
     figures,
 
 
@@ -47,6 +50,7 @@ rule all:
         FINALS,
         SUMMARIES,
         NULLS,
+        SIMULATIONS,
         FIGURES,
         TABLES,
 
@@ -86,6 +90,12 @@ rule nulls:
     """The null models of every experiment."""
     input:
         NULLS,
+
+
+rule simulations:
+    """The simulations of Theorem 1."""
+    input:
+        SIMULATIONS,
 
 
 rule figures:

@@ -101,6 +101,11 @@ def per_seed(file):
     return paths
 
 
+def simulated(figure):
+    """The simulation that a figure shows, if it shows one."""
+    return [f"results/simulations/{figure.simulation}.csv"] if figure.kind == "theorem1" else []
+
+
 RUNS = [
     SEED_FOLDER.format(experiment=experiment, seed=seed)
     for experiment in STUDY.experiments
@@ -120,6 +125,7 @@ EXPLAINERS = sorted(
 )
 SUMMARIES = [f"results/{experiment}/summary.csv" for experiment in STUDY.experiments]
 NULLS = [f"results/{experiment}/nulls.csv" for experiment in STUDY.experiments]
+SIMULATIONS = [f"results/simulations/{simulation}.csv" for simulation in STUDY.simulations]
 FIGURES = [f"results/figures/{figure}.svg" for figure in STUDY.figures]
 TABLES = [f"results/tables/{table}.csv" for table in STUDY.tables]
 
@@ -129,6 +135,7 @@ wildcard_constraints:
     task=one_of(STUDY.tasks),
     experiment=one_of(STUDY.experiments),
     explainer=one_of(STUDY.explainers),
+    simulation=one_of(STUDY.simulations),
     figure=one_of(STUDY.figures),
     table=one_of(STUDY.tables),
     seed=r"\d+",

@@ -1,4 +1,4 @@
-# In: summaries and phases of the experiments shown, or the predictions of one seed in the plane.
+# In: summaries and phases of the experiments shown, the predictions of one seed in the plane, or a simulation.
 # Out: results/figures/{figure}.{pdf,png,svg} and the points as CSV.
 
 
@@ -33,6 +33,7 @@ rule plot:
                 for explainer in STUDY.experiments[name].explainers
             ],
         ),
+        simulations=lambda wildcards: simulated(STUDY.figures[wildcards.figure]),
     output:
         svg=report(
             "results/figures/{figure}.svg",
@@ -64,5 +65,6 @@ rule plot:
         "python -m workflow_scripts.plot --cfg {params.cfg:q} --code {params.code}"
         " --summaries {input.summaries:q} --phases {input.phases:q}"
         " --data {input.data:q} --trajectories {input.trajectories:q} --explainers {input.explainers:q}"
+        " --simulations {input.simulations:q}"
         " --svg {output.svg:q} --pdf {output.pdf:q} --png {output.png:q} --points {output.points:q}"
         " --provenance {output.provenance:q} > {log:q} 2>&1"

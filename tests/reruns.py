@@ -19,7 +19,7 @@ Change = Callable[[Path], object]
 
 DISTIL = {"distill_true_labels": 4, "distill_final_labels": 2, "distill_t0_labels": 2}
 TRAIN = {"train": 5, "extract_final": 5}
-ANALYSIS = {"measure": 5, "null_models": 3, "summarize": 3, "plot": 1, "tabulate": 2}  # the figure fig3 shows no result
+ANALYSIS = {"measure": 5, "null_models": 3, "summarize": 3, "plot": 1, "tabulate": 2}  # of the figures fig4 alone
 SINUSOID = {"distill_t0_labels": 2, "measure": 2, "null_models": 1, "summarize": 1, "plot": 1, "tabulate": 2}
 DIGITS = {"measure": 2, "null_models": 1, "summarize": 1, "plot": 1, "tabulate": 2}
 

@@ -440,6 +440,20 @@ def test_a_row_is_traced_to_the_rows_and_jobs_that_it_came_from(study):
     assert f"{record['cpu']}, code {record['code']['fingerprint']}, key {record['key']}" in jobs[2]
 
 
+def test_a_point_of_a_simulation_is_traced_to_its_row_which_comes_from_no_file(study, audit):
+    points, table = (pd.read_csv(f"results/{name}/theorem1.csv") for name in ("figures", "simulations"))
+    for row in points.index[points["x"].notna()][::40]:
+        verdict, said = audit("results/figures/theorem1.svg", "--trace", row)
+        assert verdict == "CURRENT"
+        way = said.split("\n\n")[1].splitlines()
+        found = table.loc[int(re.match(r"  results/simulations/theorem1\.csv row (\d+): ", way[1])[1])]
+        assert all(found[key] == points[key][row] for key in ("noise", "init", "step", "quantity"))
+        assert found["mean"] == points["y"][row]
+        assert way[2] == "jobs, from the data on:"
+        assert way[3].startswith("  simulate theorem1: ") and way[4] == "    from no file: it is drawn"
+        assert way[5].startswith("  plot theorem1: ") and len(way) == 6
+
+
 def test_a_row_of_a_table_is_traced_by_the_command(study, audit):
     table = pd.read_csv(TABLE)
     row = table.index[(table["explainer"] == "linear_sgd") & (table["quantity"] == "mu")][0]

@@ -24,6 +24,7 @@ def jobs(of: study.Study) -> list[tuple[str, dict]]:
     seeds = [(name, seed) for name in of.experiments for seed in of.seeds_of(name)]
     per_seed = [{"experiment": name, "seed": str(seed)} for name, seed in seeds]
     found = [("prepare_data", {"dataset": name}) for name in of.datasets]
+    found += [("simulate", {"simulation": name}) for name in of.simulations]
     found += [(stage, job) for stage in ("train", "extract_final", "measure") for job in per_seed]
     for job in per_seed:
         experiment = of.experiments[job["experiment"]]

@@ -130,6 +130,11 @@ BAD_STUDIES = [
     ("datasets.pets", {**PETS, "size": [32]}, "datasets.pets: size: expected [height, width], got [32]"),
     ("datasets.pets", {**PETS, "sha256": "12"}, "datasets.pets: sha256: expected 64 digits 0-9 and a-f, got '12'"),
     ("datasets.pets", {**PETS, "mode": "grey"}, "datasets.pets.mode: expected 'L' or 'RGB', got 'grey'"),
+    (
+        "datasets.big",
+        {"kind": "theorem1", "dimension": 1_000_000},
+        "datasets.big: train + test + fresh inputs take 39.1 GiB, more than 1: lower one, or dimension",
+    ),
     ("experiments.digits.network.pool_after", [2], "pool_after names convolution 2, but there are 1"),
     # names that name nothing
     ("tasks.waves.dataset", "wave", "tasks.waves.dataset: there is no dataset 'wave': did you mean 'waves'?"),
@@ -140,6 +145,11 @@ BAD_STUDIES = [
     ("tables.signs.experiments", ["mnist"], "tables.signs.experiments: there is no experiment 'mnist': expected"),
     ("figures.training.experiments", ["waves", "waves"], "figures.training.experiments: 'waves' is listed twice: keep"),
     ("figures.training.experiments", [], "figures.training.experiments: nothing is listed: give one or more"),
+    (
+        "figures.theorem",
+        {"kind": "theorem1", "simulation": "theorem"},
+        "figures.theorem.simulation: there is no simulation 'theorem': expected one of (none are defined)",
+    ),
     ("figures.training.kind", "dynamic", "figures.training: kind 'dynamic' is not known: did you mean 'dynamics'?"),
     # explainers
     ("explainers.t0.reference", ABSENT, "explainers.t0: labels t0 and the key reference go together"),

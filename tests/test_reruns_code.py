@@ -49,22 +49,24 @@ CODE = {
     ),
     "information": (
         code("information"),
-        {**DISTIL, **ANALYSIS, "plot": 2},
+        {"simulate": 1, **DISTIL, **ANALYSIS, "plot": 3},
         [
             "distill_t0_labels sinusoid (2 jobs): workflow_scripts/information.py changed",
-            "plot fig3, fig4 (2 jobs): workflow_scripts/information.py changed",
+            "plot fig3, fig4, theorem1 (3 jobs): workflow_scripts/information.py changed",
         ],
     ),
     "uncertainty": (
         edit("workflow_scripts/uncertainty.py", "ppf(0.975", "ppf(0.995"),
-        {"measure": 5, "null_models": 3, "summarize": 3, "plot": 1, "tabulate": 2},
+        {"simulate": 1, "measure": 5, "null_models": 3, "summarize": 3, "plot": 2, "tabulate": 2},
         [
+            "simulate theorem1 (1 job): workflow_scripts/uncertainty.py changed",
             "summarize digits, sinusoid, ten_digits (3 jobs): workflow_scripts/uncertainty.py changed",
-            "plot fig4 (1 job): follows summarize",
+            "plot fig4, theorem1 (2 jobs): follows simulate, summarize",
         ],
     ),
-    "plot": (code("plot"), {"plot": 2}, ["plot fig3, fig4 (2 jobs): workflow_scripts/plot.py changed"]),
-    "style": (code("style"), {"plot": 2}, []),
+    "plot": (code("plot"), {"plot": 3}, ["plot fig3, fig4, theorem1 (3 jobs): workflow_scripts/plot.py changed"]),
+    "style": (code("style"), {"plot": 3}, []),
+    "the simulation": (code("theorem1"), {"simulate": 1, "plot": 1}, ["plot theorem1 (1 job): follows simulate"]),
     "tabulate": (code("tabulate"), {"tabulate": 2}, []),
     "networks": (
         code("networks"),
@@ -90,13 +92,13 @@ CODE = {
     ),
     "the settings of figures and tables": (
         code("config/analysis"),
-        {"null_models": 3, "plot": 2, "tabulate": 2},
-        ["plot fig3, fig4 (2 jobs): workflow_scripts/config/analysis.py changed"],
+        {"null_models": 3, "plot": 3, "tabulate": 2},
+        ["plot fig3, fig4, theorem1 (3 jobs): workflow_scripts/config/analysis.py changed"],
     ),
     "PyTorch": (version("torch"), {**TRAIN, **DISTIL, **ANALYSIS}, []),
     "Pillow": (version("pillow"), {"prepare_data": 2, **TRAIN, **DISTIL, **ANALYSIS}, []),
-    "Matplotlib": (version("matplotlib"), {"plot": 2}, []),
-    "pandas": (version("pandas"), {**ANALYSIS, "plot": 2}, []),
+    "Matplotlib": (version("matplotlib"), {"plot": 3}, []),
+    "pandas": (version("pandas"), {"simulate": 1, **ANALYSIS, "plot": 3}, []),
 }
 
 
@@ -116,7 +118,7 @@ def test_another_shell_command_reruns_its_rule_which_the_audit_cannot_see(projec
 def test_after_a_change_of_a_plot_a_target_before_it_plans_nothing(project):
     code("plot")(project)
     assert plan(project, "measures").jobs == {}
-    assert plan(project, "figures").jobs == {"plot": 2}
+    assert plan(project, "figures").jobs == {"plot": 3}
 
 
 def test_a_dynamic_import_is_an_error_before_anything_is_planned(project):

@@ -125,6 +125,11 @@ SETTINGS = {
         {"null_models": 3, "tabulate": 1},
         ["tabulate table2 (1 job): follows null_models"],
     ),
+    "initial weights of a simulation": (
+        put("simulations.theorem1.inits", {"w*": {"first": 1}}),
+        {"simulate": 1, "plot": 1},
+        ["plot theorem1 (1 job): follows simulate"],
+    ),
     "the folder of downloads": (put("data_root", "elsewhere"), {}, []),
     "the device": (
         put("device", "auto"),

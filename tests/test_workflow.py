@@ -16,6 +16,7 @@ from workflow_scripts import files, measure
 
 STAGES = (
     "prepare_data",
+    "simulate",
     "train",
     "extract_final",
     "distill",
@@ -43,8 +44,10 @@ def test_a_run_makes_every_result_and_leaves_no_scratch(study):
             assert f"{run}/{name}" in made
     for experiment in ("digits", "ten_digits", "sinusoid"):
         assert {f"{experiment}/{name}.csv" for name in ("summary", "phases", "nulls")} <= made
-    assert {f"figures/{name}.{kind}" for name in ("fig3", "fig4") for kind in ("pdf", "png", "svg", "csv")} <= made
+    figures = ("fig3", "fig4", "theorem1")
+    assert {f"figures/{name}.{kind}" for name in figures for kind in ("pdf", "png", "svg", "csv")} <= made
     assert {f"tables/{name}.{kind}" for name in ("table1", "table2") for kind in ("csv", "html")} <= made
+    assert "simulations/theorem1.csv" in made
     assert "tasks/low_high/explainers/linear.npz" in made, "true-label explainers are fitted once per task"
     assert not [path for path in study.rglob(".*-*") if path.is_dir() and ".snakemake" not in path.parts]
 
@@ -154,6 +157,11 @@ def test_every_target_is_planned(tmp_path, target):
     assert "prepare_data" in plan or target == "data"
     assert ("train" in plan) == (target != "data")
     assert ("plot" in plan) == (target in ("figures", "all"))
+
+
+def test_simulations_need_nothing_else(tmp_path):
+    assert planned(tmp_path, "simulations") == planned(tmp_path, "results/simulations/theorem1.csv") == {"simulate": 1}
+    assert planned(tmp_path, "results/figures/theorem1.svg") == {"simulate": 1, "plot": 1}
 
 
 @pytest.mark.parametrize("config", [None, *sorted((ROOT / "experiments").glob("*.yaml"))], ids=str)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "tiny.yaml"
-TARGETS = ("data", "trained", "finals", "explainers", "measures", "nulls", "figures", "all", "total")
+TARGETS = ("data", "trained", "finals", "explainers", "measures", "nulls", "simulations", "figures", "all", "total")
 
 
 def snakemake(

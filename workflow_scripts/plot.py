@@ -5,7 +5,7 @@ import pandas as pd
 from workflow_scripts import files, stage, style, tables
 from workflow_scripts.config.analysis import Figure, Printed
 from workflow_scripts.config.base import JobConfig, Seed
-from workflow_scripts.figures import boundaries, dynamics, information_accuracy
+from workflow_scripts.figures import boundaries, dynamics, information_accuracy, theorem1
 from workflow_scripts.figures.points import Points
 
 
@@ -26,9 +26,13 @@ class Config(JobConfig):
 def run(config: Config, inputs, outputs) -> None:
     """Write the figure as PDF, PNG and SVG, and its points."""
     points = Points()
-    figure = {"information_accuracy": _information_accuracy, "dynamics": _dynamics, "boundaries": _boundaries}[
-        config.settings.kind
-    ](config, inputs, points)
+    draw = {
+        "information_accuracy": _information_accuracy,
+        "dynamics": _dynamics,
+        "boundaries": _boundaries,
+        "theorem1": _theorem1,
+    }[config.settings.kind]
+    figure = draw(config, inputs, points)
     style.save(figure, outputs.pdf, outputs.png, outputs.svg, outputs.key)
     tables.write(outputs.points, pd.concat(points.tables, ignore_index=True))
 
@@ -78,6 +82,11 @@ def _boundaries(config: Config, inputs, points: Points):
     return boundaries.draw(rows, config.settings.steps, points)
 
 
+def _theorem1(config: Config, inputs, points: Points):
+    files.check_number("--simulations", inputs.simulations, 1)
+    return theorem1.draw(tables.read(inputs.simulations[0], *theorem1.COLUMNS), points)
+
+
 if __name__ == "__main__":
     stage.main(
         run,
@@ -88,6 +97,7 @@ if __name__ == "__main__":
             "data*": "kind boundaries: the arrays of each experiment's data set (.npz)",
             "trajectories*": "kind boundaries: the trajectory of each experiment's seed (.npz)",
             "explainers*": "kind boundaries: the explainers of the first experiment, then of the second (.npz)",
+            "simulations*": "kind theorem1: the table of the simulation shown (.csv)",
         },
         outputs={name: f"the figure (.{name})" for name in ("pdf", "png", "svg")}
         | {"points": "every plotted point (.csv)"},

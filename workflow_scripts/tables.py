@@ -9,7 +9,7 @@ from workflow_scripts import files
 from workflow_scripts.errors import StudyError
 
 #: the columns of our tables that hold words
-TEXT_COLUMNS = ("explainer", "phase", "quantity", "sign", "variant")
+TEXT_COLUMNS = ("explainer", "init", "phase", "quantity", "sign", "variant")
 
 
 def read(path: Path, *columns: str) -> pd.DataFrame:

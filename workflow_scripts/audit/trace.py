@@ -11,7 +11,7 @@ from workflow_scripts.audit.verdict import Report, job_name, stage_rank
 from workflow_scripts.errors import StudyError
 
 #: columns that say what a row is about, in any of our tables
-KEYS = ("experiment", "seed", "explainer", "checkpoint", "quantity", "phase", "variant")
+KEYS = ("experiment", "seed", "explainer", "checkpoint", "quantity", "phase", "variant", "noise", "init", "step")
 
 
 def lines(report: Report, row: int) -> list[str]:
@@ -73,6 +73,8 @@ def _job(report: Report, record: dict) -> Iterator[str]:
     where = record["gpu"] or record["cpu"] or "unknown CPU"
     when = record["ended"][:19].replace("T", " ")
     yield f"{job_name(record)}: {when}, {who}, {where}, code {record['code']['fingerprint']}, key {record['key']}"
+    if record["stage"] == "simulate":
+        yield "  from no file: it is drawn"
     for told in record["outputs"]:
         path = report.results.path(told)
         if record["stage"] == "prepare_data" and path.is_file():
@@ -95,7 +97,7 @@ def _rows(chosen: pd.DataFrame, quantity: str | None) -> str:
 
 def _values(row: pd.Series) -> str:
     return ", ".join(
-        f"{name} {value:.0f}" if name == "checkpoint" else f"{name} {value}" for name, value in row.items()
+        f"{name} {value:.0f}" if name in ("checkpoint", "step") else f"{name} {value}" for name, value in row.items()
     )
 
 

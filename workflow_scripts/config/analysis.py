@@ -54,6 +54,13 @@ class Printed(Strict):
     null_ratios: dict[Name, float] = Field({}, description="explainer -> the same ratio of its null model")
 
 
+class Theorem1Dynamics(Strict):
+    """N19 Theorem 1: accuracy on the training set and on the distribution during SGD, a column per noise level."""
+
+    kind: Literal["theorem1"]
+    simulation: Name = Field(description="a name under simulations")
+
+
 class Ratios(Strict):
     """N19 Table 2: mu(F_T0;L)/I(F_T0;Y) beside the same ratio of every null model."""
 
@@ -76,5 +83,5 @@ class Claims(Strict):
     simulations: list[Name] = Field([], description="names under simulations")
 
 
-Figure = Annotated[InformationAccuracy | Dynamics | Boundaries, Field(discriminator="kind")]
+Figure = Annotated[InformationAccuracy | Dynamics | Boundaries | Theorem1Dynamics, Field(discriminator="kind")]
 Table = Annotated[Ratios | Phases | Claims, Field(discriminator="kind")]

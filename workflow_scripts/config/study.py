@@ -11,10 +11,11 @@ from workflow_scripts.config.analysis import Boundaries, Figure, Nulls, Printed,
 from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
 from workflow_scripts.config.data import Dataset, Task
 from workflow_scripts.config.explainers import Explainer
+from workflow_scripts.config.simulations import Simulation
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network
 from workflow_scripts.errors import StudyError
 
-RESERVED = ("data", "tasks", "figures", "tables")
+RESERVED = ("data", "tasks", "simulations", "figures", "tables")
 
 
 class Experiment(Strict):
@@ -45,6 +46,7 @@ class Study(Strict):
     explainers: dict[Name, Explainer] = Field(description="explainers by name")
     experiments: dict[Name, Experiment] = Field(min_length=1, description="experiments by name")
     nulls: Nulls = Field(Nulls(), description="null models")
+    simulations: dict[Name, Simulation] = Field({}, description="simulations of Theorem 1 by name")
     figures: dict[Name, Figure] = Field({}, description="figures by name")
     tables: dict[Name, Table] = Field({}, description="tables by name")
 
@@ -73,6 +75,8 @@ class Study(Strict):
         for key, figure in _prefixed("figures", self.figures):
             if figure.kind == "boundaries":
                 self._check_boundaries(key, figure)
+            if figure.kind == "theorem1":
+                _named(f"{key}.simulation", "simulation", figure.simulation, self.simulations)
         return self
 
     def _check_boundaries(self, key: str, figure: Boundaries) -> None:
@@ -132,6 +136,7 @@ class Study(Strict):
             "task": self.tasks,
             "experiment": self.experiments,
             "explainer": self.explainers,
+            "simulation": self.simulations,
             "figure": self.figures,
             "table": self.tables,
         }
@@ -188,6 +193,10 @@ def _listing(path: str) -> str | None:
         return pictures.listing(Path(path))
     except (StudyError, OSError):
         return None
+
+
+def _simulate(study: Study, simulation: str) -> dict:
+    return {"settings": _plain(study.simulations[simulation])}
 
 
 def _train(study: Study, experiment: str, seed: str) -> dict:
@@ -286,6 +295,7 @@ def _tabulate(study: Study, table: str) -> dict:
 
 _STAGES = {
     "prepare_data": _prepare_data,
+    "simulate": _simulate,
     "train": _train,
     "extract_final": _extract_final,
     "distill": _distill,

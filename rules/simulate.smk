@@ -1,0 +1,22 @@
+# In: nothing. Out: results/simulations/{simulation}.csv
+
+
+rule simulate:
+    """Theorem 1: accuracy during SGD for every noise level and initial weights."""
+    output:
+        table="results/simulations/{simulation}.csv",
+        provenance="results/simulations/{simulation}.csv.prov.json",
+    log:
+        "results/simulations/logs/{simulation}.log",
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        **tracked("simulate"),
+    message:
+        "simulation {wildcards.simulation}"
+    shell:
+        "python -m workflow_scripts.simulate --cfg {params.cfg:q} --code {params.code}"
+        " --table {output.table:q} --provenance {output.provenance:q} > {log:q} 2>&1"
