@@ -135,6 +135,11 @@ BAD_STUDIES = [
         {"kind": "theorem1", "dimension": 1_000_000},
         "datasets.big: train + test + fresh inputs take 39.1 GiB, more than 1: lower one, or dimension",
     ),
+    (
+        "experiments.digits.network",
+        {"kind": "preact_resnet", "convolutions": 18},
+        "experiments.digits.network: convolutions: 18 is more than the 17 there are: lower it",
+    ),
     ("experiments.digits.network.pool_after", [2], "pool_after names convolution 2, but there are 1"),
     # names that name nothing
     ("tasks.waves.dataset", "wave", "tasks.waves.dataset: there is no dataset 'wave': did you mean 'waves'?"),

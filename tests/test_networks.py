@@ -6,10 +6,15 @@ import torch
 from torch import nn
 
 from workflow_scripts import networks
-from workflow_scripts.config.training import CNN, MLP, Linear
+from workflow_scripts.config.training import CNN, MLP, Linear, PreactResNet
 from workflow_scripts.errors import StudyError
 
 PAPER = CNN(kind="cnn")
+RESNET = PreactResNet(kind="preact_resnet")
+
+
+def prefix(k, width=4):
+    return PreactResNet(kind="preact_resnet", width=width, convolutions=k)
 
 
 def plain_cnn(channels, pool_after, dense, input_shape, outputs):
@@ -60,7 +65,9 @@ def test_the_papers_network_on_mnist_has_as_many_parameters_as_its_description()
 
 
 @pytest.mark.parametrize(
-    "network", [Linear(kind="linear"), MLP(kind="mlp", widths=[7, 5]), PAPER], ids=lambda n: n.kind
+    "network",
+    [Linear(kind="linear"), MLP(kind="mlp", widths=[7, 5]), PAPER, *map(prefix, (1, 2, 4, 6, 7, None))],
+    ids=lambda n: f"{n.kind}-{getattr(n, 'convolutions', '')}",
 )
 @pytest.mark.parametrize(("n_classes", "outputs"), [(2, 1), (3, 3), (10, 10)])
 def test_every_parameter_receives_a_gradient(network, n_classes, outputs):
@@ -103,11 +110,98 @@ def test_predictions_are_the_sign_of_one_logit_or_the_largest_of_many():
 
 @pytest.mark.parametrize(
     ("input_shape", "words"),
-    [((100,), "expected images"), ((1, 6, 6), "nothing is left of 6x6 images after convolution")],
+    [((100,), "network cnn: expected images"), ((1, 6, 6), "nothing is left of 6x6 images after convolution")],
 )
 def test_a_cnn_refuses_inputs_that_do_not_fit(input_shape, words):
     with pytest.raises(StudyError, match=words):
         networks.build(PAPER, input_shape, 2)
+
+
+def test_the_resnet_has_as_many_parameters_as_the_one_for_cifar_and_its_last_normalisation():
+    def block(inputs, outputs):
+        shortcut = inputs * outputs if inputs != outputs else 0
+        return 2 * inputs + 9 * inputs * outputs + 2 * outputs + 9 * outputs * outputs + shortcut
+
+    widths = [(64, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
+    expected = 9 * 3 * 64 + sum(block(*width) for width in widths) + 2 * 512 + (512 + 1) * 10
+    count = sum(parameter.numel() for parameter in networks.build(RESNET, (3, 32, 32), 10).parameters())
+    assert count == expected == 11_171_146 + 2 * 512  # PreActResNet18 of the common PyTorch implementation lacks that
+
+
+def textbook_resnet(weights, x):
+    """Stages of two blocks with two convolutions each, on images of 8x8 pixels, as He et al. 2016 write them."""
+
+    def activated(name, x):
+        scale, shift = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
+        x = (x - mean[:, None, None]) / (variance + 1e-5).sqrt()[:, None, None]
+        return (x * scale[:, None, None] + shift[:, None, None]).clamp(min=0)
+
+    def convolved(name, x, stride=1, padding=1):
+        patches = nn.functional.unfold(x, 2 * padding + 1, padding=padding, stride=stride)
+        y = weights[f"{name}.weight"].flatten(1) @ patches
+        return y.unflatten(2, (x.shape[2] // stride, x.shape[3] // stride))
+
+    x = convolved("stem", x)
+    for index, stride in enumerate((1, 1, 2, 1)):
+        name = f"blocks.{index}"
+        a = activated(f"{name}.norm1", x)
+        shortcut = convolved(f"{name}.shortcut", a, stride, 0) if stride == 2 else x
+        x = shortcut + convolved(f"{name}.conv2", activated(f"{name}.norm2", convolved(f"{name}.conv1", a, stride)))
+    return activated("norm", x).mean((2, 3)) @ weights["readout.weight"].T + weights["readout.bias"]
+
+
+def test_the_resnet_is_the_textbook_network_in_outputs_and_gradients():
+    torch.manual_seed(0)
+    module = networks.build(PreactResNet(kind="preact_resnet", width=4, blocks=[2, 2]), (3, 8, 8), 3).double()
+    for name, parameter in module.named_parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter) * ("norm" in name)
+    weights = {name: value.detach().clone().requires_grad_() for name, value in module.named_parameters()}
+    x, y = torch.randn(6, 3, 8, 8, dtype=torch.double), torch.arange(6) % 3
+    networks.loss(module(x), y).backward()
+    networks.loss(textbook_resnet(weights, x), y).backward()
+    torch.testing.assert_close(module(x), textbook_resnet(weights, x))
+    for name, parameter in module.named_parameters():
+        torch.testing.assert_close(parameter.grad, weights[name].grad)
+
+
+@pytest.mark.parametrize("input_shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)])
+@pytest.mark.parametrize("k", [1, 2, 4, 6, 17, None])
+def test_the_resnet_and_what_it_begins_with_take_images_of_any_size(input_shape, k):
+    module = networks.build(prefix(k), input_shape, 3).eval()
+    assert module(torch.randn(2, *input_shape)).shape == (2, 3)
+    convolutions = [name for name, _ in module.named_modules() if name.startswith("stem") or "conv" in name]
+    assert len(convolutions) == (k or 17)
+
+
+@pytest.mark.parametrize("k", range(1, 18))
+def test_a_prefix_has_the_first_layers_of_the_whole(k):
+    whole = {name: value.shape for name, value in networks.build(prefix(None), (3, 8, 8), 2).state_dict().items()}
+    first = {name: value.shape for name, value in networks.build(prefix(k), (3, 8, 8), 2).state_dict().items()}
+    layers = {name: shape for name, shape in first.items() if name.startswith(("stem", "blocks"))}
+    assert layers == {name: whole[name] for name in layers}
+    blocks = [name.split(".")[1] for name in layers if name.startswith("blocks")]
+    assert sorted(set(blocks), key=int) == [str(index) for index in range(k // 2)]
+    unfinished = {name.split(".")[2] for name in layers if k % 2 == 0 and name.startswith(f"blocks.{k // 2 - 1}.")}
+    assert unfinished <= {"norm1", "conv1"}
+
+
+def test_predictions_of_the_resnet_do_not_depend_on_the_batch_and_change_no_statistics():
+    torch.manual_seed(0)
+    module = networks.build(prefix(None), (1, 8, 8), 2)
+    x = torch.randn(10, 1, 8, 8)
+    module(x)
+    module.eval()
+    before = copy.deepcopy(module.state_dict())
+    together, alone = module(x), torch.cat([module(part) for part in x.split([1, 2, 7])])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert before["norm.num_batches_tracked"] == 1
+
+
+def test_a_resnet_refuses_inputs_that_are_no_images():
+    with pytest.raises(StudyError, match="network preact_resnet: expected images"):
+        networks.build(RESNET, (100,), 2)
 
 
 def test_the_same_seed_gives_the_same_weights():

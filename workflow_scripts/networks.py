@@ -5,21 +5,21 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from workflow_scripts.config.training import CNN, MLP, Linear
+from workflow_scripts.config.training import CNN, Network, PreactResNet
 from workflow_scripts.errors import StudyError
 
 
-def build(
-    network: Linear | MLP | CNN, input_shape: tuple[int, ...], n_classes: int, init: str = "pytorch"
-) -> nn.Module:
+def build(network: Network, input_shape: tuple[int, ...], n_classes: int, init: str = "pytorch") -> nn.Module:
     """The module for inputs [batch, *input_shape], initialised from torch's global generator.
 
     init: `xavier_uniform` (weights of Glorot & Bengio 2010, zero biases) or `pytorch` (its layers' default).
-    Raises StudyError when a CNN gets inputs that are not images, or too small for its layers.
+    Raises StudyError when a convolutional network gets inputs that are not images, or too small for its layers.
     """
     outputs = 1 if n_classes == 2 else n_classes
     if network.kind == "cnn":
         module = _cnn(network, input_shape, outputs)
+    elif network.kind == "preact_resnet":
+        module = PreactivationResNet(network, _channels(network, input_shape), outputs)
     else:
         widths = [] if network.kind == "linear" else network.widths
         module = nn.Sequential(nn.Flatten(), *_dense([_size(input_shape), *widths, outputs]))
@@ -27,7 +27,8 @@ def build(
         for layer in module.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):
                 nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
     return module
 
 
@@ -47,11 +48,7 @@ def loss(logits: Tensor, labels: Tensor, reduction: str = "mean") -> Tensor:
 
 
 def _cnn(network: CNN, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
-    if len(input_shape) != 3:
-        raise StudyError(
-            f"network cnn: expected images [channels, height, width], got inputs {list(input_shape)}: use mlp"
-        )
-    channels, *size = input_shape
+    channels, size = _channels(network, input_shape), input_shape[1:]
     crop = Crop(*(_used(network, side) for side in size))
     layers: list[nn.Module] = []
     for index, filters in enumerate(network.channels, start=1):
@@ -92,6 +89,82 @@ class OneDNN(nn.Sequential):
         if images.device.type != "cpu" or images.dtype != torch.float32 or not torch.backends.mkldnn.is_available():
             return super().forward(images)
         return super().forward(images.contiguous().to_mkldnn()).to_dense()
+
+
+class HalfBlock(nn.Module):
+    """The first convolution of a block: batch normalisation, ReLU, 3x3 convolution."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[batch, inputs, height, width] -> [batch, outputs, height / stride, width / stride], rounded up."""
+        return self.conv1(_activated(self.norm1, images))
+
+
+class Block(HalfBlock):
+    """Two convolutions and a shortcut: the input, or a 1x1 convolution of the activated input where shapes change."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int):
+        super().__init__(inputs, outputs, stride)
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        changes = inputs != outputs or stride != 1
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if changes else None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[batch, inputs, height, width] -> [batch, outputs, height / stride, width / stride], rounded up."""
+        activated = _activated(self.norm1, images)
+        shortcut = images if self.shortcut is None else self.shortcut(activated)
+        return self.conv2(_activated(self.norm2, self.conv1(activated))) + shortcut
+
+
+class PreactivationResNet(nn.Module):
+    """A stem, blocks, batch normalisation and ReLU, the mean over the image, and a linear readout."""
+
+    def __init__(self, network: PreactResNet, channels: int, outputs: int):
+        super().__init__()
+        shapes = _block_shapes(network)
+        whole, half = divmod((network.convolutions or 1 + 2 * len(shapes)) - 1, 2)
+        blocks = [Block(*shape) for shape in shapes[:whole]] + [HalfBlock(*shape) for shape in shapes[whole:][:half]]
+        features = shapes[whole + half - 1][1] if blocks else network.width
+        self.stem = nn.Conv2d(channels, network.width, 3, padding=1, bias=False)
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = nn.BatchNorm2d(features)
+        self.readout = nn.Linear(features, outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [batch, channels, height, width] -> logits [batch, outputs]."""
+        features = self.stem(images)
+        if features.device.type == "cpu":  # 1.15 times as fast there
+            features = features.contiguous(memory_format=torch.channels_last)
+        return self.readout(_activated(self.norm, self.blocks(features)).mean((2, 3)))
+
+
+def _block_shapes(network: PreactResNet) -> list[tuple[int, int, int]]:
+    """Input channels, output channels and stride of each block."""
+    shapes, inputs = [], network.width
+    for stage, blocks in enumerate(network.blocks):
+        outputs = network.width * 2**stage
+        for block in range(blocks):
+            shapes.append((inputs, outputs, 2 if stage and not block else 1))
+            inputs = outputs
+    return shapes
+
+
+def _activated(norm: nn.BatchNorm2d, images: Tensor) -> Tensor:
+    return nn.functional.relu(norm(images), inplace=True)
+
+
+def _channels(network: CNN | PreactResNet, input_shape: tuple[int, ...]) -> int:
+    if len(input_shape) != 3:
+        raise StudyError(
+            f"network {network.kind}: expected images [channels, height, width], got inputs {list(input_shape)}: "
+            "use mlp"
+        )
+    return input_shape[0]
 
 
 def _used(network: CNN, side: int) -> int:

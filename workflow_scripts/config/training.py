@@ -37,7 +37,29 @@ class CNN(Strict):
         return self
 
 
-Network = Annotated[Linear | MLP | CNN, Field(discriminator="kind")]
+class PreactResNet(Strict):
+    """Pre-activation ResNet for small images (He et al. 2016, Identity mappings); by default the one with 18 layers.
+
+    A 3x3 stem, then stages of blocks of two 3x3 convolutions; each later stage halves the image and doubles the width.
+    """
+
+    kind: Literal["preact_resnet"]
+    width: Width = Field(64, description="filters of the stem and of the first stage")
+    blocks: list[Width] = Field([2, 2, 2, 2], min_length=1, description="blocks of each stage")
+    convolutions: Width | None = Field(
+        None,
+        description="CNN_k of N19 section 4: only the first k convolutions, those of shortcuts not counted; null: all",
+    )
+
+    @model_validator(mode="after")
+    def _convolutions_exist(self):
+        there = 1 + 2 * sum(self.blocks)
+        if (self.convolutions or 0) > there:
+            raise ValueError(f"convolutions: {self.convolutions} is more than the {there} there are: lower it")
+        return self
+
+
+Network = Annotated[Linear | MLP | CNN | PreactResNet, Field(discriminator="kind")]
 Init = Literal["xavier_uniform", "pytorch"]
 Device = Literal["auto", "cpu", "cuda"]
 
