@@ -140,6 +140,8 @@ BAD_STUDIES = [
         {"kind": "preact_resnet", "convolutions": 18},
         "experiments.digits.network: convolutions: 18 is more than the 17 there are: lower it",
     ),
+    ("experiments.waves.sgd.steps", 7, "experiments.waves.sgd: how long to train is said by one of epochs and steps"),
+    ("experiments.waves.sgd.epochs", ABSENT, "experiments.waves.sgd: how long to train is said by one of epochs and"),
     ("experiments.digits.network.pool_after", [2], "pool_after names convolution 2, but there are 1"),
     # names that name nothing
     ("tasks.waves.dataset", "wave", "tasks.waves.dataset: there is no dataset 'wave': did you mean 'waves'?"),

@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from workflow_scripts import networks, sgd
-from workflow_scripts.config.training import CNN, MLP, SGD, Checkpoints, Linear
+from workflow_scripts import datasets, networks, sgd
+from workflow_scripts.config.data import Digits
+from workflow_scripts.config.training import CNN, MLP, SGD, Checkpoints, Linear, PreactResNet
 from workflow_scripts.errors import StudyError
 from workflow_scripts.tasks import TaskData
 
 CPU = torch.device("cpu")
+RESNET = PreactResNet(kind="preact_resnet", width=4, blocks=[1, 1])
 
 
 def data(n=100, n_test=30, dimension=5, n_classes=2, images=False):
@@ -37,6 +39,9 @@ def run(task, network, settings, seed=0, device="cpu"):
         (160, SGD(lr=1, batch_size=10, epochs=2), Checkpoints(early=5), [0, 1, 2, 4, 8, 16, 32]),
         (40, SGD(lr=1, batch_size=10, epochs=4), Checkpoints(early=5, early_epochs=4), [0, 1, 2, 4, 8, 16]),
         (40, SGD(lr=1, batch_size=10, epochs=1), Checkpoints(early=3, early_epochs=9), [0, 1, 2, 4]),
+        (100, SGD(lr=1, batch_size=10, steps=30), Checkpoints(early=0), [0, 10, 20, 30]),
+        (95, SGD(lr=1, batch_size=10, steps=33), Checkpoints(early=0, every=2), [0, 10, 30, 33]),
+        (100, SGD(lr=1, batch_size=10, steps=4), Checkpoints(early=3), [0, 1, 2, 4]),
     ],
 )
 def test_checkpoints_lie_at_the_start_log_spaced_then_every_k_epochs_and_at_the_end(n, settings, checkpoints, expected):
@@ -81,6 +86,94 @@ def test_every_epoch_visits_every_example_once_in_a_new_order(monkeypatch):
     first, second = torch.cat(seen[:4]), torch.cat(seen[4:])
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(50))
     assert first.tolist() != second.tolist()
+
+
+def test_training_by_steps_cuts_the_last_epoch_short():
+    task = data()
+    whole, by_epochs = run(task, Linear(kind="linear"), SGD(lr=0.1, batch_size=40, epochs=2))
+    same, by_steps = run(task, Linear(kind="linear"), SGD(lr=0.1, batch_size=40, steps=6))
+    assert torch.equal(whole[1].weight, same[1].weight)
+    assert by_steps.steps.tolist() == by_epochs.steps.tolist()
+    _, short = run(task, Linear(kind="linear"), SGD(lr=0.1, batch_size=40, steps=5))
+    assert short.steps[-1] == 5 and short.epochs[-1] == pytest.approx(5 / 3)
+    np.testing.assert_array_equal(short.losses["test"][:-1], by_epochs.losses["test"][: len(short.steps) - 1])
+
+
+def test_progress_tells_epochs_and_parts_of_them(caplog):
+    caplog.set_level("INFO")
+    run(data(), Linear(kind="linear"), SGD(lr=0.1, batch_size=40, epochs=2))
+    run(data(), Linear(kind="linear"), SGD(lr=0.1, batch_size=50, steps=5))
+    assert "6 steps in 2 epochs on cpu" in caplog.text and "(epoch 2.00 of 2)" in caplog.text
+    assert "5 steps in 2.5 epochs on cpu" in caplog.text and "(epoch 2.50 of 2.5)" in caplog.text
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 5, 7)])
+def test_an_augmented_image_is_a_window_of_the_padded_one_mirrored_or_not(shape):
+    rng = np.random.default_rng(0)
+    images = rng.random((40, *shape), np.float32)
+    shifts, flips = rng.integers(-4, 5, size=(40, 2)), rng.integers(2, size=40) == 1
+    found = sgd.crop_flip(*map(torch.from_numpy, (images, shifts, flips))).numpy()
+    for image, (down, right), flip, seen in zip(images, shifts, flips, found, strict=True):
+        padded = np.pad(image, ((0, 0), (4, 4), (4, 4)))
+        window = padded[:, 4 + down : 4 + down + shape[1], 4 + right : 4 + right + shape[2]]
+        np.testing.assert_array_equal(seen, window[:, :, ::-1] if flip else window)
+
+
+def test_each_epoch_augments_every_example_anew_with_every_shift_and_flip(monkeypatch):
+    drawn = []
+    crop_flip = sgd.crop_flip
+    monkeypatch.setattr(sgd, "crop_flip", lambda *given: (drawn.append(given[1:]), crop_flip(*given))[1])
+    settings = SGD(lr=0.1, batch_size=100, epochs=2, augmentation="crop_flip")
+    run(data(n=1000, images=True), Linear(kind="linear"), settings)
+    shifts, flips = (torch.cat(each).numpy() for each in zip(*drawn, strict=True))
+    assert len(shifts) == len(flips) == 2000
+    assert not np.array_equal(shifts[:1000], shifts[1000:])
+    times = np.bincount(9 * (shifts[:, 0] + 4) + shifts[:, 1] + 4, minlength=81)
+    assert len(times) == 81 and times.min() > 5 and times.max() < 60  # 25 each are expected
+    assert 0.45 < flips.mean() < 0.55
+
+
+def test_augmentation_repeats_itself_and_leaves_evaluation_alone():
+    task = data(images=True)
+    settings = SGD(lr=0.1, batch_size=16, epochs=2, augmentation="crop_flip")
+    module, first = run(task, Linear(kind="linear"), settings)
+    _, again = run(task, Linear(kind="linear"), settings)
+    _, plain = run(task, Linear(kind="linear"), SGD(lr=0.1, batch_size=16, epochs=2))
+    np.testing.assert_array_equal(first.losses["train"], again.losses["train"])
+    assert (
+        first.losses["train"][0] == plain.losses["train"][0] and first.losses["train"][-1] != plain.losses["train"][-1]
+    )
+    logits = module(torch.from_numpy(task.inputs["train"] / np.float32(255)))
+    np.testing.assert_array_equal(first.predictions["train"][-1], (logits[:, 0] > 0).numpy())
+
+
+def test_augmentation_is_for_images():
+    settings = SGD(lr=0.1, batch_size=16, epochs=2, augmentation="crop_flip")
+    with pytest.raises(StudyError, match=r"augmentation: crop_flip is for images .*, got inputs \[5\]: remove it"):
+        run(data(), Linear(kind="linear"), settings)
+
+
+def test_a_resnet_learns_digits_and_repeats_itself():
+    arrays = datasets.make(Digits(kind="digits", train=800, test=300), None)
+    inputs = {part: arrays[f"{part}_inputs"] for part in ("train", "test", "fresh")}
+    labels = {part: (arrays[f"{part}_labels"] > 4).astype(int) for part in inputs}
+    task = TaskData(inputs, labels, 2)
+    network = PreactResNet(kind="preact_resnet", width=8)
+    settings = SGD(lr=0.05, batch_size=32, epochs=4)
+    (module, first), (twin, again) = (run(task, network, settings) for _ in range(2))
+    accuracy = (first.predictions["test"] == labels["test"]).mean(1)
+    assert accuracy[-1] > 0.9 and accuracy[-1] > accuracy[0] + 0.2
+    np.testing.assert_array_equal(first.losses["train"], again.losses["train"])
+    assert all(torch.equal(value, twin.state_dict()[name]) for name, value in module.state_dict().items())
+    assert module.norm.num_batches_tracked == 100  # the steps alone: evaluation adds nothing
+
+
+@pytest.mark.parametrize(("n", "batch_size"), [(65, 32), (64, 1)])
+def test_a_batch_of_one_is_refused_where_it_would_be_normalised(n, batch_size):
+    task, settings = data(n=n, images=True), SGD(lr=0.1, batch_size=batch_size, epochs=1)
+    run(task, Linear(kind="linear"), settings)
+    with pytest.raises(StudyError, match=f"batch_size: with {batch_size}, a batch of the {n} training examples has"):
+        run(task, RESNET, settings)
 
 
 def test_recorded_predictions_and_losses_are_the_networks_own():
@@ -129,20 +222,22 @@ def test_a_batch_larger_than_the_training_set_is_refused():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 @pytest.mark.parametrize(
-    ("network", "images"),
+    ("network", "images", "augmentation", "accuracy"),
     [
-        (Linear(kind="linear"), False),
-        (MLP(kind="mlp", widths=[32]), False),
-        (CNN(kind="cnn", channels=[8, 8], pool_after=[1], dense=[32]), True),
+        (Linear(kind="linear"), False, None, 1e-3),
+        (MLP(kind="mlp", widths=[32]), False, None, 1e-3),
+        (CNN(kind="cnn", channels=[8, 8], pool_after=[1], dense=[32]), True, None, 1e-3),
+        (CNN(kind="cnn", channels=[8, 8], pool_after=[1], dense=[32]), True, "crop_flip", 1e-3),
+        (RESNET, True, None, 1e-2),
     ],
-    ids=["linear", "mlp", "cnn"],
+    ids=["linear", "mlp", "cnn", "cnn augmented", "preact_resnet"],
 )
-def test_cuda_repeats_itself_and_starts_like_the_cpu(network, images):
+def test_cuda_repeats_itself_and_starts_like_the_cpu(network, images, augmentation, accuracy):
     task = data(n=500, images=images)
-    settings = SGD(lr=0.05, batch_size=32, epochs=2)
+    settings = SGD(lr=0.05, batch_size=32, epochs=2, augmentation=augmentation)
     _, first = run(task, network, settings, device="cuda")
     _, again = run(task, network, settings, device="cuda")
     _, on_cpu = run(task, network, settings, device="cpu")
     for part in ("train", "test", "fresh"):
         np.testing.assert_array_equal(first.predictions[part], again.predictions[part])
-    np.testing.assert_allclose(first.losses["train"][:3], on_cpu.losses["train"][:3], rtol=1e-3)
+    np.testing.assert_allclose(first.losses["train"][:3], on_cpu.losses["train"][:3], rtol=accuracy)

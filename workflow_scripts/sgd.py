@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import torch
@@ -64,11 +64,15 @@ def keep_freed_memory() -> None:
     mallopt(top_pad, 1 << 26)
 
 
+def total_steps(n: int, sgd: SGD) -> int:
+    """SGD steps of a whole training on n examples."""
+    return sgd.steps or _per_epoch(n, sgd) * sgd.epochs
+
+
 def checkpoint_steps(n: int, sgd: SGD, checkpoints: Checkpoints) -> np.ndarray:
     """Sorted steps at which to look, int64[T]: 0, log-spaced early ones, every k epochs, the last step."""
-    per_epoch = -(-n // sgd.batch_size)
-    last = per_epoch * sgd.epochs
-    early_end = per_epoch * min(checkpoints.early_epochs, sgd.epochs)
+    per_epoch, last = _per_epoch(n, sgd), total_steps(n, sgd)
+    early_end = min(per_epoch * checkpoints.early_epochs, last)
     early = np.rint(np.geomspace(1, early_end, checkpoints.early)).astype(np.int64)
     regular = np.arange(early_end, last + 1, per_epoch * checkpoints.every)
     return np.unique(np.concatenate([[0], early, regular, [last]])).astype(np.int64)
@@ -91,19 +95,17 @@ def train(
 ) -> Trajectory:
     """Train on data's training part by SGD and record predictions and losses on every part at each checkpoint.
 
-    The network is changed in place. Raises StudyError when a batch is larger than the training set or when the loss
-    is no longer finite.
+    The network is changed in place. Raises StudyError when a batch is larger than the training set, or too small for
+    batch normalisation, when what is to be augmented is no image, or when the loss is no longer finite.
     """
+    _check(network, data, sgd)
     parts = {part: Resident(data.inputs[part], data.labels[part], device) for part in PARTS}
     n = len(data.labels["train"])
-    if sgd.batch_size > n:
-        raise StudyError(f"batch_size: {sgd.batch_size} is more than the {n} training examples: lower it")
-    steps = checkpoint_steps(n, sgd, checkpoints)
-    per_epoch = -(-n // sgd.batch_size)
+    steps, per_epoch = checkpoint_steps(n, sgd, checkpoints), _per_epoch(n, sgd)
     predictions = {part: np.empty((len(steps), len(data.labels[part])), np.uint8) for part in PARTS}
     losses = {part: np.empty(len(steps), np.float32) for part in PARTS}
     network.to(device)
-    log.info("%d steps in %d epochs on %s; %d checkpoints", steps[-1], sgd.epochs, device, len(steps))
+    log.info("%d steps in %.6g epochs on %s; %d checkpoints", steps[-1], steps[-1] / per_epoch, device, len(steps))
     progress = _Progress(int(steps[-1]), per_epoch, len(steps))
     batches = training_steps(network, parts["train"], sgd, order)
     for index, (before, step) in enumerate(pairwise([0, *steps])):
@@ -122,19 +124,71 @@ def train(
 
 
 def training_steps(network: nn.Module, data: "Resident", sgd: SGD, order: torch.Generator) -> Iterator[None]:
-    """Yield after each SGD step, epoch after epoch; each epoch visits the examples in a new random order."""
+    """Yield after each SGD step, epoch after epoch; each epoch visits the examples in a new random order.
+
+    With augmentation, each epoch also draws a new shift and flip for every example.
+    """
     optimizer = torch.optim.SGD(
         network.parameters(), lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay, fused=True
     )
-    for _ in range(sgd.epochs):
-        permutation = torch.randperm(len(data), generator=order).to(data.device)
+    for inputs, labels in islice(_batches(data, sgd, order), total_steps(len(data), sgd)):
+        loss = networks.loss(network(inputs), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        yield
+
+
+def crop_flip(images: Tensor, shifts: Tensor, flips: Tensor) -> Tensor:
+    """Images [B, C, H, W] seen through a window moved by shifts [B, 2] (rows, columns) of -4 to 4 pixels, 0 beyond.
+
+    Those with flips, bool[B], are mirrored left to right.
+    """
+    height, width = images.shape[2:]
+    rows = 4 + shifts[:, :1] + torch.arange(height, device=images.device)
+    columns = 4 + shifts[:, 1:] + torch.arange(width, device=images.device)
+    columns = torch.where(flips[:, None], columns.flip(1), columns)
+    padded = nn.functional.pad(images, (4, 4, 4, 4))
+    examples, channels = (torch.arange(k, device=images.device) for k in images.shape[:2])
+    return padded[
+        examples[:, None, None, None], channels[:, None, None], rows[:, None, :, None], columns[:, None, None, :]
+    ]
+
+
+def _batches(data: "Resident", sgd: SGD, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs and labels of one batch after another, without end."""
+    n = len(data)
+    while True:
+        permutation = torch.randperm(n, generator=order).to(data.device)
+        if sgd.augmentation:
+            shifts = torch.randint(-4, 5, (n, 2), generator=order).to(data.device)
+            flips = torch.randint(2, (n,), generator=order).bool().to(data.device)
         for chosen in permutation.split(sgd.batch_size):
             inputs, labels = data.batch(chosen)
-            loss = networks.loss(network(inputs), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            yield
+            if sgd.augmentation:
+                inputs = crop_flip(inputs, shifts[chosen], flips[chosen])
+            yield inputs, labels
+
+
+def _check(network: nn.Module, data: TaskData, sgd: SGD) -> None:
+    n, shape = len(data.labels["train"]), data.inputs["train"].shape[1:]
+    if sgd.batch_size > n:
+        raise StudyError(f"batch_size: {sgd.batch_size} is more than the {n} training examples: lower it")
+    if sgd.augmentation and len(shape) != 3:
+        raise StudyError(
+            f"augmentation: {sgd.augmentation} is for images [channels, height, width], got inputs {list(shape)}: "
+            "remove it"
+        )
+    normalised = any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+    if normalised and 1 in (sgd.batch_size, n % sgd.batch_size):
+        raise StudyError(
+            f"batch_size: with {sgd.batch_size}, a batch of the {n} training examples has only one, and batch "
+            "normalisation needs two: change it"
+        )
+
+
+def _per_epoch(n: int, sgd: SGD) -> int:
+    return -(-n // sgd.batch_size)
 
 
 @torch.inference_mode()
@@ -201,7 +255,7 @@ class _Progress:
         per_evaluation = self.evaluating / self.evaluations
         left = (self.steps - done) * per_step + (self.checkpoints - self.evaluations) * per_evaluation
         log.info(
-            "step %d of %d (epoch %.2f of %d): %s; %.0f steps/s, %.1f s a checkpoint, %d min %d s left",
-            *(done, self.steps, done / self.per_epoch, self.steps // self.per_epoch, self.losses),
+            "step %d of %d (epoch %.2f of %.6g): %s; %.0f steps/s, %.1f s a checkpoint, %d min %d s left",
+            *(done, self.steps, done / self.per_epoch, self.steps / self.per_epoch, self.losses),
             *(1 / per_step, per_evaluation, *divmod(int(left), 60)),
         )

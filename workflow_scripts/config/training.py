@@ -69,9 +69,19 @@ class SGD(Strict):
 
     lr: float = Field(gt=0, description="step size")
     batch_size: int = Field(64, ge=1, description="examples per step; the last batch of an epoch may be smaller")
-    epochs: int = Field(ge=1, description="passes over the training set")
+    epochs: int | None = Field(None, ge=1, description="passes over the training set; this or steps")
+    steps: int | None = Field(None, ge=1, description="steps in all, the last epoch may be cut short; this or epochs")
     momentum: float = Field(0.0, ge=0, lt=1, description="momentum")
     weight_decay: float = Field(0.0, ge=0, description="weight decay (L2)")
+    augmentation: Literal["crop_flip"] | None = Field(
+        None, description="crop_flip: training images padded by 4 pixels, cropped and flipped at random; null: none"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_length(self):
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("how long to train is said by one of epochs and steps: give one of them")
+        return self
 
 
 class Checkpoints(Strict):
