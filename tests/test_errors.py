@@ -142,6 +142,8 @@ BAD_STUDIES = [
     ),
     ("experiments.waves.sgd.steps", 7, "experiments.waves.sgd: how long to train is said by one of epochs and steps"),
     ("experiments.waves.sgd.epochs", ABSENT, "experiments.waves.sgd: how long to train is said by one of epochs and"),
+    ("experiments.waves.pretraining", {"lr": 0.1, "steps": 9, "batch_size": 201}, "pretraining.batch_size: 201 is"),
+    ("experiments.waves.pretraining", {"lr": 0.1}, "waves.pretraining: how long to train is said by one of epochs"),
     ("experiments.digits.network.pool_after", [2], "pool_after names convolution 2, but there are 1"),
     # names that name nothing
     ("tasks.waves.dataset", "wave", "tasks.waves.dataset: there is no dataset 'wave': did you mean 'waves'?"),

@@ -153,6 +153,21 @@ def test_augmentation_is_for_images():
         run(data(), Linear(kind="linear"), settings)
 
 
+def test_random_labels_are_uniform_and_leave_what_the_seed_gave_before_as_it_was():
+    task = data(n=3000, n_classes=3)
+    drawn = sgd.random_labels(task, sgd.pretraining_generator(1))
+    again, other = (sgd.random_labels(task, sgd.pretraining_generator(seed)) for seed in (1, 2))
+    labels = drawn.labels["train"]
+    assert labels.dtype == np.int64 and np.bincount(labels).min() > 900
+    assert (labels == again.labels["train"]).all() and (labels != other.labels["train"]).any()
+    assert 0.28 < (labels == task.labels["train"]).mean() < 0.39
+    np.testing.assert_array_equal(drawn.labels["test"], task.labels["test"])
+    init, order = np.random.SeedSequence(1).generate_state(2, np.uint64)
+    generator = sgd.generators(1)
+    assert (torch.initial_seed(), generator.initial_seed()) == (int(init), int(order))
+    assert sgd.pretraining_generator(1).initial_seed() not in (int(init), int(order))
+
+
 def test_a_resnet_learns_digits_and_repeats_itself():
     arrays = datasets.make(Digits(kind="digits", train=800, test=300), None)
     inputs = {part: arrays[f"{part}_inputs"] for part in ("train", "test", "fresh")}

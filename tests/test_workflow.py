@@ -105,6 +105,7 @@ def test_the_trajectory_holds_the_arrays_of_the_contract(study):
         "train_predictions": ("uint8", (t, 1097)),
         "train_loss": ("float32", (t,)),
         "test_loss": ("float32", (t,)),
+        "pretraining_accuracy": ("float64", ()),
     }
     assert {name: (str(arrays[name].dtype), arrays[name].shape) for name in expected} == expected
     assert arrays["steps"][0] == 0 and (np.diff(arrays["steps"]) > 0).all()

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
 import numpy as np
@@ -80,9 +80,20 @@ def checkpoint_steps(n: int, sgd: SGD, checkpoints: Checkpoints) -> np.ndarray:
 
 def generators(seed: int) -> torch.Generator:
     """Seed torch's global generator for the initialisation, and return another one for the order of the examples."""
-    init, order = np.random.SeedSequence(seed).generate_state(2, np.uint64)
-    torch.manual_seed(int(init))
-    return torch.Generator().manual_seed(int(order))
+    init, order, _ = _seeds(seed)
+    torch.manual_seed(init)
+    return torch.Generator().manual_seed(order)
+
+
+def pretraining_generator(seed: int) -> torch.Generator:
+    """A generator for pretraining, its labels and its order: what `generators` gives stays as it is without."""
+    return torch.Generator().manual_seed(_seeds(seed)[2])
+
+
+def random_labels(data: TaskData, generator: torch.Generator) -> TaskData:
+    """The same data, each training example with a label drawn uniformly from the groups."""
+    drawn = torch.randint(data.n_classes, (len(data.labels["train"]),), generator=generator)
+    return replace(data, labels={**data.labels, "train": drawn.numpy()})
 
 
 def train(
@@ -189,6 +200,11 @@ def _check(network: nn.Module, data: TaskData, sgd: SGD) -> None:
 
 def _per_epoch(n: int, sgd: SGD) -> int:
     return -(-n // sgd.batch_size)
+
+
+def _seeds(seed: int) -> list[int]:
+    """Seeds of the initialisation, of the order of the examples, and of pretraining."""
+    return np.random.SeedSequence(seed).generate_state(3, np.uint64).tolist()
 
 
 @torch.inference_mode()

@@ -1,9 +1,17 @@
 """Train one network with one seed and record its predictions at every checkpoint."""
 
+import logging
+
+import numpy as np
+import torch
+
 from workflow_scripts import files, networks, sgd, stage, tasks, weights
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
-from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network
+from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
+from workflow_scripts.errors import StudyError
+
+log = logging.getLogger("workflow_scripts")
 
 
 class Config(JobConfig):
@@ -13,17 +21,21 @@ class Config(JobConfig):
     task: Task
     network: Network
     init: Init
+    pretraining: Pretraining | None = None
     sgd: SGD
     checkpoints: Checkpoints
     device: Device
 
 
 def run(config: Config, inputs, outputs) -> None:
-    """Write the trajectory and the weights at the last step."""
+    """Write the trajectory and the weights at the last step; steps count from the end of any pretraining."""
     device = sgd.prepare_device(config.device)
     data = tasks.load(inputs.data, config.task)
     order = sgd.generators(config.seed)
     network = networks.build(config.network, data.inputs["train"].shape[1:], data.n_classes, config.init)
+    pretraining_accuracy = float("nan")
+    if config.pretraining is not None:
+        pretraining_accuracy = pretrain(network, data, config.pretraining, config.seed, device)
     trajectory = sgd.train(network, data, config.sgd, config.checkpoints, order, device)
     digest = weights.save(outputs.weights, network.state_dict())
     files.save_arrays(
@@ -32,8 +44,34 @@ def run(config: Config, inputs, outputs) -> None:
         epochs=trajectory.epochs,
         **{f"{part}_predictions": values for part, values in trajectory.predictions.items()},
         **{f"{part}_loss": trajectory.losses[part] for part in ("train", "test")},
+        pretraining_accuracy=pretraining_accuracy,
         weights_sha256=digest,
     )
+
+
+def pretrain(
+    network: torch.nn.Module, data: tasks.TaskData, pretraining: Pretraining, seed: int, device: torch.device
+) -> float:
+    """Fit random labels of the training inputs, the network in place; returns the share of them that it has learnt.
+
+    An adversarial initialisation (N19 Fig 8). Raises StudyError as sgd.train does.
+    """
+    generator = sgd.pretraining_generator(seed)
+    random = sgd.random_labels(data, generator)
+    log.info("pretraining on random labels")
+    try:
+        reached = sgd.train(network, random, pretraining, Checkpoints(early=0), generator, device).predictions
+    except StudyError as error:
+        raise StudyError(f"pretraining.{error}") from None
+    fitted = int(np.count_nonzero(reached["train"][-1] == random.labels["train"]))
+    n = len(random.labels["train"])
+    log.info(
+        "pretraining fitted %d of %d random labels; test accuracy %.4f",
+        fitted,
+        n,
+        np.mean(reached["test"][-1] == data.labels["test"]),
+    )
+    return fitted / n
 
 
 if __name__ == "__main__":

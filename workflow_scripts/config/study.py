@@ -12,7 +12,7 @@ from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
 from workflow_scripts.config.data import Dataset, Task
 from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.simulations import Simulation
-from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network
+from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
 from workflow_scripts.errors import StudyError
 
 RESERVED = ("data", "tasks", "simulations", "figures", "tables")
@@ -25,6 +25,9 @@ class Experiment(Strict):
     task: Name = Field(description="a name under tasks")
     network: Network = Field(description="the network f")
     init: Init = Field("xavier_uniform", description="initialisation: the paper's, or PyTorch's default")
+    pretraining: Pretraining | None = Field(
+        None, description="fit random labels first, by this SGD: an adversarial initialisation; null: don't"
+    )
     sgd: SGD = Field(description="how it is trained")
     checkpoints: Checkpoints = Field(Checkpoints(), description="when it is looked at")
     explainers: list[Name] = Field(min_length=1, description="names under explainers")
@@ -96,7 +99,9 @@ class Study(Strict):
                 raise ValueError(f"{key}.seeds: no seeds: list one or more, or remove the key")
         task = _named(f"{key}.task", "task", experiment.task, self.tasks)
         dataset = self.datasets[task.dataset]
-        _fits(f"{key}.sgd.batch_size", experiment.sgd.batch_size, dataset.n_train)
+        for name, sgd in (("sgd", experiment.sgd), ("pretraining", experiment.pretraining)):
+            if sgd is not None:
+                _fits(f"{key}.{name}.batch_size", sgd.batch_size, dataset.n_train)
         _unique(f"{key}.explainers", experiment.explainers)
         if experiment.nested and len(experiment.explainers) < 2:
             raise ValueError(f"{key}.nested: one explainer has none before it: list several, or remove the key")
@@ -206,6 +211,7 @@ def _train(study: Study, experiment: str, seed: str) -> dict:
         "task": _plain(study.tasks[e.task]),
         "network": _plain(e.network),
         "init": e.init,
+        "pretraining": e.pretraining and _plain(e.pretraining),
         "sgd": _plain(e.sgd),
         "checkpoints": _plain(e.checkpoints),
         "device": study.device,

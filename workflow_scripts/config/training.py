@@ -84,6 +84,10 @@ class SGD(Strict):
         return self
 
 
+class Pretraining(SGD):
+    """Adversarial initialisation: labels drawn at random are fitted first."""
+
+
 class Checkpoints(Strict):
     """When predictions and losses are recorded: at step 0, densely at first, then per epoch, and at the end."""
 
