@@ -1,0 +1,91 @@
+"""Time of an SGD step of every kind of network, against a bare loop.
+
+python -m benchmarks.steps [--device auto] [--blocks 9]
+
+`ours` is sgd.training_steps, with all that a step needs: a random batch of the resident data, images as uint8. `bare`
+is forward, backward and step of the same network on float batches made beforehand. The two alternate in blocks of half
+a second or one step, whichever is longer, inside one process with one thread; the data are random.
+"""
+
+import argparse
+import time
+from itertools import cycle
+
+import numpy as np
+import torch
+
+from workflow_scripts import networks, sgd
+from workflow_scripts.config.training import CNN, MLP, SGD, Linear, Network, PreactResNet
+
+BLOCK_SECONDS = 0.5
+EXAMPLES = 4096
+IMAGE = (3, 32, 32)
+KINDS: list[tuple[str, Network, tuple[int, ...], int]] = [
+    ("linear", Linear(kind="linear"), (100,), 64),
+    ("mlp 256-256", MLP(kind="mlp", widths=[256, 256]), (100,), 64),
+    ("cnn", CNN(kind="cnn"), (1, 28, 28), 64),
+    ("cnn", CNN(kind="cnn"), IMAGE, 64),
+    *((f"CNN_{k}", PreactResNet(kind="preact_resnet", convolutions=k), IMAGE, 128) for k in (2, 4, 6)),
+    ("preact_resnet", PreactResNet(kind="preact_resnet"), IMAGE, 128),
+]
+
+
+def compare(network: Network, shape: tuple[int, ...], batch_size: int, device: torch.device, blocks: int) -> np.ndarray:
+    """Seconds per step, [blocks, 2]: ours, bare."""
+    rng = np.random.default_rng(0)
+    size = (EXAMPLES, *shape)
+    inputs = rng.integers(256, size=size, dtype=np.uint8) if len(shape) == 3 else rng.random(size, np.float32)
+    data = sgd.Resident(inputs, rng.integers(2, size=EXAMPLES), device)
+    order = sgd.generators(0)
+    module = networks.build(network, shape, 2, "xavier_uniform").to(device)
+    settings = SGD(lr=1e-4, batch_size=batch_size, steps=10**9)
+    batches = cycle([data.batch(slice(k, k + batch_size)) for k in range(0, EXAMPLES, batch_size)])
+    kinds = sgd.training_steps(module, data, settings, order), bare(module, batches, settings)
+    for steps in kinds:
+        seconds(steps, 2, device)
+    number = max(1, round(BLOCK_SECONDS / seconds(kinds[1], 2, device)))
+    return np.array([[seconds(steps, number, device) for steps in kinds] for _ in range(blocks)])
+
+
+def bare(module, batches, settings: SGD):
+    """Yield after each forward, backward and step."""
+    optimizer = torch.optim.SGD(module.parameters(), lr=settings.lr, fused=True)
+    for inputs, labels in batches:
+        networks.loss(module(inputs), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        yield
+
+
+def seconds(steps, number: int, device: torch.device) -> float:
+    """Wall time of one of so many steps."""
+    start = time.perf_counter()
+    for _ in range(number):
+        next(steps)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - start) / number
+
+
+def main() -> None:
+    """Print a row of a table for each kind: the times of the fastest blocks, the median ratio and its quartiles."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--blocks", type=int, default=9)
+    arguments = parser.parse_args()
+    device = sgd.prepare_device(arguments.device)
+    print(f"on {device}:")
+    print("| network | inputs | batch | ours, ms | bare, ms | ratio | its quartiles |\n|---|---|---|---|---|---|---|")
+    for name, network, shape, batch_size in KINDS:
+        times = compare(network, shape, batch_size, device, arguments.blocks)
+        ours, plain = (f"{1000 * fastest:.4g}" for fastest in times.min(0))
+        low, middle, high = np.quantile(times[:, 0] / times[:, 1], [0.25, 0.5, 0.75])
+        inputs = "x".join(map(str, shape))
+        print(
+            f"| {name} | {inputs} | {batch_size} | {ours} | {plain} | {middle:.2f} | {low:.2f} to {high:.2f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
