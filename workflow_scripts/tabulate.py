@@ -5,7 +5,6 @@ import pandas as pd
 from workflow_scripts import files, stage, tables
 from workflow_scripts.config.analysis import Printed, Table
 from workflow_scripts.config.base import JobConfig
-from workflow_scripts.config.simulations import Simulation
 from workflow_scripts.tabulated import claims, ratios, signs
 
 _NULLS = ("seed", "explainer", "variant", "epoch", "ratio", "ratio_corrected", "p_value")
@@ -14,16 +13,12 @@ _SIMULATIONS = ("noise", "init", "inside", "step", "quantity", "mean", "lo", "hi
 
 
 class Config(JobConfig):
-    """What the stage reads of the experiments shown, by name: titles, what papers print, and which are nested.
-
-    simulations: the settings of those shown.
-    """
+    """What the stage reads of the experiments shown, by name: titles, what papers print, and which are nested."""
 
     settings: Table
     titles: dict[str, str]
     printed: dict[str, Printed]
     nested: list[str] = []
-    simulations: dict[str, Simulation] = {}
 
 
 def run(config: Config, inputs, outputs) -> None:
@@ -70,8 +65,7 @@ def _claims(config: Config, inputs) -> list[pd.DataFrame]:
     ]
     simulated = _read(config.settings.simulations, "--simulations", inputs.simulations, _SIMULATIONS)
     return found + [
-        claims.theorem_1(table, config.simulations[name]).assign(experiment=name, title=f"Theorem 1: {name}")
-        for name, table in simulated
+        claims.theorem_1(table).assign(experiment=name, title=f"Theorem 1: {name}") for name, table in simulated
     ]
 
 

@@ -80,6 +80,10 @@ class Study(Strict):
                 self._check_boundaries(key, figure)
             if figure.kind == "theorem1":
                 _named(f"{key}.simulation", "simulation", figure.simulation, self.simulations)
+        for key, table in _prefixed("tables", self.tables):
+            _unique(f"{key}.simulations", getattr(table, "simulations", []))
+            for simulation in getattr(table, "simulations", []):
+                _named(f"{key}.simulations", "simulation", simulation, self.simulations)
         return self
 
     def _check_boundaries(self, key: str, figure: Boundaries) -> None:
@@ -106,7 +110,7 @@ class Study(Strict):
         if experiment.nested and len(experiment.explainers) < 2:
             raise ValueError(f"{key}.nested: one explainer has none before it: list several, or remove the key")
         for name in [*experiment.printed.ratios, *experiment.printed.null_ratios] if experiment.printed else []:
-            _named(f"{key}.printed", "explainer of this experiment", name, experiment.explainers)
+            _named(f"{key}.printed", "explainer of this experiment", name, dict.fromkeys(experiment.explainers))
         for explainer_name in experiment.explainers:
             explainer = _named(f"{key}.explainers", "explainer", explainer_name, self.explainers)
             if explainer.inputs == "fresh" and dataset.fresh == 0:
@@ -293,10 +297,7 @@ def _tabulate(study: Study, table: str) -> dict:
     }
     if settings.kind != "claims":
         return shown
-    return shown | {
-        "nested": [name for name in settings.experiments if study.experiments[name].nested],
-        "simulations": {name: _plain(study.simulations[name]) for name in settings.simulations},
-    }
+    return shown | {"nested": [name for name in settings.experiments if study.experiments[name].nested]}
 
 
 _STAGES = {
