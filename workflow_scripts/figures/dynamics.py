@@ -32,7 +32,7 @@ class Panel:
 def draw(panels: list[Panel], axis: str, points: Points):
     """A panel per experiment, at most two side by side, one legend below; axis: epochs or steps."""
     columns = min(2, len(panels))
-    figure, axes = style.panels(-(-len(panels) // columns), columns)
+    figure, axes = style.panels(-(-len(panels) // columns), columns, *((4.6, 3.4) if columns > 1 else (6.4, 4.8)))
     for spare in axes.flat[len(panels) :]:
         spare.set_axis_off()
     explainers = dict.fromkeys(explainer for panel in panels for explainer in panel.summary["explainer"].unique())
@@ -48,7 +48,7 @@ def draw(panels: list[Panel], axis: str, points: Points):
     band = Patch(color=style.GREY, alpha=0.22, linewidth=0)
     handles["band: ± 1 std over seeds"] = band
     handles["thin lines: 95% interval"] = Line2D([], [], color=style.GREY, linewidth=0.5)
-    if any(panel.printed for panel in panels):
+    if any(table["series"].iloc[0].startswith("printed") for table in points.tables):
         handles["printed in the paper"] = Line2D([], [], color=style.GREY, linestyle="", **_MARK)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5 if columns > 1 else 2)
     return figure
@@ -89,9 +89,10 @@ def _panel(axes, panel: Panel, axis: str, colors: dict, points: Points) -> None:
         if np.isfinite(t0):
             points.instant(axes, panel.name, f"T$_{number + 1 if nested else 0}$", t0, lo, hi, first)
     axes.xaxis.set_major_locator(MaxNLocator(6 if axis == "steps" else "auto", integer=True))
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if series[explainers[0], "mu"]["mean"].min() < -0.01 else 0)
     if panel.printed:
         _printed(axes, panel, per_epoch, colors[explainers[0]], points)
+    bottom = min(0.0, axes.get_ylim()[0]) if series[explainers[0], "mu"]["mean"].min() < -0.01 else 0
+    axes.set_ylim(bottom, min(axes.get_ylim()[1], 1.04 * np.log2(panel.n_classes)))
 
 
 _MARK = {"marker": "D", "markersize": 5, "markerfacecolor": "white", "markeredgewidth": 1.3, "clip_on": False}
@@ -107,7 +108,7 @@ def _printed(axes, panel: Panel, per_epoch: float, color: str, points: Points) -
         "T0": (None if printed.t0 is None else printed.t0 * per_epoch, 0.0, style.GREY),
     }
     for name, (x, y, edge) in marks.items():
-        if x is not None and y is not None:
+        if x is not None and y is not None and x <= end:
             points.mark(axes, panel.name, f"printed: {name}", x, y, markeredgecolor=edge, **_MARK)
 
 

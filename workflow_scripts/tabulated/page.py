@@ -33,7 +33,8 @@ def with_interval(row: pd.Series, mean: str, lo: str, hi: str, sign: str = "") -
     """A number with its 95% interval, from the columns named; sign: + to show it."""
     if pd.isna(row[mean]):
         return "none"
-    interval = f" <small>[{row[lo]:{sign}.3g}, {row[hi]:{sign}.3g}]</small>" if pd.notna(row[lo]) else ""
+    upper = "–" if pd.isna(row[hi]) else f"{row[hi]:{sign}.3g}"
+    interval = f" <small>[{row[lo]:{sign}.3g}, {upper}]</small>" if pd.notna(row[lo]) else ""
     return f"{row[mean]:{sign}.3g}{interval}"
 
 

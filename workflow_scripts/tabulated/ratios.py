@@ -7,7 +7,7 @@ import pandas as pd
 
 from workflow_scripts import nulls
 from workflow_scripts.config.analysis import Printed
-from workflow_scripts.tabulated.page import printed, render, with_interval
+from workflow_scripts.tabulated.page import render, with_interval
 from workflow_scripts.uncertainty import over_seeds
 
 #: column of nulls.csv -> the one that has what the seeds' estimates have in common
@@ -62,7 +62,11 @@ def table(found: pd.DataFrame, paper: Printed | None) -> pd.DataFrame:
 def page(rows: pd.DataFrame, title: str) -> str:
     """Table 2 as a page: a row per experiment and explainer, the nulls' closed forms side by side."""
     head = ["task", "explainer", "seeds", "T<sub>0</sub> (epochs)", "I(L; Y)", "μ / I(F<sub>T0</sub>; Y)"]
-    head += [f"null: {variant.replace('_', ' ')}" for variant in nulls.VARIANTS] + ["above the last null", "p"]
+    head += [f"null: {variant.replace('_', ' ')}" for variant in nulls.VARIANTS] + [
+        "above the last null",
+        "p",
+        "printed",
+    ]
     body = []
     for (name, explainer), group in rows.groupby(["title", "explainer"], sort=False):
         by_variant = group.set_index("variant")
@@ -73,15 +77,16 @@ def page(rows: pd.DataFrame, title: str) -> str:
             str(row["seeds"]),
             _with_interval(row, "epoch"),
             _with_interval(row, "I_LY"),
-            f"<b>{_with_interval(row, 'ratio_corrected')}</b><br><small>plug-in {row['ratio_mean']:.3g}</small>"
-            + printed(row["paper_ratio"]),
+            f"<b>{_with_interval(row, 'ratio_corrected')}</b>"
+            + (f"<br><small>plug-in {row['ratio_mean']:.3g}</small>" if pd.notna(row["ratio_mean"]) else ""),
         ]
         reached = row["seeds"] > 0
         for variant in nulls.VARIANTS:
             exact, sampled = by_variant.loc[variant, ["null_ratio_closed_form_mean", "null_ratio_mean"]]
             cells.append(f"{exact:.3f}<br><small>sampled {sampled:.3f}</small>" if reached else "none")
-        cells.append(_with_interval(row, "excess") + printed(row["paper_null_ratio"]).replace("paper", "paper's null"))
+        cells.append(_with_interval(row, "excess"))
         cells.append(f"≤ {row['p_value_largest']:.2g}" if reached else "none")
+        cells.append(_printed(row))
         body.append(cells)
     caption = (
         "How much of F's information about Y at T<sub>0</sub> the explainer accounts for, against random classifiers "
@@ -89,10 +94,17 @@ def page(rows: pd.DataFrame, title: str) -> str:
         "95% interval for new seeds and a new test set; T<sub>0</sub>: from the earliest to the latest that the test "
         "set allows (none: a lead over the explainer is never certain). Nulls in closed form, below it the mean of the "
         "sampled ones. Above the last null: the ratio less that of the within-class null (approximate for many "
-        "classes). p: that of the within-class permutation test, the largest over seeds."
+        "classes). p: that of the within-class permutation test, the largest over seeds. "
+        "Printed: the paper's ratio and that of its null model, where it is known."
     )
     return render(title, caption, head, body)
 
 
 def _with_interval(row: pd.Series, column: str) -> str:
     return with_interval(row, *(f"{column}_{key}" for key in ("mean", "lo", "hi")))
+
+
+def _printed(row: pd.Series) -> str:
+    if pd.isna(row["paper_ratio"]):
+        return ""
+    return f"{row['paper_ratio']:g}" + ("" if pd.isna(null := row["paper_null_ratio"]) else f", null {null:g}")
