@@ -19,8 +19,8 @@ class Config(JobConfig):
     titles: dict[str, str]
     n_classes: dict[str, int]
     printed: dict[str, Printed]
-    seeds: dict[str, Seed] = {}
-    fitted_in: dict[str, dict[str, str]] = {}
+    seeds: dict[str, Seed]
+    fitted_in: dict[str, dict[str, str]]
 
 
 def run(config: Config, inputs, outputs) -> None:

@@ -18,7 +18,7 @@ class Config(JobConfig):
     settings: Table
     titles: dict[str, str]
     printed: dict[str, Printed]
-    nested: list[str] = []
+    nested: list[str]
 
 
 def run(config: Config, inputs, outputs) -> None:

@@ -280,13 +280,12 @@ def _summarize(study: Study, experiment: str) -> dict:
 
 def _plot(study: Study, figure: str) -> dict:
     settings = study.figures[figure]
-    if settings.kind != "boundaries":
-        return {"settings": _plain(settings), **_shown(study, settings)}
+    in_the_plane = settings.experiments if settings.kind == "boundaries" else []
     return {
         "settings": _plain(settings),
         **_shown(study, settings),
-        "seeds": {name: study.seed_shown(figure, name) for name in settings.experiments},
-        "fitted_in": {name: _fitted_in(study, name) for name in settings.experiments},
+        "seeds": {name: study.seed_shown(figure, name) for name in in_the_plane},
+        "fitted_in": {name: _fitted_in(study, name) for name in in_the_plane},
     }
 
 
@@ -295,9 +294,8 @@ def _tabulate(study: Study, table: str) -> dict:
     shown = {"settings": _plain(settings)} | {
         name: values for name, values in _shown(study, settings).items() if name != "n_classes"
     }
-    if settings.kind != "claims":
-        return shown
-    return shown | {"nested": [name for name in settings.experiments if study.experiments[name].nested]}
+    claimed = settings.experiments if settings.kind == "claims" else []
+    return shown | {"nested": [name for name in claimed if study.experiments[name].nested]}
 
 
 _STAGES = {
