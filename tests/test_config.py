@@ -9,14 +9,14 @@ import pytest
 import yaml
 from pydantic import Field
 
-from tests.workflow import ROOT, TINY
+from tests.workflow import ROOT, STUDIES, TINY
 from workflow_scripts import files
 from workflow_scripts.config import reference, study
 from workflow_scripts.config.base import Strict, parse, parse_json
+from workflow_scripts.config.configfiles import merged
 from workflow_scripts.errors import StudyError
 
-STUDIES = [ROOT / "config.yaml", *sorted((ROOT / "experiments").glob("*.yaml")), TINY]
-EACH_STUDY = pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
+EACH_STUDY = pytest.mark.parametrize("paths", STUDIES.values(), ids=STUDIES)
 
 
 def jobs(of: study.Study) -> list[tuple[str, dict]]:
@@ -37,19 +37,19 @@ def jobs(of: study.Study) -> list[tuple[str, dict]]:
 
 
 @EACH_STUDY
-def test_every_shipped_study_loads(path):
-    loaded = study.load(yaml.safe_load(path.read_text()), path.name)
+def test_every_shipped_study_loads(paths):
+    loaded = study.load(merged(paths))
     assert loaded.experiments and loaded.figures and loaded.tables
 
 
 @EACH_STUDY
-def test_every_stage_takes_the_config_that_its_rule_gives_it(path):
-    loaded = study.load(yaml.safe_load(path.read_text()))
+def test_every_stage_takes_the_config_that_its_rule_gives_it(paths):
+    loaded = study.load(merged(paths))
     for stage, wildcards in jobs(loaded):
         given = study.stage_config(loaded, stage, **wildcards)
         config = importlib.import_module(f"workflow_scripts.{stage}").Config
         read = parse_json(config, files.canonical_json(given))
-        assert read.model_dump(mode="json", exclude_unset=True) == given, stage
+        assert read.model_dump(mode="json") == given, f"{stage}: its sidecar would not tell what it was given"
 
 
 def test_the_jobs_above_cover_every_stage_that_a_rule_runs():
@@ -145,10 +145,10 @@ def test_the_generated_docs_are_what_the_models_give(name, made):
 
 
 @EACH_STUDY
-def test_the_json_schema_accepts_every_shipped_study(path):
+def test_the_json_schema_accepts_every_shipped_study(paths):
     schema = reference.schema()
     jsonschema.validators.validator_for(schema).check_schema(schema)
-    jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    jsonschema.validate(merged(paths), schema)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def rows(arrays, part):
 def test_digits_are_split_by_class_into_parts_of_the_asked_sizes():
     arrays = datasets.make(Digits(kind="digits", test=360, fresh=200, train=1000), NOWHERE)
     sizes = [len(arrays[f"{part}_labels"]) for part in tasks.PARTS]
-    assert sizes == [1000, 360, 200]
+    assert sizes == [1000, 360, 200, 0]
     assert arrays["train_inputs"].shape == (1000, 1, 8, 8)
     assert arrays["train_inputs"].min() == 0 and arrays["train_inputs"].max() == 1
     assert np.bincount(arrays["test_labels"]).min() >= 34, "the test set holds every class in its share"
@@ -40,7 +40,7 @@ def test_the_sinusoid_labels_are_the_sign_of_the_line_plus_the_wave():
     margin = 2 * (x @ w) + np.sin(0.5 * 3 * (x @ w_prime))
     clear = np.abs(margin) > 1e-4
     np.testing.assert_array_equal(np.sign(margin)[clear], y[clear])
-    assert [len(arrays[f"{part}_labels"]) for part in tasks.PARTS] == [4000, 50, 20]
+    assert [len(arrays[f"{part}_labels"]) for part in tasks.PARTS] == [4000, 50, 20, 0]
     assert not rows(arrays, "train") & rows(arrays, "test")
 
 
@@ -52,7 +52,7 @@ def test_theorem_1_has_a_signal_that_noise_flips_and_one_coordinate_of_noise():
     assert set(np.unique(x[:, 0])) == {-1, 1} and abs((x[:, 0] != y).mean() - 0.2) < 0.03
     assert ((x[:, 1:] == 1).sum(1) == 1).all() and ((x[:, 1:] != 0).sum(1) == 1).all()
     assert x[:, 1:].any(0).all() and abs(y.mean()) < 0.05
-    assert [len(arrays[f"{part}_labels"]) for part in tasks.PARTS] == [4000, 50, 20]
+    assert [len(arrays[f"{part}_labels"]) for part in tasks.PARTS] == [4000, 50, 20, 0]
     again = datasets.make(source, NOWHERE)
     assert all(np.array_equal(again[name], arrays[name]) for name in arrays)
 
@@ -91,4 +91,4 @@ def test_real_mnist_is_read_whole_and_split(shared_data):
     assert arrays["test_labels"][:5].tolist() == [7, 2, 1, 0, 4]
     assert np.bincount(np.concatenate([arrays["train_labels"], arrays["fresh_labels"]]))[:2].tolist() == [5923, 6742]
     small = datasets.make(Mnist(kind="mnist", train=100, test=50), shared_data)
-    assert [len(small[f"{part}_labels"]) for part in tasks.PARTS] == [100, 50, 0]
+    assert [len(small[f"{part}_labels"]) for part in tasks.PARTS] == [100, 50, 0, 0]

@@ -16,7 +16,7 @@ def problem(tmp_path):
     """A linear task of two classes with its data file, and the inputs of a distillation."""
     rng = np.random.default_rng(0)
     arrays = {"class_names": np.array(["no", "yes"])}
-    for part, n in (("train", 400), ("test", 300), ("fresh", 200)):
+    for part, n in (("train", 400), ("test", 300), ("fresh", 200), ("grid", 9)):
         x = rng.standard_normal((n, 4)).astype(np.float32)
         arrays |= {f"{part}_inputs": x, f"{part}_labels": (x[:, 0] + 0.5 * x[:, 1] > 0).astype(np.int64)}
     files.save_arrays(tmp_path / "data.npz", **arrays)
@@ -41,12 +41,13 @@ def distilled(problem, **settings):
 def test_logistic_regression_minimises_its_own_objective():
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((200, 3)), rng.integers(2, size=200)
-    fitted = distill.fit_logistic(x, y, x[:5], Logistic(solver="logistic", C=0.7))
+    fitted = distill.fit_logistic(x, y, {"test": x[:5], "grid": x[:0]}, Logistic(solver="logistic", C=0.7))
     w, b = fitted["coefficients"][0], fitted["intercepts"][0]
     residual = 1 / (1 + np.exp(-(x @ w + b))) - y
     np.testing.assert_allclose(0.7 * residual @ x + w, 0, atol=0.02)
     np.testing.assert_allclose(0.7 * residual.sum(), 0, atol=0.02)
     np.testing.assert_array_equal(fitted["test_predictions"], (x[:5] @ w + b > 0))
+    assert fitted["grid_predictions"].dtype == np.uint8 and fitted["grid_predictions"].shape == (0,)
 
 
 def test_an_explainer_of_true_labels_finds_the_linear_rule(problem):
@@ -54,6 +55,7 @@ def test_an_explainer_of_true_labels_finds_the_linear_rule(problem):
     assert found["test_accuracy"] > 0.95
     assert found["labels_step"] == -1 and found["n_fit"] == 400
     np.testing.assert_array_equal(found["test_predictions"].shape, (300,))
+    np.testing.assert_array_equal(found["grid_predictions"], problem.arrays["grid_labels"])
 
 
 @pytest.mark.parametrize("part", ["train", "fresh"])
@@ -97,11 +99,12 @@ def test_sgd_fits_the_same_rule(problem):
     fit = {"solver": "sgd", "lr": 0.5, "batch_size": 20, "epochs": 20}
     found = distilled(problem, labels="true", fit=fit)
     assert found["test_accuracy"] > 0.95 and found["iterations"] == 400
+    np.testing.assert_array_equal(found["grid_predictions"], problem.arrays["grid_labels"])
 
 
 def test_labels_of_one_class_give_the_constant_function():
     x = np.random.default_rng(0).standard_normal((20, 3))
-    fitted = distill.fit_logistic(x, np.ones(20, int), x[:4], FIT)
+    fitted = distill.fit_logistic(x, np.ones(20, int), {"test": x[:4]}, FIT)
     assert fitted["test_predictions"].tolist() == [1, 1, 1, 1]
 
 

@@ -374,8 +374,8 @@ JOBS = {
         {"summaries": ["s.csv"], "phases": ["p.csv"]},
         {name: f"figure.{name}" for name in ("pdf", "png", "svg")} | {"points": "points.csv"},
     ),
-    "ratios": ("tabulate", {"table": "ratios"}, {"tables": ["nulls.csv"]}, {"csv": "r.csv", "html": "r.html"}),
-    "signs": ("tabulate", {"table": "signs"}, {"tables": ["p.csv"]}, {"csv": "g.csv", "html": "g.html"}),
+    "ratios": ("tabulate", {"table": "ratios"}, {"nulls": ["nulls.csv"]}, {"csv": "r.csv", "html": "r.html"}),
+    "signs": ("tabulate", {"table": "signs"}, {"phases": ["p.csv"]}, {"csv": "g.csv", "html": "g.html"}),
 }
 
 
@@ -537,7 +537,7 @@ def test_predictions_on_other_data_or_of_another_task_are_refused(job, argument,
         ("null_models", "explainers"),
         ("summarize", "measures"),
         ("plot", "summaries"),
-        ("ratios", "tables"),
+        ("ratios", "nulls"),
     ],
 )
 def test_a_file_too_many_is_counted(job, argument, made, tmp_path):
@@ -559,7 +559,7 @@ CSV_DAMAGES = {
 @pytest.mark.parametrize("damage", CSV_DAMAGES)
 @pytest.mark.parametrize(
     ("job", "argument"),
-    [("summarize", "measures"), ("plot", "summaries"), ("plot", "phases"), ("ratios", "tables"), ("signs", "tables")],
+    [("summarize", "measures"), ("plot", "summaries"), ("plot", "phases"), ("ratios", "nulls"), ("signs", "phases")],
 )
 def test_a_damaged_table_is_named_with_what_to_do(job, argument, damage, made, tmp_path):
     given = arguments_of(job, made, tmp_path)[2][argument]

@@ -40,20 +40,20 @@ def test_overfitting_starts_at_the_best_checkpoint_when_its_corrected_limit_lies
 @pytest.mark.parametrize(
     ("t0", "expected"),
     [
-        (2, {"first": (0, 2), "middle": (2, 3), "overfitting": (3, 5)}),
-        (0, {"first": None, "middle": (0, 3), "overfitting": (3, 5)}),
-        (3, {"first": (0, 3), "middle": None, "overfitting": (3, 5)}),
-        (5, {"first": (0, 5), "middle": None, "overfitting": None}),
-        (None, {"first": None, "middle": None, "overfitting": None}),
+        (2, {"first": (0, 2), "middle": (2, 3), "overfitting": (3, 5), "after_t0": (2, 5)}),
+        (0, {"first": None, "middle": (0, 3), "overfitting": (3, 5), "after_t0": (0, 5)}),
+        (3, {"first": (0, 3), "middle": None, "overfitting": (3, 5), "after_t0": (3, 5)}),
+        (5, {"first": (0, 5), "middle": None, "overfitting": None, "after_t0": None}),
+        (None, {"first": None, "middle": None, "overfitting": None, "after_t0": None}),
     ],
 )
-def test_phases_meet_at_t0_and_at_the_start_of_overfitting(t0, expected):
+def test_phases_meet_at_t0_and_at_the_start_of_overfitting_and_after_t0_reaches_to_the_end(t0, expected):
     assert phases.boundaries(I_FY, I_FY_LO, t0) == expected
 
 
 def test_a_curve_that_ends_at_its_best_has_no_overfitting():
     found = phases.boundaries(np.array([0.0, 0.4, 0.9]), np.array([0.0, 0.35, 0.85]), 1)
-    assert found == {"first": (0, 1), "middle": (1, 2), "overfitting": None}
+    assert found == {"first": (0, 1), "middle": (1, 2), "overfitting": None, "after_t0": (1, 2)}
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from workflow_scripts import datasets, networks, sgd
 from workflow_scripts.config.data import Digits
 from workflow_scripts.config.training import CNN, MLP, SGD, Checkpoints, Linear, PreactResNet
 from workflow_scripts.errors import StudyError
-from workflow_scripts.tasks import TaskData
+from workflow_scripts.tasks import PARTS, TaskData
 
 CPU = torch.device("cpu")
 RESNET = PreactResNet(kind="preact_resnet", width=4, blocks=[1, 1])
@@ -14,7 +14,7 @@ RESNET = PreactResNet(kind="preact_resnet", width=4, blocks=[1, 1])
 
 def data(n=100, n_test=30, dimension=5, n_classes=2, images=False):
     rng = np.random.default_rng(0)
-    sizes = {"train": n, "test": n_test, "fresh": 7}
+    sizes = {"train": n, "test": n_test, "fresh": 7, "grid": 4}
     if images:
         inputs = {part: rng.integers(256, size=(k, 1, 8, 8)).astype(np.uint8) for part, k in sizes.items()}
     else:
@@ -170,7 +170,7 @@ def test_random_labels_are_uniform_and_leave_what_the_seed_gave_before_as_it_was
 
 def test_a_resnet_learns_digits_and_repeats_itself():
     arrays = datasets.make(Digits(kind="digits", train=800, test=300), None)
-    inputs = {part: arrays[f"{part}_inputs"] for part in ("train", "test", "fresh")}
+    inputs = {part: arrays[f"{part}_inputs"] for part in PARTS}
     labels = {part: (arrays[f"{part}_labels"] > 4).astype(int) for part in inputs}
     task = TaskData(inputs, labels, 2)
     network = PreactResNet(kind="preact_resnet", width=8)
@@ -194,7 +194,7 @@ def test_a_batch_of_one_is_refused_where_it_would_be_normalised(n, batch_size):
 def test_recorded_predictions_and_losses_are_the_networks_own():
     task = data(n_classes=4)
     module, trajectory = run(task, MLP(kind="mlp", widths=[9]), SGD(lr=0.1, batch_size=16, epochs=2))
-    for part in ("train", "test", "fresh"):
+    for part in PARTS:
         logits = module(torch.from_numpy(task.inputs[part]))
         np.testing.assert_array_equal(trajectory.predictions[part][-1], logits.argmax(1).numpy())
         loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(task.labels[part]))
@@ -253,6 +253,6 @@ def test_cuda_repeats_itself_and_starts_like_the_cpu(network, images, augmentati
     _, first = run(task, network, settings, device="cuda")
     _, again = run(task, network, settings, device="cuda")
     _, on_cpu = run(task, network, settings, device="cpu")
-    for part in ("train", "test", "fresh"):
+    for part in PARTS:
         np.testing.assert_array_equal(first.predictions[part], again.predictions[part])
     np.testing.assert_allclose(first.losses["train"][:3], on_cpu.losses["train"][:3], rtol=accuracy)

@@ -13,9 +13,9 @@ from workflow_scripts import (
     phases,
     summarize,
     tables,
-    tabulate,
     tasks,
 )
+from workflow_scripts.tabulated import ratios, signs
 
 T_2 = 12.706204736  # 97.5% point of Student's t with one degree of freedom: two seeds
 
@@ -209,7 +209,7 @@ def test_an_experiment_that_never_reaches_t0_has_phases_without_values():
 
 
 def test_ratios_are_means_over_seeds_with_the_largest_p_value():
-    found = tabulate.ratios(null_rows()).set_index("variant")
+    found = ratios.table(null_rows(), None).set_index("variant")
     assert list(found.index) == list(nulls.VARIANTS)
     row = found.loc["prior_information"]
     assert row["seeds"] == 2
@@ -222,18 +222,18 @@ def test_ratios_are_means_over_seeds_with_the_largest_p_value():
 
 
 def test_what_seeds_share_widens_the_interval_of_a_ratio():
-    row = tabulate.ratios(null_rows(ratio_shared=0.01)).iloc[0]
+    row = ratios.table(null_rows(ratio_shared=0.01), None).iloc[0]
     half = np.hypot(T_2 * 0.1, 1.959964 * 0.1)
     assert row[["ratio_corrected_lo", "ratio_corrected_hi"]].tolist() == pytest.approx([0.6 - half, 0.6 + half])
 
 
 def test_a_ratio_of_one_seed_has_its_own_interval():
-    row = tabulate.ratios(null_rows(1)).iloc[0]
+    row = ratios.table(null_rows(1), None).iloc[0]
     assert row[["ratio_corrected_lo", "ratio_corrected_hi", "epoch_lo", "epoch_hi"]].tolist() == [0.3, 0.7, 2, 4]
 
 
 def test_a_lead_that_is_never_certain_leaves_t0_without_an_upper_limit():
-    assert np.isnan(tabulate.ratios(null_rows(epoch_hi=np.nan)).iloc[0]["epoch_hi"])
+    assert np.isnan(ratios.table(null_rows(epoch_hi=np.nan), None).iloc[0]["epoch_hi"])
 
 
 def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tmp_path, monkeypatch):
@@ -252,10 +252,10 @@ def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tm
     )
     inputs = SimpleNamespace(data=None, trajectories=paths[:1], explainers=paths[1:2])
     null_models.run(config, inputs, SimpleNamespace(nulls=paths[2]))
-    found = tabulate.ratios(tables.read(paths[2]))
+    found = ratios.table(tables.read(paths[2]), None)
     assert found["variant"].tolist() == list(nulls.VARIANTS)
     assert (found["seeds"] == 0).all()
-    assert "none" in tabulate.ratios_page(found.assign(title="task"), "table")
+    assert "none" in ratios.page(found.assign(title="task"), "table")
 
 
 @pytest.mark.parametrize(
@@ -273,11 +273,11 @@ def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tm
     ],
 )
 def test_agreement_is_of_signs_or_for_near_0_with_the_null_model(row, agrees):
-    assert tabulate._agrees(row) == agrees
+    assert signs._agrees(row) == agrees
 
 
 def test_signs_stand_beside_those_of_the_paper():
-    found = rows_of(tabulate.signs(phase_rows([EARLY, LATE]).reset_index()))
+    found = rows_of(signs.table(phase_rows([EARLY, LATE]).reset_index()))
     columns = ["sign", "paper", "agrees"]
     assert found.loc[("b", "first", "train_accuracy"), columns].tolist() == ["flat", "up", "undecided"]
     assert found.loc[("b", "first", "I_FY_given_L"), "agrees"] == "yes"
@@ -299,12 +299,12 @@ def test_signs_stand_beside_those_of_the_paper():
     ],
 )
 def test_entries_of_the_paper_are_those_printed(quantity, entries):
-    found = rows_of(tabulate.signs(phase_rows([EARLY]).reset_index()))
+    found = rows_of(signs.table(phase_rows([EARLY]).reset_index()))
     assert [found.loc[("a", phase, quantity), "paper"] for phase in phases.PHASES] == entries
 
 
 def test_the_ratios_page_shows_the_numbers_and_escapes_names():
-    page = tabulate.ratios_page(tabulate.ratios(null_rows()).assign(title="cats & <dogs>"), "Table <2>")
+    page = ratios.page(ratios.table(null_rows(), None).assign(title="cats & <dogs>"), "Table <2>")
     assert "<title>Table &lt;2&gt;</title>" in page
     assert "<td>cats &amp; &lt;dogs&gt;</td><td>cnn&lt;2&gt;</td><td>2</td>" in page
     assert "<b>0.6 <small>[-0.671, 1.87]</small></b><br><small>plug-in 0.5</small>" in page
@@ -315,8 +315,8 @@ def test_the_ratios_page_shows_the_numbers_and_escapes_names():
 
 
 def test_the_ratios_page_says_none_where_no_seed_reached_t0():
-    page = tabulate.ratios_page(
-        tabulate.ratios(null_rows(epoch=np.nan, ratio=np.nan, ratio_corrected=np.nan)).assign(title="task"), "table"
+    page = ratios.page(
+        ratios.table(null_rows(epoch=np.nan, ratio=np.nan, ratio_corrected=np.nan), None).assign(title="task"), "table"
     )
     assert "<td>none</td>" in page
     assert "<b>none</b>" in page
@@ -324,8 +324,8 @@ def test_the_ratios_page_says_none_where_no_seed_reached_t0():
 
 def test_the_signs_page_shows_the_numbers_and_escapes_names():
     found = phase_rows([EARLY, EARLY]).reset_index().replace({"explainer": {"b": "cnn<2>"}})
-    table = tabulate.signs(found).assign(title="cats & <dogs>")
-    page = tabulate.signs_page(table, "Table <1>")
+    table = signs.table(found).assign(title="cats & <dogs>")
+    page = signs.page(table, "Table <1>")
     assert "<title>Table &lt;1&gt;</title>" in page
     assert "<td>cats &amp; &lt;dogs&gt;</td><td>cnn&lt;2&gt;</td><td>middle</td><td>2 to 4</td>" in page
     assert "↑ <small>+0.3</small><br><small>[+0.3, +0.3]</small><br><small class=yes>paper ↑: yes</small>" in page
@@ -334,7 +334,7 @@ def test_the_signs_page_shows_the_numbers_and_escapes_names():
 
 
 def test_the_signs_page_says_where_a_phase_is_missing():
-    table = tabulate.signs(phase_rows([NEVER]).reset_index()).assign(title="task")
-    page = tabulate.signs_page(table, "table")
+    table = signs.table(phase_rows([NEVER]).reset_index()).assign(title="task")
+    page = signs.page(table, "table")
     assert page.count("<td>none</td>") == 6  # two explainers, three phases
     assert page.count("no such phase") == 6 * len(phases.QUANTITIES)

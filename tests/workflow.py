@@ -6,6 +6,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "tiny.yaml"
+OVERLAY = ROOT / "experiments" / "tiny.yaml"
+#: the config files of every study of this project, each with what it is laid over
+STUDIES = {
+    "default": (ROOT / "config.yaml",),
+    **{path.stem: (path,) for path in sorted((ROOT / "experiments").glob("*.yaml")) if path != OVERLAY},
+    "nakkiran2019, tiny": (ROOT / "experiments" / "nakkiran2019.yaml", OVERLAY),
+    "of the tests": (TINY,),
+}
 TARGETS = ("data", "trained", "finals", "explainers", "measures", "nulls", "simulations", "figures", "all", "total")
 
 
