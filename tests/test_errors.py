@@ -39,9 +39,11 @@ device: cpu
 datasets:
   digits: {kind: digits}
   waves: {kind: sinusoid, train: 200, test: 100, fresh: 50, dimension: 5}
+  disc: {kind: ball, train: 60, test: 80, grid: 5}
 tasks:
   parity: {dataset: digits, groups: {even: [0, 2, 4, 6, 8], odd: [1, 3, 5, 7], nine: [9]}}
   waves: {dataset: waves}
+  disc: {dataset: disc}
 explainers:
   linear: {labels: true}
   final: {labels: final, inputs: fresh}
@@ -59,13 +61,22 @@ experiments:
     network: {kind: mlp, widths: [8]}
     sgd: {lr: 0.1, batch_size: 20, epochs: 2}
     explainers: [linear, final, t0]
+  disc:
+    title: Disc
+    task: disc
+    network: {kind: mlp, widths: [8]}
+    sgd: {lr: 0.1, batch_size: 20, steps: 9}
+    explainers: [linear]
+    seeds: [3]
 nulls: {draws: 9}
 figures:
   curve: {kind: information_accuracy}
   training: {kind: dynamics, experiments: [waves]}
+  plane: {kind: boundaries, experiments: [disc], steps: [0, 9]}
 tables:
   ratios: {kind: ratios, experiments: [waves]}
   signs: {kind: phases, experiments: [waves]}
+  claims: {kind: claims, experiments: [waves]}
 """
 ABSENT = object()
 
@@ -160,6 +171,24 @@ BAD_STUDIES = [
         "figures.theorem.simulation: there is no simulation 'theorem': expected one of (none are defined)",
     ),
     ("figures.training.kind", "dynamic", "figures.training: kind 'dynamic' is not known: did you mean 'dynamics'?"),
+    # figures and tables
+    ("figures.plane.experiments", ["waves"], "plane.experiments: 'waves' is on data of kind sinusoid: expected ball"),
+    ("figures.plane.seed", 0, "figures.plane.seed: 'disc' is not trained with seed 0: name one it has"),
+    ("figures.plane.steps", [], "figures.plane.steps: nothing is listed: give one or more"),
+    ("figures.plane.steps", [-1], "figures.plane.steps[0]: expected greater than or equal to 0, got -1"),
+    ("figures.training.axis", "step", "figures.training.axis: expected 'epochs' or 'steps', got 'step'"),
+    ("experiments.digits.nested", True, "digits.nested: one explainer has none before it: list several, or remove the"),
+    *[
+        (
+            "experiments.waves.printed",
+            {"source": "nowhere", ratios: {"liner": 0.8}},
+            "experiments.waves.printed: there is no explainer of this experiment 'liner': did you mean 'linear'?",
+        )
+        for ratios in ("ratios", "null_ratios")
+    ],
+    ("experiments.waves.printed", {"t0": 3}, "experiments.waves.printed.source: this key is missing: add it"),
+    ("tables.claims.simulations", ["theorem1"], "claims.simulations: there is no simulation 'theorem1': expected"),
+    ("tables.claims.simulations", ["a", "a"], "tables.claims.simulations: 'a' is listed twice: keep one"),
     # explainers
     ("explainers.t0.reference", ABSENT, "explainers.t0: labels t0 and the key reference go together"),
     ("explainers.linear.reference", "t0", "explainers.linear: labels t0 and the key reference go together"),
@@ -204,7 +233,7 @@ CASES_FOR_SNAKEMAKE = [
 def test_snakemake_shows_a_mistake_in_the_config_as_one_line(tmp_path, old, new, message):
     config = yaml.safe_load(STUDY)
     config["experiments"].pop("digits")
-    text = yaml.safe_dump(config | {"seeds": [0]}, default_flow_style=None)
+    text = yaml.safe_dump(config | {"seeds": [0]}, default_flow_style=None, sort_keys=False)
     assert old in text
     (tmp_path / "study.yaml").write_text(text.replace(old, new, 1))
     done = snakemake(tmp_path, configfiles=["study.yaml"])
@@ -306,7 +335,7 @@ def cfg_of(stage: str, **wildcards) -> dict:
 def made(tmp_path_factory) -> Path:
     """A folder with every file of the experiment `waves`, seeds 0 and 1."""
     folder = tmp_path_factory.mktemp("made")
-    for name in ("waves", "digits"):
+    for name in ("waves", "digits", "disc"):
         assert call("prepare_data", cfg_of("prepare_data", dataset=name), data=folder / f"{name}.npz") is None
     for job in JOBS:
         arguments = arguments_of(job, folder, folder)
@@ -376,6 +405,30 @@ JOBS = {
     ),
     "ratios": ("tabulate", {"table": "ratios"}, {"nulls": ["nulls.csv"]}, {"csv": "r.csv", "html": "r.html"}),
     "signs": ("tabulate", {"table": "signs"}, {"phases": ["p.csv"]}, {"csv": "g.csv", "html": "g.html"}),
+    "claims": (
+        "tabulate",
+        {"table": "claims"},
+        {"nulls": ["nulls.csv"], "phases": ["p.csv"], "simulations": []},
+        {"csv": "c.csv", "html": "c.html"},
+    ),
+    "train disc": (
+        "train",
+        {"experiment": "disc", "seed": "3"},
+        {"data": "disc.npz"},
+        {"trajectory": "disc_t.npz", "weights": "disc_w.safetensors"},
+    ),
+    "linear disc": (
+        "distill",
+        {"experiment": "disc", "seed": "3", "explainer": "linear"},
+        {"data": "disc.npz"},
+        {"explainer": "disc_linear.npz"},
+    ),
+    "boundaries": (
+        "plot",
+        {"figure": "plane"},
+        {"data": ["disc.npz"], "trajectories": ["disc_t.npz"], "explainers": ["disc_linear.npz"]},
+        {name: f"plane.{name}" for name in ("pdf", "png", "svg")} | {"points": "plane.csv"},
+    ),
 }
 
 
@@ -390,7 +443,7 @@ def arguments_of(job: str, folder: Path, out: Path) -> tuple[str, dict, dict, di
 
     return (
         stage,
-        cfg_of(stage, **owner, **wildcards),
+        cfg_of(stage, **(owner | wildcards)),
         {key: under(folder, name) for key, name in inputs.items()},
         {key: under(out, name) for key, name in outputs.items()},
     )
@@ -454,6 +507,9 @@ def missing(path: Path, array: str) -> None:
         ("measure 0", "trajectory", "train_predictions"),
         ("measure 0", "explainers", "test_predictions"),
         ("null_models", "trajectories", "epochs"),
+        ("boundaries", "data", "grid_inputs"),
+        ("boundaries", "trajectories", "grid_predictions"),
+        ("boundaries", "explainers", "grid_predictions"),
     ],
 )
 def test_a_damaged_array_file_is_named_with_what_to_do(job, argument, array, damage, made, tmp_path):
@@ -538,6 +594,10 @@ def test_predictions_on_other_data_or_of_another_task_are_refused(job, argument,
         ("summarize", "measures"),
         ("plot", "summaries"),
         ("ratios", "nulls"),
+        ("claims", "phases"),
+        ("boundaries", "data"),
+        ("boundaries", "trajectories"),
+        ("boundaries", "explainers"),
     ],
 )
 def test_a_file_too_many_is_counted(job, argument, made, tmp_path):
@@ -559,7 +619,15 @@ CSV_DAMAGES = {
 @pytest.mark.parametrize("damage", CSV_DAMAGES)
 @pytest.mark.parametrize(
     ("job", "argument"),
-    [("summarize", "measures"), ("plot", "summaries"), ("plot", "phases"), ("ratios", "nulls"), ("signs", "phases")],
+    [
+        ("summarize", "measures"),
+        ("plot", "summaries"),
+        ("plot", "phases"),
+        ("ratios", "nulls"),
+        ("signs", "phases"),
+        ("claims", "nulls"),
+        ("claims", "phases"),
+    ],
 )
 def test_a_damaged_table_is_named_with_what_to_do(job, argument, damage, made, tmp_path):
     given = arguments_of(job, made, tmp_path)[2][argument]
@@ -591,6 +659,31 @@ def test_a_loss_that_is_no_number_names_the_learning_rate(made, tmp_path):
     cfg["sgd"]["lr"] = 1e10
     cfg["network"]["widths"] = [8, 8, 8]
     fails("train 0", made, tmp_path, "lr: the training loss is nan at step", "lower lr (10000000000.0)", cfg=cfg)
+
+
+def other_arrays(original: Path, path: Path, **changes) -> Path:
+    """A copy of an array file with other arrays of these names."""
+    with np.load(original) as archive:
+        np.savez(path, **{**archive, **changes})
+    return path
+
+
+def test_boundaries_of_data_that_are_no_plane_are_refused(made, tmp_path):
+    words = (f"{made / 'waves.npz'}: ", "train_flipped")
+    fails("boundaries", made, tmp_path, *words, data=[made / "waves.npz"])
+    solid = other_arrays(made / "disc.npz", tmp_path / "solid.npz", grid_inputs=np.zeros((25, 3), np.float32))
+    words = (f"{solid}: no grid of points in the plane", "show experiments on data of kind ball")
+    fails("boundaries", made, tmp_path, *words, data=[solid])
+
+
+@pytest.mark.parametrize(("argument", "name"), [("trajectories", "disc_t.npz"), ("explainers", "disc_linear.npz")])
+@pytest.mark.parametrize("array", ["grid_predictions", "test_predictions"])
+def test_boundaries_from_other_data_are_refused(argument, name, array, made, tmp_path):
+    with np.load(made / name) as archive:
+        fewer = archive[array][..., 1:]
+    other = other_arrays(made / name, tmp_path / name, **{array: fewer})
+    words = (f"{other}: made from other data than {made / 'disc.npz'}: delete it and run its stage again",)
+    fails("boundaries", made, tmp_path, *words, **{argument: [other]})
 
 
 def test_data_with_a_group_that_no_example_is_in_are_refused(made, tmp_path):
@@ -826,7 +919,7 @@ def test_mnist_is_read_from_data_root(tmp_path, small_mnist):
     assert prepare_mnist(tmp_path / "root", tmp_path) is None
     with np.load(tmp_path / "mnist.npz") as made:
         shapes = [made[f"{part}_inputs"].shape for part in tasks.PARTS]
-        assert shapes == [(50, 1, 28, 28), (20, 1, 28, 28), (5, 1, 28, 28)]
+        assert shapes == [(50, 1, 28, 28), (20, 1, 28, 28), (5, 1, 28, 28), (0, 1, 28, 28)]
         assert made["train_inputs"].dtype == np.uint8
         assert dict(line.split() for line in made["source_hashes"].tolist()) == datasets.MNIST_FILES
 

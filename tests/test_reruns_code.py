@@ -49,56 +49,65 @@ CODE = {
     ),
     "information": (
         code("information"),
-        {"simulate": 1, **DISTIL, **ANALYSIS, "plot": 3},
+        {"simulate": 1, **DISTIL, **ANALYSIS, "plot": 4},
         [
             "distill_t0_labels sinusoid (2 jobs): workflow_scripts/information.py changed",
-            "plot fig3, fig4, theorem1 (3 jobs): workflow_scripts/information.py changed",
+            "plot fig1, fig3, fig4, theorem1 (4 jobs): workflow_scripts/information.py changed",
         ],
     ),
     "uncertainty": (
         edit("workflow_scripts/uncertainty.py", "ppf(0.975", "ppf(0.995"),
-        {"simulate": 1, "measure": 5, "null_models": 3, "summarize": 3, "plot": 2, "tabulate": 2},
+        {"simulate": 1, "measure": 6, "null_models": 4, "summarize": 4, "plot": 2, "tabulate": 3},
         [
             "simulate theorem1 (1 job): workflow_scripts/uncertainty.py changed",
-            "summarize digits, sinusoid, ten_digits (3 jobs): workflow_scripts/uncertainty.py changed",
+            "summarize digits, disc, sinusoid, ten_digits (4 jobs): workflow_scripts/uncertainty.py changed",
             "plot fig4, theorem1 (2 jobs): follows simulate, summarize",
         ],
     ),
-    "plot": (code("plot"), {"plot": 3}, ["plot fig3, fig4, theorem1 (3 jobs): workflow_scripts/plot.py changed"]),
-    "style": (code("style"), {"plot": 3}, []),
-    "the simulation": (code("theorem1"), {"simulate": 1, "plot": 1}, ["plot theorem1 (1 job): follows simulate"]),
-    "tabulate": (code("tabulate"), {"tabulate": 2}, []),
+    "plot": (code("plot"), {"plot": 4}, ["plot fig1, fig3, fig4, theorem1 (4 jobs): workflow_scripts/plot.py changed"]),
+    "one kind of figure, and one of table": (
+        several(code("figures/boundaries"), code("tabulated/claims")),
+        {"plot": 4, "tabulate": 3},
+        ["tabulate claims, table1, table2 (3 jobs): workflow_scripts/tabulated/claims.py changed"],
+    ),
+    "style": (code("style"), {"plot": 4}, []),
+    "the simulation": (
+        code("theorem1"),
+        {"simulate": 1, "plot": 1, "tabulate": 1},
+        ["plot theorem1 (1 job): follows simulate", "tabulate claims (1 job): follows simulate"],
+    ),
+    "tabulate": (code("tabulate"), {"tabulate": 3}, []),
     "networks": (
         code("networks"),
         {**TRAIN, **DISTIL, **ANALYSIS},
         [
-            "train digits, sinusoid, ten_digits (5 jobs): workflow_scripts/networks.py changed",
-            "null_models digits, sinusoid, ten_digits (3 jobs): "
+            "train digits, disc, sinusoid, ten_digits (6 jobs): workflow_scripts/networks.py changed",
+            "null_models digits, disc, sinusoid, ten_digits (4 jobs): "
             "follows train, distill_true_labels, distill_final_labels, distill_t0_labels",
         ],
     ),
     "datasets": (
         code("datasets"),
-        {"prepare_data": 2, **TRAIN, **DISTIL, **ANALYSIS},
+        {"prepare_data": 3, **TRAIN, **DISTIL, **ANALYSIS},
         [
-            "prepare_data digits, sinusoid (2 jobs): workflow_scripts/datasets.py changed",
-            "train digits, sinusoid, ten_digits (5 jobs): follows prepare_data",
+            "prepare_data digits, disc, sinusoid (3 jobs): workflow_scripts/datasets.py changed",
+            "train digits, disc, sinusoid, ten_digits (6 jobs): follows prepare_data",
         ],
     ),
     "pictures": (
         code("pictures"),
-        {"prepare_data": 2, **TRAIN, **DISTIL, **ANALYSIS},
-        ["prepare_data digits, sinusoid (2 jobs): workflow_scripts/pictures.py changed"],
+        {"prepare_data": 3, **TRAIN, **DISTIL, **ANALYSIS},
+        ["prepare_data digits, disc, sinusoid (3 jobs): workflow_scripts/pictures.py changed"],
     ),
     "the settings of figures and tables": (
         code("config/analysis"),
-        {"null_models": 3, "plot": 3, "tabulate": 2},
-        ["plot fig3, fig4, theorem1 (3 jobs): workflow_scripts/config/analysis.py changed"],
+        {"null_models": 4, "plot": 4, "tabulate": 3},
+        ["plot fig1, fig3, fig4, theorem1 (4 jobs): workflow_scripts/config/analysis.py changed"],
     ),
     "PyTorch": (version("torch"), {**TRAIN, **DISTIL, **ANALYSIS}, []),
-    "Pillow": (version("pillow"), {"prepare_data": 2, **TRAIN, **DISTIL, **ANALYSIS}, []),
-    "Matplotlib": (version("matplotlib"), {"plot": 3}, []),
-    "pandas": (version("pandas"), {"simulate": 1, **ANALYSIS, "plot": 3}, []),
+    "Pillow": (version("pillow"), {"prepare_data": 3, **TRAIN, **DISTIL, **ANALYSIS}, []),
+    "Matplotlib": (version("matplotlib"), {"plot": 4}, []),
+    "pandas": (version("pandas"), {"simulate": 1, **ANALYSIS, "plot": 4}, []),
 }
 
 
@@ -110,15 +119,15 @@ def test_code_reruns_what_it_has_a_part_in_and_the_audit_agrees(project, change,
 def test_another_shell_command_reruns_its_rule_which_the_audit_cannot_see(project):
     edit("rules/tabulate.smk", "> {log:q}", ">  {log:q}")(project)
     planned = plan(project)
-    assert planned.jobs == {"tabulate": 2}
-    assert planned.why == ["tabulate table1, table2 (2 jobs): the shell command in rules/tabulate.smk changed"]
+    assert planned.jobs == {"tabulate": 3}
+    assert planned.why == ["tabulate claims, table1, table2 (3 jobs): the shell command in rules/tabulate.smk changed"]
     assert audit(project).wrong == set()
 
 
 def test_after_a_change_of_a_plot_a_target_before_it_plans_nothing(project):
     code("plot")(project)
     assert plan(project, "measures").jobs == {}
-    assert plan(project, "figures").jobs == {"plot": 3}
+    assert plan(project, "figures").jobs == {"plot": 4}
 
 
 def test_a_dynamic_import_is_an_error_before_anything_is_planned(project):

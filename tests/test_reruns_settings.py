@@ -48,7 +48,7 @@ SETTINGS = {
         [
             "train sinusoid (2 jobs): sgd.lr 0.2 -> 0.3",
             "extract_final sinusoid (2 jobs): follows train",
-            "tabulate table1, table2 (2 jobs): follows null_models, summarize",
+            "tabulate claims, table1, table2 (3 jobs): follows null_models, summarize",
         ],
     ),
     "the SGD of two experiments swapped": (
@@ -75,7 +75,7 @@ SETTINGS = {
             "null_models": 2,
             "summarize": 2,
             "plot": 1,
-            "tabulate": 2,
+            "tabulate": 3,
         },
         [
             "train digits, sinusoid (2 jobs): not made yet",
@@ -84,7 +84,7 @@ SETTINGS = {
     ),
     "a seed removed": (
         put("seeds", [0]),
-        {"null_models": 2, "summarize": 2, "plot": 1, "tabulate": 2},
+        {"null_models": 2, "summarize": 2, "plot": 1, "tabulate": 3},
         ["null_models digits, sinusoid (2 jobs): seeds: 1 removed"],
     ),
     "the seeds in another order": (put("seeds", [1, 0]), {}, []),
@@ -112,8 +112,23 @@ SETTINGS = {
     ),
     "a title": (
         put("experiments.digits.title", "Numbers"),
-        {"plot": 1, "tabulate": 2},
-        ["tabulate table1, table2 (2 jobs): titles.digits Digits & friends -> Numbers"],
+        {"plot": 1, "tabulate": 3},
+        ["tabulate claims, table1, table2 (3 jobs): titles.digits Digits & friends -> Numbers"],
+    ),
+    "explainers that are nested no more": (
+        put("experiments.digits.nested", False),
+        {"measure": 2, "summarize": 1, "plot": 1, "tabulate": 2},
+        ["measure digits (2 jobs): nested True -> False", "tabulate claims (1 job): nested: digits removed"],
+    ),
+    "what a paper prints": (
+        put("experiments.digits.printed.t0", 2.5),
+        {"plot": 1, "tabulate": 3},
+        ["plot fig4 (1 job): printed.digits.t0 1.5 -> 2.5"],
+    ),
+    "the steps of a figure of boundaries": (
+        put("figures.fig1.steps", [0, 400]),
+        {"plot": 1},
+        ["plot fig1 (1 job): settings.steps: 50 removed"],
     ),
     "the order of the panels of a figure": (
         put("figures.fig4.experiments", ["ten_digits", "digits", "sinusoid"]),
@@ -122,19 +137,19 @@ SETTINGS = {
     ),
     "the number of null models": (
         put("nulls.draws", 100),
-        {"null_models": 3, "tabulate": 1},
-        ["tabulate table2 (1 job): follows null_models"],
+        {"null_models": 4, "tabulate": 2},
+        ["tabulate claims, table2 (2 jobs): follows null_models"],
     ),
     "initial weights of a simulation": (
         put("simulations.theorem1.inits", {"w*": {"first": 1}}),
-        {"simulate": 1, "plot": 1},
+        {"simulate": 1, "plot": 1, "tabulate": 1},
         ["plot theorem1 (1 job): follows simulate"],
     ),
     "the folder of downloads": (put("data_root", "elsewhere"), {}, []),
     "the device": (
         put("device", "auto"),
         {**TRAIN, **DISTIL, **ANALYSIS},
-        ["train digits, sinusoid, ten_digits (5 jobs): device cpu -> auto"],
+        ["train digits, disc, sinusoid, ten_digits (6 jobs): device cpu -> auto"],
     ),
 }
 
@@ -147,7 +162,7 @@ def test_a_setting_reruns_what_it_has_a_part_in_and_the_audit_agrees(project, ch
 def test_a_change_on_the_command_line_reruns_what_it_changes_and_the_audit_agrees(project):
     change = ("--config", "seeds=[0]")
     planned = plan(project, *change)
-    assert planned.jobs == {"null_models": 2, "summarize": 2, "plot": 1, "tabulate": 2}
+    assert planned.jobs == {"null_models": 2, "summarize": 2, "plot": 1, "tabulate": 3}
     assert audit(project, "--configfile", CONFIG, *change).wrong == planned.sidecars
 
 

@@ -41,14 +41,14 @@ def study(finished, tmp_path_factory):
 
 def test_a_run_makes_every_result_and_leaves_no_scratch(study):
     made = set(products(study))
-    for run in ("digits/seed0", "digits/seed1", "ten_digits/seed3", "sinusoid/seed0", "sinusoid/seed1"):
+    for run in ("digits/seed0", "digits/seed1", "ten_digits/seed3", "sinusoid/seed0", "sinusoid/seed1", "disc/seed2"):
         for name in ("trajectory.npz", "network.safetensors", "final.npz", "final.safetensors", "measures.csv"):
             assert f"{run}/{name}" in made
-    for experiment in ("digits", "ten_digits", "sinusoid"):
+    for experiment in ("digits", "ten_digits", "sinusoid", "disc"):
         assert {f"{experiment}/{name}.csv" for name in ("summary", "phases", "nulls")} <= made
-    figures = ("fig3", "fig4", "theorem1")
+    figures = ("fig1", "fig3", "fig4", "theorem1")
     assert {f"figures/{name}.{kind}" for name in figures for kind in ("pdf", "png", "svg", "csv")} <= made
-    assert {f"tables/{name}.{kind}" for name in ("table1", "table2") for kind in ("csv", "html")} <= made
+    assert {f"tables/{name}.{kind}" for name in ("table1", "table2", "claims") for kind in ("csv", "html")} <= made
     assert "simulations/theorem1.csv" in made
     assert "tasks/low_high/explainers/linear.npz" in made, "true-label explainers are fitted once per task"
     assert not [path for path in study.rglob(".*-*") if path.is_dir() and ".snakemake" not in path.parts]
@@ -90,7 +90,7 @@ def test_seeds_differ(study):
 
 def test_measures_hold_the_columns_of_the_contract(study):
     table = pd.read_csv(study / "results/digits/seed0/measures.csv")
-    assert tuple(table.columns) == measure.COLUMNS
+    assert tuple(table.columns) == measure.COLUMNS + measure.JOINT_COLUMNS, "its explainers are nested"
     assert set(table["explainer"]) == {"linear", "linear_sgd", "linear_final"}
     assert np.isfinite(table.drop(columns="explainer")).all(axis=None)
     for total, given in (("I_FY", "I_FY_given_L"), ("I_LY", "I_LY_given_F"), ("I_FL", "I_FL_given_Y")):
