@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
 from workflow_scripts import datasets, files, tasks
-from workflow_scripts.config.data import Digits, Mnist, Sinusoid, Task, Theorem1
+from workflow_scripts.config.data import Ball, Digits, Mnist, Sinusoid, Task, Theorem1
 
 NOWHERE = Path("nowhere")
 
@@ -55,6 +56,54 @@ def test_theorem_1_has_a_signal_that_noise_flips_and_one_coordinate_of_noise():
     assert [len(arrays[f"{part}_labels"]) for part in tasks.PARTS] == [4000, 50, 20, 0]
     again = datasets.make(source, NOWHERE)
     assert all(np.array_equal(again[name], arrays[name]) for name in arrays)
+
+
+def curve(x):
+    return 0.3 * np.sin(5 * x[:, 0])
+
+
+def test_the_ball_is_uniform_in_the_disc():
+    x = datasets.make(Ball(kind="ball", train=40_000), NOWHERE)["train_inputs"]
+    assert x.shape == (40_000, 2) and x.dtype == np.float32
+    radius, angle = np.hypot(*x.T), np.arctan2(x[:, 1], x[:, 0])
+    assert stats.kstest(radius**2, "uniform").pvalue > 0.01, "a share r^2 lies within r"
+    assert stats.kstest(angle, "uniform", (-np.pi, 2 * np.pi)).pvalue > 0.01
+    assert abs(np.corrcoef(radius, angle)[0, 1]) < 0.02
+
+
+def test_labels_of_the_ball_follow_the_curve_but_for_the_examples_that_are_said_to_be_flipped():
+    source = Ball(kind="ball", train=5000, test=4000, fresh=3000, amplitude=0.3, frequency=5, noise=0.2, grid=30)
+    arrays = datasets.make(source, NOWHERE)
+    for part, n in (("train", 5000), ("test", 4000), ("fresh", 3000)):
+        x, y, flipped = (arrays[f"{part}_{kind}"] for kind in ("inputs", "labels", "flipped"))
+        assert len(x) == n and flipped.dtype == bool
+        clear = abs(x[:, 1] - curve(x)) > 1e-6
+        np.testing.assert_array_equal((y == 1)[clear], ((x[:, 1] > curve(x)) ^ flipped)[clear])
+        assert abs(flipped.mean() - 0.2) < 4 * np.sqrt(0.2 * 0.8 / n)
+    x, y = arrays["grid_inputs"], arrays["grid_labels"]
+    clear = abs(x[:, 1] - curve(x)) > 1e-6
+    np.testing.assert_array_equal((y == 1)[clear], (x[:, 1] > curve(x))[clear])
+    assert not rows(arrays, "train") & rows(arrays, "test") and not rows(arrays, "train") & rows(arrays, "fresh")
+
+
+def test_the_grid_of_the_ball_covers_the_square_row_by_row_from_below():
+    grid = datasets.make(Ball(kind="ball", grid=5), NOWHERE)["grid_inputs"]
+    axis = [-1, -0.5, 0, 0.5, 1]
+    np.testing.assert_array_equal(grid, [(x1, x2) for x2 in axis for x1 in axis])
+
+
+def test_without_noise_the_ball_flips_nothing_and_without_amplitude_its_curve_is_a_line():
+    arrays = datasets.make(Ball(kind="ball", train=500, noise=0, amplitude=0), NOWHERE)
+    assert not arrays["train_flipped"].any()
+    np.testing.assert_array_equal(arrays["train_labels"], arrays["train_inputs"][:, 1] > 0)
+
+
+def test_another_seed_draws_another_ball_and_the_same_seed_the_same():
+    first, again, other = (datasets.make(Ball(kind="ball", seed=seed), NOWHERE) for seed in (1, 1, 2))
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not rows(first, "train") & rows(other, "train")
+    assert not np.array_equal(first["train_flipped"], other["train_flipped"])
+    np.testing.assert_array_equal(first["grid_inputs"], other["grid_inputs"])
 
 
 def test_a_label_map_groups_classes_and_drops_those_left_out(tmp_path):
