@@ -46,6 +46,57 @@ def symmetric(accuracy):
     return np.array([[accuracy, 1 - accuracy], [1 - accuracy, accuracy]])
 
 
+def nested_labels(k, n_classes=3, n=400, checkpoints=4):
+    """f [T, N], k explainers, every second one co-trained: [N] or [T, N], and y [N]."""
+    rng = np.random.default_rng(k)
+    y = rng.integers(n_classes, size=n)
+
+    def like_y(*shape):
+        return np.where(rng.random(shape) < 0.7, y, rng.integers(n_classes, size=shape)).astype(np.uint8)
+
+    return like_y(checkpoints, n), [like_y(*([checkpoints] * (i % 2)), n) for i in range(k)], y
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_joint_counts_given_several_explainers_count_every_tuple(k):
+    f, several, y = nested_labels(k)
+    counts, l = information.joint_counts_given_several(f, several, y, 3)
+    tuples = np.stack([np.broadcast_to(values, f.shape) for values in several], -1)
+    value_of = {}
+    for t, i in np.ndindex(*f.shape):
+        assert value_of.setdefault(tuple(tuples[t, i]), l[t, i]) == l[t, i]
+    assert sorted(value_of.values()) == list(range(len(value_of))), "a value for every tuple that occurs"
+    expected = np.zeros((len(f), 3, len(value_of), 3), dtype=int)
+    for t, i in np.ndindex(*f.shape):
+        expected[t, f[t, i], value_of[tuple(tuples[t, i])], y[i]] += 1
+    np.testing.assert_array_equal(counts, expected)
+
+
+def test_joint_counts_given_one_explainer_are_the_ordinary_ones():
+    f, (explainer,), y = nested_labels(1)
+    counts, l = information.joint_counts_given_several(f, [explainer], y, 3)
+    np.testing.assert_array_equal(counts, information.joint_counts(f, explainer, y, 3))
+    np.testing.assert_array_equal(l, np.broadcast_to(explainer, f.shape))
+
+
+def test_tuples_of_many_explainers_take_no_more_values_than_there_are_examples():
+    rng = np.random.default_rng(3)
+    several = [rng.integers(10, size=50) for _ in range(30)]
+    counts, l = information.joint_counts_given_several(rng.integers(10, size=(2, 50)), several, several[0], 10)
+    assert counts.shape == (2, 10, 50, 10) and l.max() == 49
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_mu_of_several_explainers_is_what_they_explain_together(k):
+    f, several, y = nested_labels(k)
+    counts, l = information.joint_counts_given_several(f, several, y, 3)
+    found = information.measures(counts)["mu"]
+    for t in range(len(f)):
+        joint = np.zeros((3, 3, l.max() + 1), dtype=int)
+        np.add.at(joint, (f[t], y, l[t]), 1)
+        assert found[t] == pytest.approx(information_between(joint.sum(-1)) - information_given(joint), abs=1e-12)
+
+
 def table(kind):
     rng = np.random.default_rng(5)
     if kind == "constant F":

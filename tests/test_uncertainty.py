@@ -135,6 +135,21 @@ def test_limits_of_all_checkpoints_are_those_of_each():
             assert together[name][t] == pytest.approx(alone[name], abs=1e-12)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("co_trained", [False, True])
+def test_mu_of_one_nested_explainer_is_the_ordinary_one_with_its_interval(n_classes, co_trained):
+    rng = np.random.default_rng(n_classes)
+    f, y = rng.integers(n_classes, size=(4, 300)), rng.integers(n_classes, size=300)
+    l = np.where(rng.random((4, 300) if co_trained else 300) < 0.8, y, rng.integers(n_classes, size=300))
+    f = np.where(rng.random((4, 300)) < 0.5, l, f)
+    ordinary = uncertainty.with_intervals(information.joint_counts(f, l, y, n_classes))
+    counts, _ = information.joint_counts_given_several(f, [l], y, n_classes)
+    found = uncertainty.performance_correlation(counts)
+    assert set(found) == {"mu", "mu_corrected", "mu_lo", "mu_hi"}
+    for name, values in found.items():
+        assert values == pytest.approx(ordinary[name], abs=1e-12)
+
+
 def test_random_tables_keep_the_margins_and_follow_fishers_distribution():
     counts = np.array([[3, 2], [1, 4]])
     drawn = uncertainty.random_tables(counts, 20_000, np.random.default_rng(4))
