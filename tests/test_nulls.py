@@ -55,6 +55,24 @@ def test_every_class_has_a_distribution_of_null_labels(variant, n_classes):
     assert (given_y >= 0).all()
 
 
+def null_ratio(accuracy, variant):
+    """mu(F;L~) / I(F;Y) in closed form where F and L are right equally often, on balanced classes."""
+    right, wrong = round(1e6 * accuracy), round(1e6 * (1 - accuracy))
+    fy = np.array([[right, wrong], [wrong, right]])
+    counts = np.einsum("fy,ly->fly", fy, fy)
+    given_y, _ = nulls.channel(counts, variant)
+    return nulls.closed_form(counts, given_y) / information.measures(counts)["I_FY"]
+
+
+@pytest.mark.parametrize("variant", nulls.VARIANTS)
+def test_the_printed_0_31_of_task_iii_is_not_what_the_null_gives_at_its_accuracy(variant):
+    assert null_ratio(0.57, variant) == pytest.approx(0.02, abs=0.002)
+    accuracies = np.arange(0.55, 0.96, 0.005)
+    ratios = np.array([null_ratio(accuracy, variant) for accuracy in accuracies])
+    assert (np.diff(ratios) > 0).all(), "it takes each value once"
+    assert np.interp(0.31, ratios, accuracies) == pytest.approx(0.785, abs=0.002)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3, 10])
 @pytest.mark.parametrize("variant", nulls.VARIANTS)
 def test_a_null_model_matches_the_explainer_in_what_its_name_says(variant, n_classes):
