@@ -52,6 +52,20 @@ TEN = {
 }
 
 
+def nested(own: float) -> np.ndarray:
+    """Density [f, l, y] of an F and three explainers, l being the triple of these (8 values).
+
+    F knows Y itself with this weight, otherwise only what the third explainer does.
+    """
+    *explainers, f = (channel(2, accuracy) for accuracy in (0.75, 0.8, 0.85, 0.97))
+    of_y = np.einsum("y,ya,yb,yc,yf->fabcy", [0.5, 0.5], *explainers, f)
+    of_third = np.einsum("y,ya,yb,yc,cf->fabcy", [0.5, 0.5], *explainers, channel(2, 0.95))
+    return (own * of_y + (1 - own) * of_third).reshape(2, 8, 2)
+
+
+NESTED = {"F also knows Y itself": nested(0.5), "F knows Y through the third alone": nested(0.0)}
+
+
 def truth(density: np.ndarray) -> dict[str, float]:
     """Every quantity of a density [f, l, y], in bits; exactly 0 where it is 0."""
     entropies = {
@@ -144,6 +158,16 @@ def _table(densities: dict, sizes: tuple[int, ...], simulations: int, rng: np.ra
             print(f"| {setting} | {n:,} | {' | '.join(cells)} |")
 
 
+def _nested_table(sizes: tuple[int, ...], simulations: int, rng: np.random.Generator) -> None:
+    print("| setting | N | coverage of mu_joint | bias (mbit) |\n|---|---|---|---|")
+    for setting, density in NESTED.items():
+        true = {"mu": truth(density)["mu"]}
+        for n in sizes:
+            found = uncertainty.performance_correlation(draw(density, n, simulations, rng))
+            bias = 1000 * (found["mu_corrected"].mean() - true["mu"])
+            print(f"| {setting} | {n:,} | {covered(found, true)['mu']:.1f}% | {bias:+.1f} |")
+
+
 def picture(path: Path) -> None:
     """Why the bootstrap fails: what it believes, from one test set, beside what new test sets really give."""
     rng = np.random.default_rng(8)
@@ -198,6 +222,8 @@ def main() -> None:
             found = seeds_covered(n, seeds, spread, min(arguments.simulations, 1000), rng)
             cells = " | ".join(f"{both:.1f}% ({alone:.1f}%)" for both, alone in found.values())
             print(f"| {spread} | {seeds} | {n:,} | {cells} |")
+    print("\nThree nested explainers together:\n")
+    _nested_table((360, 2000, 10_000), arguments.simulations, np.random.default_rng(2019))
 
 
 if __name__ == "__main__":

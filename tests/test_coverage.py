@@ -42,13 +42,10 @@ def test_the_percentile_bootstrap_would_not_cover_0(n):
     assert coverage.bootstrap_covered(counts, "I_FY_given_L", 0.0, rng) < 60
 
 
-@pytest.mark.parametrize("f_copies", [0.5, 1.0], ids=["F also knows Y itself", "F knows Y through the third alone"])
-def test_mu_of_three_nested_explainers(f_copies):
-    of = [coverage.channel(2, accuracy) for accuracy in (0.75, 0.8, 0.85, 0.97)]
-    rest = np.einsum("y,ya,yb,yc,yf->fabcy", [0.5, 0.5], *of)
-    copied = np.einsum("y,ya,yb,yc,cf->fabcy", [0.5, 0.5], *of[:3], coverage.channel(2, 0.95))
-    density = (f_copies * copied + (1 - f_copies) * rest).reshape(2, 8, 2)
-    drawn = np.random.default_rng(6).multinomial(2000, density.ravel(), size=300).reshape(-1, 2, 8, 2)
+@pytest.mark.parametrize("setting", coverage.NESTED)
+def test_mu_of_three_nested_explainers(setting):
+    density = coverage.NESTED[setting]
+    drawn = coverage.draw(density, 2000, 300, np.random.default_rng(6))
     found, true = uncertainty.performance_correlation(drawn), coverage.truth(density)["mu"]
     covers = np.mean((found["mu_lo"] <= true) & (true <= found["mu_hi"]))
     assert 0.91 <= covers <= 0.99, "3 standard errors about 95%, as 300 simulations allow"
