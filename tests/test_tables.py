@@ -15,6 +15,7 @@ from workflow_scripts import (
     tables,
     tasks,
 )
+from workflow_scripts.config.analysis import Printed
 from workflow_scripts.tabulated import ratios, signs
 
 T_2 = 12.706204736  # 97.5% point of Student's t with one degree of freedom: two seeds
@@ -137,6 +138,68 @@ def test_a_summary_has_the_mean_and_interval_of_every_quantity_and_no_limits_of_
     assert shared["hi"].tolist() == pytest.approx([0.1 + 1.959964 * 0.2, 0, 0.3 + T_2 * 0.1, np.nan], nan_ok=True)
 
 
+def seeds_that_share_a_test_set(folder, monkeypatch, n=200, checkpoints=3):
+    """Predictions of three seeds and of two explainers of each, and the inputs of the summary made of them."""
+    rng = np.random.default_rng(9)
+    y = rng.integers(2, size=n)
+    monkeypatch.setattr(tasks, "load_labels", lambda path, task: ({"test": y}, 2))
+    hard = rng.random(n)
+
+    def right(*shape):
+        return np.where(rng.random((*shape, n)) + hard < 1.3, y, 1 - y)
+
+    seeds = [(right(checkpoints), [right(), right()]) for _ in range(3)]
+    inputs = SimpleNamespace(data=None, trajectories=[], explainers=[])
+    for seed, (f, explained) in enumerate(seeds):
+        inputs.trajectories.append(folder / f"t{seed}.npz")
+        files.save_arrays(inputs.trajectories[-1], test_predictions=f.astype(np.uint8))
+        for number, l in enumerate(explained):
+            inputs.explainers.append(folder / f"x{seed}{number}.npz")
+            files.save_arrays(inputs.explainers[-1], test_predictions=l.astype(np.uint8))
+    return seeds, y, inputs
+
+
+def share_of_mu(f, l, y):
+    """What each example adds to plug-in mu(F;L) of one checkpoint: its log densities, counted one by one."""
+    examples = list(zip(f.tolist(), l, y.tolist(), strict=True))
+    found = np.zeros(len(examples))
+    for axes, sign in information.TERMS["mu"].items():
+        kept = ["FLY".index(axis) for axis in axes]
+        cells = [tuple(example[axis] for axis in kept) for example in examples]
+        found -= [sign * np.log2(cells.count(cell) / len(cells)) for cell in cells]
+    return found
+
+
+def test_what_seeds_share_of_mu_is_the_covariance_of_what_each_example_adds(tmp_path, monkeypatch):
+    seeds, y, inputs = seeds_that_share_a_test_set(tmp_path, monkeypatch)
+    config = SimpleNamespace(task=None, explainers=["a", "b"], nested=True)
+    for index in (0, 1):
+        examples = (summarize._examples(config, inputs, seed, index) for seed in range(3))
+        found, _ = summarize._shared(examples, [{}] * 3)
+        for quantity, first in (("mu", index), ("mu_joint", 0)):
+            for t in range(3):
+                adds = [
+                    share_of_mu(f[t], list(zip(*(l.tolist() for l in explained[first : index + 1]), strict=True)), y)
+                    for f, explained in seeds
+                ]
+                covariance = np.cov(adds, bias=True)
+                between = covariance[~np.eye(3, dtype=bool)].mean()
+                assert between > 0
+                assert found[quantity][t] == pytest.approx(between / len(y)), (quantity, index)
+
+
+def test_a_summary_of_nested_explainers_has_mu_joint_with_what_seeds_share():
+    index = {"explainer": "b", "checkpoint": [0], "step": [0], "epoch": [0.0]}
+    columns = {"mu_joint_lo": 0.0, "mu_joint_hi": 1.0}
+    first, second = (
+        pd.DataFrame({**index, "mu_joint": value, "mu_joint_corrected": value - 0.1, **columns}) for value in (0.3, 0.5)
+    )
+    row = summarize.summary([first, second], {"mu_joint": np.array([0.04])}).iloc[0]
+    half = np.hypot(T_2 * 0.1, 1.959964 * 0.2)
+    assert row[["quantity", "seeds", "mean"]].tolist() == ["mu_joint", 2, 0.4]
+    assert row[["corrected", "lo", "hi"]].tolist() == pytest.approx([0.3, 0.3 - half, 0.3 + half])
+
+
 def test_a_single_seed_has_the_interval_of_its_measures():
     index = {"explainer": "a", "checkpoint": [0], "step": [0], "epoch": [0.0]}
     one = pd.DataFrame({**index, "I_FY": 0.2, "I_FY_corrected": 0.1, "I_FY_lo": 0.0, "I_FY_hi": 0.3, "I_FY_p": 0.5})
@@ -159,6 +222,16 @@ def test_phases_end_at_the_t0_of_the_reference(explainer):
     found = phase_rows([EARLY])
     ends = [found.loc[(explainer, phase, "mu"), ["from_epoch", "to_epoch"]].tolist() for phase in phases.PHASES]
     assert ends == [[0, 2], [2, 4], [4, 16]]
+
+
+@pytest.mark.parametrize("explainer", ["a", "b"])
+def test_after_t0_reaches_from_the_t0_of_the_reference_to_the_end(explainer):
+    found = phase_rows([EARLY]).loc[(explainer, "after_t0")]
+    assert (found[["from_epoch", "to_epoch"]] == [2, 16]).all(axis=None)
+    assert found.loc["I_LY_given_F", "change_mean"] == pytest.approx(-0.3)
+    assert found.loc["I_LY_given_F", "below_null_mean"] == pytest.approx({"a": 0.5, "b": 0.85}[explainer] - 0.1)
+    together = phase_rows([EARLY, LATE, NEVER]).loc[(explainer, "after_t0", "mu")]
+    assert together["seeds"] == 2 and together["from_epoch"] == 3
 
 
 def test_a_phase_states_the_change_over_it_with_its_interval():
@@ -219,6 +292,21 @@ def test_ratios_are_means_over_seeds_with_the_largest_p_value():
     assert row[["epoch_lo", "epoch_hi"]].tolist() == pytest.approx([3 - T_2, 5 + T_2])
     assert row[["null_ratio_mean", "null_ratio_closed_form_mean"]].tolist() == pytest.approx([2.125, 2.0625])
     assert row["p_value_largest"] == 0.02
+
+
+def test_ratios_of_the_paper_stand_beside_ours_where_it_prints_any():
+    both = pd.concat([null_rows(explainer=name) for name in ("cnn2", "linear")])
+    printed = Printed(source="nowhere", ratios={"cnn2": 0.72, "linear": 0.8}, null_ratios={"linear": 0.31})
+    found = ratios.table(both, printed).groupby("explainer")[["paper_ratio", "paper_null_ratio"]].agg(set)
+    assert found.loc["linear"].tolist() == [{0.8}, {0.31}]
+    assert found.loc["cnn2", "paper_ratio"] == {0.72}
+    assert np.isnan([*found.loc["cnn2", "paper_null_ratio"]]).all()
+    page = ratios.page(ratios.table(both, printed).assign(title="task"), "table")
+    ends = [line.rpartition("<td>")[2] for line in page.splitlines() if line.startswith("<tr>")]
+    assert ends == ["0.72</td></tr>", "0.8, null 0.31</td></tr>"]
+    unprinted = ratios.table(both, None)
+    assert unprinted[["paper_ratio", "paper_null_ratio"]].isna().all(axis=None)
+    assert ratios.page(unprinted.assign(title="task"), "table").count("<td></td></tr>") == 2
 
 
 def test_what_seeds_share_widens_the_interval_of_a_ratio():

@@ -1,0 +1,196 @@
+"""Figures: what is drawn is what their points say, and what the points say is what was made."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflow_scripts import datasets, files
+from workflow_scripts.config.analysis import Printed
+from workflow_scripts.config.data import Ball
+from workflow_scripts.figures import boundaries, dynamics
+from workflow_scripts.figures.points import Points
+
+EPOCHS = np.array([0.0, 1.0, 2.0, 4.0])
+PER_EPOCH = 50
+I_FY, MU = "I(F$_t$; Y)", "μ(F$_t$; {})"
+
+
+def summary(explainers, nested):
+    """summary.csv with values of their own for every explainer, quantity and checkpoint."""
+    quantities = ("I_FY", "I_FY_train", "I_LY", "mu", "mu_null", *(["mu_joint"] if nested else []))
+    tables = []
+    for number, (explainer, quantity) in enumerate(itertools.product(explainers, quantities)):
+        mean = 0.02 * (1 + number) * np.arange(1, 5) / 4
+        index = {"explainer": explainer, "checkpoint": range(4), "step": EPOCHS * PER_EPOCH, "epoch": EPOCHS}
+        spread = {"mean": mean, "std": 0.01, "lo": mean - 0.02, "hi": mean + 0.03}
+        tables.append(pd.DataFrame({**index, "quantity": quantity, **spread}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def phases(explainers, t0=1.5):
+    rows = [
+        {"explainer": explainer, "phase": phase, "to_epoch": t0 + n, "to_epoch_lo": t0 + n - 0.5, "to_epoch_hi": t0 + n}
+        for n, explainer in enumerate(explainers)
+        for phase in ("first", "middle")
+    ]
+    return pd.DataFrame(rows)
+
+
+def drawn(explainers=("linear", "cnn"), nested=False, printed=None, axis="epochs", t0=1.5):
+    """The figure of one experiment, its summary, and its points."""
+    table, points = summary(explainers, nested), Points()
+    panel = dynamics.Panel("digits", "Digits", 2, table, phases(explainers, t0), printed)
+    figure = dynamics.draw([panel], axis, points)
+    return figure, table, pd.concat(points.tables, ignore_index=True)
+
+
+def rows_of(table, explainer, quantity):
+    return table[(table["explainer"] == explainer) & (table["quantity"] == quantity)]
+
+
+@pytest.mark.parametrize(("axis", "x"), [("epochs", "epoch"), ("steps", "step")])
+def test_every_curve_of_the_dynamics_is_in_the_points_as_the_summary_has_it(axis, x):
+    _, table, points = drawn(nested=True, axis=axis)
+    shown = {"I(F$_t$; Y$_S$)  train": ("linear", "I_FY_train"), I_FY: ("linear", "I_FY")}
+    for explainer in ("linear", "cnn"):
+        shown |= {MU.format(explainer): (explainer, "mu"), f"null of {explainer}": (explainer, "mu_null")}
+    shown |= {MU.format("cnn and all before it"): ("cnn", "mu_joint")}
+    for series, of in shown.items():
+        found, told = points[points["series"] == series], rows_of(table, *of)
+        np.testing.assert_array_equal(found[["x", "y"]], told[[x, "mean"]])
+        np.testing.assert_array_equal(found[["checkpoint", "quantity"]], told[["checkpoint", "quantity"]])
+        if not series.startswith("null"):
+            np.testing.assert_array_equal(found[["std", "lo", "hi"]], told[["std", "lo", "hi"]])
+    others = set(points["series"]) - set(shown)
+    assert others == {"I(L; Y) of linear", "I(L; Y) of cnn", "T$_1$", "T$_2$"}
+
+
+def test_what_is_on_the_axes_is_in_the_points_and_the_other_way_round():
+    figure, _, points = drawn(nested=True, printed=Printed(source="nowhere", I_LY=0.1))
+    lines = figure.axes[0].get_lines()
+    named = {line.get_label().lstrip("_"): line for line in lines if not line.get_label().startswith("_child")}
+    instants = {"T$_1$", "T$_2$"}
+    assert set(points["series"]) == set(named) | instants | {"printed: I(L; Y)"}
+    for series, line in named.items():
+        found = points[points["series"] == series]
+        if found["x"].notna().all():
+            np.testing.assert_array_equal(line.get_xydata(), found[["x", "y"]])
+        else:
+            assert set(line.get_ydata()) == set(found["y"])
+    at = [line.get_xdata()[0] for line in lines if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2]
+    assert at == points.loc[points["series"].isin(instants), "x"].tolist() == [1.5, 2.5]
+
+
+def test_every_explainer_has_its_level_and_t0_is_that_of_the_first():
+    _, table, points = drawn()
+    for explainer in ("linear", "cnn"):
+        (level,) = points.loc[points["series"] == f"I(L; Y) of {explainer}", "y"]
+        assert level == rows_of(table, explainer, "I_LY")["mean"].iloc[-1]
+    instants = points[points["series"].str.startswith("T$")]
+    assert instants[["series", "explainer", "x", "lo", "hi"]].to_numpy().tolist() == [["T$_0$", "linear", 1.5, 1, 1.5]]
+
+
+def test_instants_count_in_steps_where_the_axis_does_and_are_missing_without_a_t0():
+    _, _, points = drawn(axis="steps")
+    assert points.loc[points["series"] == "T$_0$", ["x", "lo", "hi"]].to_numpy().tolist() == [[75, 50, 75]]
+    _, _, points = drawn(t0=np.nan)
+    assert not points["series"].str.startswith("T$").any()
+
+
+@pytest.mark.parametrize(("axis", "scale"), [("epochs", 1), ("steps", PER_EPOCH)])
+def test_what_the_paper_prints_is_marked_where_its_figure_has_it(axis, scale):
+    figure, _, points = drawn(axis=axis, printed=Printed(source="nowhere", t0=3, I_LY=0.1, I_FY=0.2, mu=0.15))
+    marks = points[points["series"].str.startswith("printed: ")].set_index("series")[["x", "y"]]
+    assert {name: mark.tolist() for name, mark in marks.iterrows()} == {
+        "printed: I(L; Y)": [0, 0.1],
+        "printed: I(F; Y) at the end": [4 * scale, 0.2],
+        "printed: μ at the end": [4 * scale, 0.15],
+        "printed: T0": [3 * scale, 0],
+    }
+    on_axes = sorted(line.get_xydata()[0].tolist() for line in figure.axes[0].get_lines() if line.get_marker() == "D")
+    assert on_axes == sorted(marks.to_numpy().tolist())
+    assert "printed in the paper" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_what_the_paper_prints_beyond_the_axis_or_not_at_all_is_left_out():
+    figure, _, points = drawn(printed=Printed(source="nowhere", t0=15, ratios={"linear": 0.8}))
+    assert not points["series"].str.startswith("printed").any()
+    assert "printed in the paper" not in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_panels_stand_in_the_order_asked_for_with_their_titles():
+    points = Points()
+    panels = [
+        dynamics.Panel(name, name.upper(), 2, summary(["linear"], False), phases(["linear"]), None) for name in "cab"
+    ]
+    figure = dynamics.draw(panels, "epochs", points)
+    assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == ["C", "A", "B"]
+    assert list(pd.concat(points.tables)["panel"].unique()) == ["c", "a", "b"]
+
+
+@pytest.fixture
+def plane(tmp_path):
+    """A disc of 1,600 examples; a network that says −, then x1 > 0, then the truth; an explainer x2 > 0, on the test set x1 > 0."""
+    arrays = datasets.make(Ball(kind="ball", train=1600, test=500, noise=0.1, grid=21), None)
+    files.save_arrays(tmp_path / "data.npz", **arrays)
+    network, explainer = {}, {}
+    for part in ("test", "grid"):
+        x, concept = arrays[f"{part}_inputs"], arrays[f"{part}_labels"]
+        said = np.stack([np.zeros(len(x)), x[:, 0] > 0.01, concept])
+        network[f"{part}_predictions"] = said.astype(np.uint8)
+        explainer[f"{part}_predictions"] = (x[:, 0] > 0.01).astype(np.uint8)
+    explainer["grid_predictions"] = (arrays["grid_inputs"][:, 1] > 0.01).astype(np.uint8)
+    files.save_arrays(tmp_path / "trajectory.npz", steps=np.array([0, 10, 40]), **network)
+    files.save_arrays(tmp_path / "linear.npz", **explainer)
+    row = boundaries.read(
+        "disc", "Disc", tmp_path / "data.npz", tmp_path / "trajectory.npz", {"linear": tmp_path / "linear.npz"}
+    )
+    points = Points()
+    figure = boundaries.draw([row], [0, 12, 999], points)
+    return arrays, figure, pd.concat(points.tables, ignore_index=True)
+
+
+def test_the_checkpoint_nearest_to_each_step_is_shown(plane):
+    _, figure, points = plane
+    assert list(points["panel"].unique()) == ["disc step 0", "disc step 10", "disc step 40"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["step 0", "step 10", "step 40"]
+
+
+def test_the_points_hold_all_examples_that_are_shown_and_which_of_them_are_noise(plane):
+    arrays, figure, points = plane
+    for panel, axes in zip(points["panel"].unique(), figure.axes, strict=True):
+        found = points[(points["panel"] == panel) & points["series"].isin(["example", "noise"])]
+        assert len(found) == boundaries.MOST_SHOWN == 1500
+        np.testing.assert_array_equal(found[["x", "y"]], arrays["train_inputs"][:1500])
+        np.testing.assert_array_equal(found["label"], arrays["train_labels"][:1500])
+        np.testing.assert_array_equal(found["series"] == "noise", arrays["train_flipped"][:1500])
+        examples, noise = axes.collections[:2]
+        np.testing.assert_array_equal(examples.get_offsets(), found[["x", "y"]])
+        np.testing.assert_array_equal(noise.get_offsets(), found.loc[found["series"] == "noise", ["x", "y"]])
+
+
+def test_the_points_hold_the_boundaries_of_network_explainer_and_concept(plane):
+    _, _, points = plane
+
+    def boundary(series, step):
+        found = points[(points["panel"] == f"disc step {step}") & (points["series"] == f"boundary of {series}")]
+        return found[["x", "y"]].to_numpy()
+
+    assert len(boundary("network", 0)) == 0, "it says the same everywhere"
+    np.testing.assert_allclose(boundary("network", 10)[:, 0], 0.05, atol=1e-6)
+    assert set(np.round(boundary("network", 10)[:, 1], 6)) == set(np.round(np.linspace(-1, 1, 21), 6))
+    for step in (0, 10, 40):
+        np.testing.assert_allclose(boundary("linear", step)[:, 1], 0.05, atol=1e-6)
+        x, y = boundary("concept", step).T
+        assert len(x) > 40 and (abs(y - 0.4 * np.sin(4 * x)) < 0.16).all(), "within a step of the grid, slope 1.6"
+    np.testing.assert_array_equal(boundary("network", 40), boundary("concept", 40))
+
+
+def test_below_each_panel_stand_the_accuracy_and_the_share_that_the_explainer_accounts_for(plane):
+    arrays, figure, _ = plane
+    said = [axes.get_xlabel() for axes in figure.axes]
+    assert said[0] == f"accuracy {(arrays['test_labels'] == 0).mean():.2f}", "nothing to have a share of"
+    assert said[1].endswith(", μ/I = 1.00"), "on the test set they say the same"
+    assert said[2].startswith("accuracy 1.00, μ/I = 0.")
