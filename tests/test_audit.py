@@ -109,13 +109,13 @@ def test_every_result_of_a_finished_study_is_current(finished):
 
 def test_a_folder_is_judged_as_a_whole(study, audit):
     verdict, said = audit("results/sinusoid", "results/tasks", "results/data")
-    assert verdict == "CURRENT" and said.splitlines() == ["CURRENT", "21 CURRENT"]
+    assert verdict == "CURRENT" and said.splitlines() == ["CURRENT", "23 CURRENT"]
     with Path(MEASURES).open("a") as table:
         table.write("\n")
     Path("results/tables/notes.txt").write_text("my own")
     verdict, said = audit("results/sinusoid", "results/tables")
     assert verdict == "TAMPERED"
-    assert said.splitlines()[1] == "14 CURRENT, 1 UNKNOWN, 5 TAMPERED"
+    assert said.splitlines()[1] == "14 CURRENT, 1 UNKNOWN, 7 TAMPERED"
     assert "\n  UNKNOWN  results/tables/notes.txt: no sidecar beside it says what made it\n" in said
     assert "notes.txt" not in said.partition("repair: ")[2], "what no rule makes can't be made again"
 
@@ -400,7 +400,7 @@ def test_a_row_is_traced_to_the_rows_and_jobs_that_it_came_from(study):
     curves = points[points["x"].notna() & points["y"].notna()].index
     level = points[points["x"].isna()].index
     instants = points[points["y"].isna()].index
-    assert len(level) == len(instants) == 1
+    assert (len(level), len(instants)) == (2, 1), "a level for each explainer, the T0 of the first"
     for row in [*curves[::7], *level]:
         lines = trace.lines(report, row)
         assert lines[0].startswith(f"results/figures/fig4.csv row {row}: panel sinusoid, series ")
@@ -452,6 +452,22 @@ def test_a_point_of_a_simulation_is_traced_to_its_row_which_comes_from_no_file(s
         assert way[2] == "jobs, from the data on:"
         assert way[3].startswith("  simulate theorem1: ") and way[4] == "    from no file: it is drawn"
         assert way[5].startswith("  plot theorem1: ") and len(way) == 6
+
+
+def test_a_point_of_a_boundary_is_traced_to_the_jobs_of_the_seed_shown(study, audit):
+    verdict, said = audit("results/figures/fig1.csv", "--trace", 0)
+    assert verdict == "CURRENT"
+    way = said.split("\n\n")[1].splitlines()
+    assert way[0].startswith("results/figures/fig1.csv row 0: panel disc step 0, series ")
+    assert way[1] == "jobs, from the data on:"
+    jobs = [line.partition(": ")[0] for line in way[2:]]
+    assert jobs == [
+        "  prepare_data disc",
+        "    from no file",
+        "  train disc seed 2",
+        "  distill linear disc",
+        "  plot fig1",
+    ]
 
 
 def test_a_row_of_a_table_is_traced_by_the_command(study, audit):

@@ -132,7 +132,10 @@ def test_panels_stand_in_the_order_asked_for_with_their_titles():
 
 @pytest.fixture
 def plane(tmp_path):
-    """A disc of 1,600 examples; a network that says −, then x1 > 0, then the truth; an explainer x2 > 0, on the test set x1 > 0."""
+    """A disc of 1,600 examples; a network that says −, then x1 > 0, then the truth; an explainer that says x2 > 0.
+
+    On the test set the explainer says x1 > 0.
+    """
     arrays = datasets.make(Ball(kind="ball", train=1600, test=500, noise=0.1, grid=21), None)
     files.save_arrays(tmp_path / "data.npz", **arrays)
     network, explainer = {}, {}

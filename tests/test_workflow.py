@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.workflow import ROOT, STUDIES, TINY, planned, products, snakemake
-from workflow_scripts import files, measure
+from workflow_scripts import files, information, measure
 from workflow_scripts.config import study as study_config
 from workflow_scripts.config.configfiles import merged
 
@@ -95,6 +95,21 @@ def test_measures_hold_the_columns_of_the_contract(study):
     assert np.isfinite(table.drop(columns="explainer")).all(axis=None)
     for total, given in (("I_FY", "I_FY_given_L"), ("I_LY", "I_LY_given_F"), ("I_FL", "I_FL_given_Y")):
         np.testing.assert_allclose(table["mu"], table[total] - table[given], atol=1e-12)
+
+
+def test_nested_explainers_account_together_for_what_each_and_all_before_it_do(study):
+    table = pd.read_csv(study / "results/digits/seed0/measures.csv").set_index("explainer")
+    names = ["linear", "linear_sgd", "linear_final"]
+    folder = study / "results/tasks/low_high/explainers"
+    of_linear, of_sgd = (np.load(folder / f"{name}.npz")["test_predictions"] for name in names[:2])
+    suffixes = ("", "_corrected", "_lo", "_hi")
+    columns = [[f"{mu}{suffix}" for suffix in suffixes] for mu in ("mu", "mu_joint")]
+    np.testing.assert_allclose(table.loc["linear", columns[0]], table.loc["linear", columns[1]], atol=1e-12)
+    f = np.load(study / "results/digits/seed0/trajectory.npz")["test_predictions"]
+    y = (np.load(study / "results/data/digits.npz")["test_labels"] > 4).astype(int)
+    together = information.measures(information.joint_counts(f, 2 * of_linear + of_sgd, y, 4))["mu"]
+    np.testing.assert_allclose(table.loc["linear_sgd", "mu_joint"], together, atol=1e-12)
+    assert not np.allclose(table.loc["linear_final", "mu_joint"], together)
 
 
 def test_the_trajectory_holds_the_arrays_of_the_contract(study):
