@@ -1,0 +1,181 @@
+"""The study of the whole paper: all that is planned for it, and, cut down by the overlay, made from real data."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.workflow import OVERLAY, ROOT, planned, snakemake
+from workflow_scripts.config import study as study_config
+from workflow_scripts.config.configfiles import merged
+
+PAPER = ROOT / "experiments" / "nakkiran2019.yaml"
+STUDY = study_config.load(merged([PAPER]))
+CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def names(config: dict) -> dict[str, list[str]]:
+    """The names that each part of a study defines, and the explainers of each experiment."""
+    parts = ("datasets", "tasks", "explainers", "experiments", "simulations", "figures", "tables")
+    explainers = {name: list(settings["explainers"]) for name, settings in config["experiments"].items()}
+    return {part: list(config[part]) for part in parts} | explainers
+
+
+def test_every_job_of_the_paper_is_planned_without_any_data(tmp_path):
+    assert planned(tmp_path, configfiles=(PAPER,)) == {
+        "prepare_data": 6,
+        "train": 90,  # 9 experiments, 10 seeds
+        "extract_final": 90,
+        "distill_true_labels": 7,  # a linear one for each task
+        "distill_t0_labels": 10,  # task iii
+        "distill_final_labels": 30,  # CNN_2, CNN_4, CNN_6
+        "measure": 90,
+        "null_models": 9,
+        "summarize": 9,
+        "simulate": 1,
+        "plot": 7,
+        "tabulate": 4,
+    }
+
+
+def test_the_overlay_leaves_out_nothing():
+    whole, cut = merged([PAPER]), merged([PAPER, OVERLAY])
+    assert names(cut) == names(whole)
+    for part in ("figures", "tables"):
+        for name, shown in whole[part].items():
+            kept = {key: value for key, value in cut[part][name].items() if key != "steps"}
+            assert kept == {key: value for key, value in shown.items() if key != "steps"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, shared_data):
+    """The results of the study cut down, from the real images."""
+    folder = tmp_path_factory.mktemp("nakkiran2019")
+    cifar = {"kind": "images", "path": str(shared_data / "cifar10-jpeg.zip"), "classes": list(CIFAR)}
+    here = folder / "here.yaml"
+    here.write_text(yaml.safe_dump({"data_root": str(shared_data), "datasets": {"cifar10": cifar}}))
+    configfiles = (PAPER, OVERLAY, here)
+    assert names(merged(configfiles)) == names(merged([PAPER]))
+    done = snakemake(folder, configfiles=configfiles)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def results(made):
+    return made / "results"
+
+
+@pytest.mark.slow
+def test_every_figure_and_table_is_made(results):
+    for name in STUDY.figures:
+        for kind in ("svg", "pdf", "png", "csv"):
+            assert (results / f"figures/{name}.{kind}").stat().st_size > 500, f"{name}.{kind}"
+    for name in STUDY.tables:
+        for kind in ("csv", "html"):
+            assert (results / f"tables/{name}.{kind}").stat().st_size > 500, f"{name}.{kind}"
+
+
+def expected_series(name: str) -> set[str]:
+    """What a figure of dynamics shows of an experiment, whether or not T0 is reached."""
+    experiment = STUDY.experiments[name]
+    series = {"I(F$_t$; Y$_S$)  train", "I(F$_t$; Y)"}
+    for explainer in experiment.explainers:
+        series |= {f"μ(F$_t$; {explainer})", f"null of {explainer}", f"I(L; Y) of {explainer}"}
+    if experiment.nested:
+        series |= {f"μ(F$_t$; {explainer} and all before it)" for explainer in experiment.explainers[1:]}
+    return series
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figure", [name for name, shown in STUDY.figures.items() if shown.kind == "dynamics"])
+def test_figures_of_dynamics_hold_every_curve(results, figure):
+    points = pd.read_csv(results / f"figures/{figure}.csv")
+    experiments = STUDY.figures[figure].experiments
+    assert list(points["panel"].unique()) == experiments
+    for name in experiments:
+        found = set(points.loc[points["panel"] == name, "series"])
+        rest = found - expected_series(name)
+        assert expected_series(name) <= found
+        assert all(series.startswith(("T$_", "printed: ")) for series in rest), rest
+        assert not any(series.startswith("printed: ") for series in rest) or STUDY.experiments[name].printed
+    if figure == "fig4":
+        printed = points[points["series"].str.startswith("printed: ")].groupby("panel")["series"].agg(set)
+        assert {"printed: I(L; Y)", "printed: I(F; Y) at the end", "printed: μ at the end"} == printed["mnist"]
+        assert printed.index.tolist() == ["cifar_first_last", "mnist", "sinusoid"]
+
+
+@pytest.mark.slow
+def test_figure_5_counts_steps(results):
+    points = pd.read_csv(results / "figures/fig5.csv")
+    curve = points[points["series"] == "I(F$_t$; Y)"]
+    steps = merged([PAPER, OVERLAY])["experiments"]["resnet"]["sgd"]["steps"]
+    assert curve["x"].tolist() == curve["step"].tolist() and curve["x"].max() == steps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figure", [name for name, shown in STUDY.figures.items() if shown.kind == "boundaries"])
+def test_figures_of_boundaries_hold_data_noise_and_the_boundaries_at_the_end(results, figure):
+    points = pd.read_csv(results / f"figures/{figure}.csv")
+    (experiment,) = STUDY.figures[figure].experiments
+    steps = merged([PAPER, OVERLAY])["figures"][figure]["steps"]
+    panels = list(points["panel"].unique())
+    assert len(panels) == len(steps) and panels[-1] == f"{experiment} step {steps[-1]}"
+    last = points[points["panel"] == panels[-1]]
+    boundaries = {f"boundary of {name}" for name in ("concept", "linear", "network")}
+    assert set(last["series"]) == {"example", "noise", *boundaries}
+    assert last["series"].isin(["example", "noise"]).sum() == 100
+
+
+@pytest.mark.slow
+def test_figure_3_is_a_curve_and_theorem_1_has_every_noise_and_initialisation(results):
+    fig3 = pd.read_csv(results / "figures/fig3.csv")
+    assert (fig3["series"] == "I(F; Y) = 1 − h(accuracy)").all() and len(fig3) > 100
+    theorem1 = pd.read_csv(results / "figures/theorem1.csv")
+    settings = STUDY.simulations["theorem1"]
+    drawn = set(theorem1[["noise", "init"]].dropna().itertuples(index=False, name=None))
+    assert drawn == {(noise, init) for noise in settings.noise for init in settings.inits}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDY.tables)
+def test_tables_have_a_row_for_every_task_and_explainer(results, name):
+    table = pd.read_csv(results / f"tables/{name}.csv")
+    page = (results / f"tables/{name}.html").read_text()
+    told = set(table[["experiment", "explainer"]].itertuples(index=False, name=None))
+    for experiment in STUDY.tables[name].experiments:
+        assert STUDY.experiments[experiment].title in page
+        assert {(experiment, explainer) for explainer in STUDY.experiments[experiment].explainers} <= told
+
+
+@pytest.mark.slow
+def test_the_claims_are_told_for_every_explainer_pair_and_initialisation(results):
+    claims = pd.read_csv(results / "tables/claims.csv")
+    settings = STUDY.simulations["theorem1"]
+    explainers = sum(len(STUDY.experiments[name].explainers) for name in STUDY.tables["claims"].experiments)
+    assert claims["claim"].value_counts().to_dict() == {
+        "Claim 1": explainers,
+        "Claim 2": explainers,
+        "Conjecture 1": 2,
+        "Theorem 1": len(settings.noise) * len(settings.inits),
+    }
+    assert set(claims["verdict"]) <= {"supported", "not supported", "undecided", "no claim"}
+
+
+@pytest.mark.slow
+def test_the_papers_ratios_stand_beside_ours_and_nowhere_else(results):
+    tables = [pd.read_csv(results / f"tables/table{number}.csv") for number in (2, 3)]
+    printed = pd.concat(tables).dropna(subset="paper_ratio")
+    told = printed[["experiment", "explainer", "paper_ratio", "paper_null_ratio"]].drop_duplicates()
+    assert told.to_numpy().tolist() == [["cifar_first_last", "linear_t0", 0.8, 0.31], ["resnet", "cnn6", 0.72, 0.4]]
+
+
+@pytest.mark.slow
+def test_the_audit_finds_all_results_current(made):
+    command = [sys.executable, "-m", "workflow_scripts.audit", str(made / "results")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    assert done.stdout.splitlines()[0] == "CURRENT"
+    assert not [line for line in done.stdout.splitlines() if ": STALE" in line or ": UNKNOWN" in line]
