@@ -606,6 +606,21 @@ def test_a_file_too_many_is_counted(job, argument, made, tmp_path):
     fails(job, made, tmp_path, *words, **{argument: [*given, given[0]]})
 
 
+def test_files_that_are_left_out_are_counted(made, tmp_path):
+    for job, argument in (
+        ("plot", "summaries"),
+        ("boundaries", "trajectories"),
+        ("ratios", "nulls"),
+        ("claims", "phases"),
+    ):
+        stage, cfg, inputs, outputs = arguments_of(job, made, tmp_path / "out")
+        given = {name: paths for name, paths in inputs.items() if name != argument}
+        assert_one_line(
+            call(stage, cfg, **given, **outputs), f"--{argument}: the config lists 1, but 0 files were given"
+        )
+        assert_nothing_in(tmp_path / "out")
+
+
 CSV_DAMAGES = {
     "missing": lambda path: path.unlink(),
     "empty": lambda path: path.write_text(""),

@@ -123,6 +123,7 @@ def _parser(stage, config, inputs, outputs, folders) -> argparse.ArgumentParser:
             type=Path,
             required=name[-1] not in "*?",
             nargs=name[-1] if name[-1] in "+*" else None,
+            default=[] if name[-1] == "*" else None,
             metavar="IN",
             help=text,
         )
