@@ -52,7 +52,7 @@ CODE = {
         {"simulate": 1, **DISTIL, **ANALYSIS, "plot": 4},
         [
             "distill_t0_labels sinusoid (2 jobs): workflow_scripts/information.py changed",
-            "plot fig1, fig3, fig4, theorem1 (4 jobs): workflow_scripts/information.py changed",
+            "plot 4 of them (4 jobs): workflow_scripts/information.py changed",
         ],
     ),
     "uncertainty": (
@@ -60,11 +60,11 @@ CODE = {
         {"simulate": 1, "measure": 6, "null_models": 4, "summarize": 4, "plot": 2, "tabulate": 3},
         [
             "simulate theorem1 (1 job): workflow_scripts/uncertainty.py changed",
-            "summarize digits, disc, sinusoid, ten_digits (4 jobs): workflow_scripts/uncertainty.py changed",
+            "summarize 4 of them (4 jobs): workflow_scripts/uncertainty.py changed",
             "plot fig4, theorem1 (2 jobs): follows simulate, summarize",
         ],
     ),
-    "plot": (code("plot"), {"plot": 4}, ["plot fig1, fig3, fig4, theorem1 (4 jobs): workflow_scripts/plot.py changed"]),
+    "plot": (code("plot"), {"plot": 4}, ["plot 4 of them (4 jobs): workflow_scripts/plot.py changed"]),
     "one kind of figure, and one of table": (
         several(code("figures/boundaries"), code("tabulated/claims")),
         {"plot": 4, "tabulate": 3},
@@ -81,8 +81,8 @@ CODE = {
         code("networks"),
         {**TRAIN, **DISTIL, **ANALYSIS},
         [
-            "train digits, disc, sinusoid, ten_digits (6 jobs): workflow_scripts/networks.py changed",
-            "null_models digits, disc, sinusoid, ten_digits (4 jobs): "
+            "train 4 of them (6 jobs): workflow_scripts/networks.py changed",
+            "null_models 4 of them (4 jobs): "
             "follows train, distill_true_labels, distill_final_labels, distill_t0_labels",
         ],
     ),
@@ -91,7 +91,7 @@ CODE = {
         {"prepare_data": 3, **TRAIN, **DISTIL, **ANALYSIS},
         [
             "prepare_data digits, disc, sinusoid (3 jobs): workflow_scripts/datasets.py changed",
-            "train digits, disc, sinusoid, ten_digits (6 jobs): follows prepare_data",
+            "train 4 of them (6 jobs): follows prepare_data",
         ],
     ),
     "pictures": (
@@ -102,7 +102,7 @@ CODE = {
     "the settings of figures and tables": (
         code("config/analysis"),
         {"null_models": 4, "plot": 4, "tabulate": 3},
-        ["plot fig1, fig3, fig4, theorem1 (4 jobs): workflow_scripts/config/analysis.py changed"],
+        ["plot 4 of them (4 jobs): workflow_scripts/config/analysis.py changed"],
     ),
     "PyTorch": (version("torch"), {**TRAIN, **DISTIL, **ANALYSIS}, []),
     "Pillow": (version("pillow"), {"prepare_data": 3, **TRAIN, **DISTIL, **ANALYSIS}, []),

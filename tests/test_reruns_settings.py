@@ -149,7 +149,7 @@ SETTINGS = {
     "the device": (
         put("device", "auto"),
         {**TRAIN, **DISTIL, **ANALYSIS},
-        ["train digits, disc, sinusoid, ten_digits (6 jobs): device cpu -> auto"],
+        ["train 4 of them (6 jobs): device cpu -> auto"],
     ),
 }
 
