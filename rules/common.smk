@@ -101,6 +101,39 @@ def per_seed(file):
     return paths
 
 
+def of_figure(kind, files):
+    """The files of each experiment that a figure of this kind shows; none for figures of another kind."""
+
+    def paths(wildcards):
+        figure = STUDY.figures[wildcards.figure]
+        if figure.kind != kind:
+            return []
+        return [path for name in figure.experiments for path in files(name, wildcards.figure)]
+
+    return paths
+
+
+def shown_seed(figure, experiment):
+    """The folder of the seed that a figure of boundaries shows."""
+    return SEED_FOLDER.format(experiment=experiment, seed=STUDY.seed_shown(figure, experiment))
+
+
+def of_table(kinds, file):
+    """That file of every experiment that a table shows; none for tables of another kind."""
+
+    def paths(wildcards):
+        table = STUDY.tables[wildcards.table]
+        return [f"results/{name}/{file}" for name in table.experiments] if table.kind in kinds else []
+
+    return paths
+
+
+def simulations_of_table(wildcards):
+    """The simulations that a table of claims shows."""
+    table = STUDY.tables[wildcards.table]
+    return [f"results/simulations/{name}.csv" for name in table.simulations] if table.kind == "claims" else []
+
+
 def simulated(figure):
     """The simulation that a figure shows, if it shows one."""
     return [f"results/simulations/{figure.simulation}.csv"] if figure.kind == "theorem1" else []

@@ -2,23 +2,6 @@
 # Out: results/figures/{figure}.{pdf,png,svg} and the points as CSV.
 
 
-def of_figure(kind, files):
-    """The files of each experiment that a figure of this kind shows; none for figures of another kind."""
-
-    def paths(wildcards):
-        figure = STUDY.figures[wildcards.figure]
-        if figure.kind != kind:
-            return []
-        return [path for name in figure.experiments for path in files(name, wildcards.figure)]
-
-    return paths
-
-
-def shown_seed(figure, experiment):
-    """The folder of the seed that a figure of boundaries shows."""
-    return SEED_FOLDER.format(experiment=experiment, seed=STUDY.seed_shown(figure, experiment))
-
-
 rule plot:
     """One figure, and every point plotted in it."""
     input:

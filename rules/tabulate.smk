@@ -1,22 +1,6 @@
 # In: nulls.csv, phases.csv and simulations that the table shows. Out: results/tables/{table}.csv and the same as a page.
 
 
-def of_table(kinds, file):
-    """That file of every experiment that a table shows; none for tables of another kind."""
-
-    def paths(wildcards):
-        table = STUDY.tables[wildcards.table]
-        return [f"results/{name}/{file}" for name in table.experiments] if table.kind in kinds else []
-
-    return paths
-
-
-def simulations_of_table(wildcards):
-    """The simulations that a table of claims shows."""
-    table = STUDY.tables[wildcards.table]
-    return [f"results/simulations/{name}.csv" for name in table.simulations] if table.kind == "claims" else []
-
-
 rule tabulate:
     """One table of the paper, as CSV and as a page."""
     input:
