@@ -470,6 +470,15 @@ def test_a_point_of_a_boundary_is_traced_to_the_jobs_of_the_seed_shown(study, au
     ]
 
 
+def test_what_a_paper_prints_is_traced_to_no_table_of_ours(study, audit):
+    points = pd.read_csv("results/figures/fig4.csv")
+    row = points.index[points["series"].str.startswith("printed: ")][0]
+    verdict, said = audit("results/figures/fig4.csv", "--trace", row)
+    assert verdict == "CURRENT"
+    way = said.split("\n\n")[1].splitlines()
+    assert way[1] == "jobs, from the data on:" and way[2].startswith("  plot fig4: ") and len(way) == 3
+
+
 def test_a_row_of_a_table_is_traced_by_the_command(study, audit):
     table = pd.read_csv(TABLE)
     row = table.index[(table["explainer"] == "linear_sgd") & (table["quantity"] == "mu")][0]

@@ -49,9 +49,9 @@ class Points:
         self._keep(of, {"panel": [panel], "series": [series], "x": [x], "y": [np.nan], "lo": [lo], "hi": [hi]})
 
     def mark(self, axes, panel: str, series: str, x: float, y: float, **look) -> None:
-        """A marker of something that no result of ours says."""
+        """A marker of something that no result of ours says: its quantity is `printed`, which no table has."""
         axes.plot([x], [y], linestyle="", zorder=5, **look)
-        self.keep(panel=[panel], series=[series], x=[x], y=[y])
+        self.keep(panel=[panel], series=[series], x=[x], y=[y], quantity=["printed"])
 
     def keep(self, **columns) -> None:
         """Points that were drawn in another way; columns of one length, or single values."""
