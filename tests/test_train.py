@@ -49,9 +49,9 @@ def test_pretraining_leaves_the_initial_weights_and_the_order_of_training_alone(
     split = torch.Tensor.split
     original = sgd.train
 
-    def spy(network, data, settings, *rest):
+    def spy(network, data, settings, *rest, **options):
         starts.append(next(network.parameters()).detach().clone())
-        return original(network, data, settings, *rest)
+        return original(network, data, settings, *rest, **options)
 
     monkeypatch.setattr(torch.Tensor, "split", lambda self, size: (orders.append(self.tolist()), split(self, size))[1])
     monkeypatch.setattr(sgd, "train", spy)

@@ -5,31 +5,56 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from workflow_scripts.config.training import CNN, Network, PreactResNet
+from workflow_scripts.config.training import CNN, Network, PreactResNet, ViT
 from workflow_scripts.errors import StudyError
 
 
-def build(network: Network, input_shape: tuple[int, ...], n_classes: int, init: str = "pytorch") -> nn.Module:
+def build(
+    network: Network, input_shape: tuple[int, ...], n_classes: int, init: str = "pytorch", scale: float = 1.0
+) -> nn.Module:
     """The module for inputs [batch, *input_shape], initialised from torch's global generator.
 
-    init: `xavier_uniform` (weights of Glorot & Bengio 2010, zero biases) or `pytorch` (its layers' default).
-    Raises StudyError when a convolutional network gets inputs that are not images, or too small for its layers.
+    init: `xavier_uniform` (weights of Glorot & Bengio 2010, zero biases), `he_uniform` (He et al. 2015, zero biases),
+    or `pytorch` (its layers' default; torchvision's for the transformer). scale: factor of these weights and biases.
+    Raises StudyError when a network for images gets other inputs, or images too small for it.
     """
     outputs = 1 if n_classes == 2 else n_classes
     if network.kind == "cnn":
         module = _cnn(network, input_shape, outputs)
     elif network.kind == "preact_resnet":
         module = PreactivationResNet(network, _channels(network, input_shape), outputs)
+    elif network.kind == "vit":
+        module = _vit(network, input_shape, outputs)
     else:
         widths = [] if network.kind == "linear" else network.widths
         module = nn.Sequential(nn.Flatten(), *_dense([_size(input_shape), *widths, outputs]))
-    if init == "xavier_uniform":
-        for layer in module.modules():
-            if isinstance(layer, nn.Linear | nn.Conv2d):
-                nn.init.xavier_uniform_(layer.weight)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
+    _initialise(module, init, scale)
     return module
+
+
+def _initialise(module: nn.Module, init: str, scale: float) -> None:
+    """Draw the weights of dense, convolutional and attention layers, and set their biases to 0; then scale both."""
+    draw = {"xavier_uniform": nn.init.xavier_uniform_, "he_uniform": _he_uniform, "pytorch": None}[init]
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            weight, bias = layer.weight, layer.bias
+        elif isinstance(layer, nn.MultiheadAttention):
+            weight, bias = layer.in_proj_weight, layer.in_proj_bias
+        else:
+            continue
+        if draw is not None:
+            draw(weight)
+            if bias is not None:
+                nn.init.zeros_(bias)
+        if scale != 1:
+            with torch.no_grad():
+                weight.mul_(scale)
+                if bias is not None:
+                    bias.mul_(scale)
+
+
+def _he_uniform(weight: Tensor) -> None:
+    nn.init.kaiming_uniform_(weight, nonlinearity="relu")
 
 
 def predictions(logits: Tensor) -> Tensor:
@@ -67,6 +92,30 @@ def _cnn(network: CNN, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
     return nn.Sequential(
         crop, OneDNN(*layers), nn.Flatten(), *_dense([channels * _size(size), *network.dense, outputs])
     )
+
+
+def _vit(network: ViT, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """torchvision's, its first layer replaced where images don't have three channels (S23 appendix B)."""
+    from torchvision.models import VisionTransformer  # here: importing it takes a second
+
+    channels, (height, width) = _channels(network, input_shape), input_shape[1:]
+    if height != width or height % network.patch:
+        raise StudyError(
+            f"network vit: expected square images whose side is a multiple of patch ({network.patch}), got "
+            f"{height}x{width}: change patch"
+        )
+    module = VisionTransformer(
+        image_size=height,
+        patch_size=network.patch,
+        num_layers=network.layers,
+        num_heads=network.heads,
+        hidden_dim=network.hidden,
+        mlp_dim=network.mlp,
+        num_classes=outputs,
+    )
+    if channels != 3:
+        module.conv_proj = nn.Conv2d(channels, network.hidden, network.patch, network.patch)
+    return module
 
 
 class Crop(nn.Module):
@@ -158,7 +207,7 @@ def _activated(norm: nn.BatchNorm2d, images: Tensor) -> Tensor:
     return nn.functional.relu(norm(images), inplace=True)
 
 
-def _channels(network: CNN | PreactResNet, input_shape: tuple[int, ...]) -> int:
+def _channels(network: CNN | PreactResNet | ViT, input_shape: tuple[int, ...]) -> int:
     if len(input_shape) != 3:
         raise StudyError(
             f"network {network.kind}: expected images [channels, height, width], got inputs {list(input_shape)}: "

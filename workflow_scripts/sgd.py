@@ -27,13 +27,14 @@ class Trajectory:
     """What a network predicted at each of T checkpoints.
 
     steps: int64[T], SGD steps done; epochs: float64[T]; predictions: part -> uint8[T, N]; losses: part -> float32[T],
-    mean (binary) cross-entropy in nats.
+    mean (binary) cross-entropy in nats; weights: name -> float32[T, ...], if they were to be kept.
     """
 
     steps: np.ndarray
     epochs: np.ndarray
     predictions: dict[str, np.ndarray]
     losses: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
 
 
 def prepare_device(device: str) -> torch.device:
@@ -49,7 +50,11 @@ def prepare_device(device: str) -> torch.device:
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.benchmark = False
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    for attention in ("flash", "mem_efficient", "cudnn"):  # their gradients need not be the same twice
+        getattr(torch.backends.cuda, f"enable_{attention}_sdp")(False)
+    return torch.device("cuda")
 
 
 def keep_freed_memory() -> None:
@@ -103,6 +108,7 @@ def train(
     checkpoints: Checkpoints,
     order: torch.Generator,
     device: torch.device,
+    keep_weights: bool = False,
 ) -> Trajectory:
     """Train on data's training part by SGD and record predictions and losses on every part at each checkpoint.
 
@@ -116,6 +122,7 @@ def train(
     predictions = {part: np.empty((len(steps), len(data.labels[part])), np.uint8) for part in PARTS}
     losses = {part: np.empty(len(steps), np.float32) for part in PARTS}
     network.to(device)
+    kept = {name: [] for name in network.state_dict()} if keep_weights else {}
     log.info("%d steps in %.6g epochs on %s; %d checkpoints", steps[-1], steps[-1] / per_epoch, device, len(steps))
     progress = _Progress(int(steps[-1]), per_epoch, len(steps))
     batches = training_steps(network, parts["train"], sgd, order)
@@ -126,12 +133,15 @@ def train(
         started = time.monotonic()
         for part in PARTS:
             predictions[part][index], losses[part][index] = evaluate(network, parts[part])
+        for name, values in kept.items():
+            values.append(network.state_dict()[name].cpu().numpy().copy())
         loss = losses["train"][index]
         if not np.isfinite(loss):
             raise StudyError(f"lr: the training loss is {loss} at step {step}: lower lr ({sgd.lr})")
         progress.looked(f"train loss {loss:.4f}, test loss {losses['test'][index]:.4f}", time.monotonic() - started)
     progress.report(int(steps[-1]), last=True)
-    return Trajectory(steps, steps / per_epoch, predictions, losses)
+    weights = {name: np.stack(values) for name, values in kept.items()}
+    return Trajectory(steps, steps / per_epoch, predictions, losses, weights)
 
 
 def training_steps(network: nn.Module, data: "Resident", sgd: SGD, order: torch.Generator) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Tasks: a data set seen through a label map."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def load_labels(path: Path, task: Task) -> tuple[dict[str, np.ndarray], int]:
     groups = _group_of_class(task, len(arrays["class_names"]))
     mapped = {part: groups[arrays[f"{part}_labels"]] for part in PARTS}
     return {part: values[values >= 0] for part, values in mapped.items()}, int(groups.max()) + 1
+
+
+def test_digest(data: TaskData) -> str:
+    """SHA-256 of the test inputs and their labels: equal for trajectories that can be compared example by example."""
+    digest = hashlib.sha256()
+    for values in (data.inputs["test"], data.labels["test"]):
+        digest.update(f"{values.dtype}{values.shape}".encode())
+        digest.update(np.ascontiguousarray(values))
+    return digest.hexdigest()
 
 
 def check_predictions(path: Path, name: str, values: np.ndarray, n: int, n_classes: int, checkpoints: int = 1) -> None:

@@ -21,6 +21,7 @@ class Config(JobConfig):
     task: Task
     network: Network
     init: Init
+    init_scale: float = 1.0
     pretraining: Pretraining | None = None
     sgd: SGD
     checkpoints: Checkpoints
@@ -28,15 +29,20 @@ class Config(JobConfig):
 
 
 def run(config: Config, inputs, outputs) -> None:
-    """Write the trajectory and the weights at the last step; steps count from the end of any pretraining."""
+    """Write the trajectory and the weights at the last step; steps count from the end of any pretraining.
+
+    The trajectory of a linear network has its weights at every checkpoint too.
+    """
     device = sgd.prepare_device(config.device)
     data = tasks.load(inputs.data, config.task)
     order = sgd.generators(config.seed)
-    network = networks.build(config.network, data.inputs["train"].shape[1:], data.n_classes, config.init)
+    shape = data.inputs["train"].shape[1:]
+    network = networks.build(config.network, shape, data.n_classes, config.init, config.init_scale)
     pretraining_accuracy = float("nan")
     if config.pretraining is not None:
         pretraining_accuracy = pretrain(network, data, config.pretraining, config.seed, device)
-    trajectory = sgd.train(network, data, config.sgd, config.checkpoints, order, device)
+    linear = config.network.kind == "linear"
+    trajectory = sgd.train(network, data, config.sgd, config.checkpoints, order, device, keep_weights=linear)
     digest = weights.save(outputs.weights, network.state_dict())
     files.save_arrays(
         outputs.trajectory,
@@ -44,6 +50,8 @@ def run(config: Config, inputs, outputs) -> None:
         epochs=trajectory.epochs,
         **{f"{part}_predictions": values for part, values in trajectory.predictions.items()},
         **{f"{part}_loss": trajectory.losses[part] for part in ("train", "test")},
+        **{f"weights.{name}": values for name, values in trajectory.weights.items()},
+        test_sha256=tasks.test_digest(data),
         pretraining_accuracy=pretraining_accuracy,
         weights_sha256=digest,
     )

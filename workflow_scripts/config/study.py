@@ -24,7 +24,8 @@ class Experiment(Strict):
     title: str = Field(description="how figures and tables call it")
     task: Name = Field(description="a name under tasks")
     network: Network = Field(description="the network f")
-    init: Init = Field("xavier_uniform", description="initialisation: the paper's, or PyTorch's default")
+    init: Init = Field("xavier_uniform", description="initialisation: N19's, He's, or PyTorch's default (S23)")
+    init_scale: float = Field(1.0, gt=0, description="initial weights and biases are multiplied by this")
     pretraining: Pretraining | None = Field(
         None, description="fit random labels first, by this SGD: an adversarial initialisation; null: don't"
     )
@@ -215,6 +216,7 @@ def _train(study: Study, experiment: str, seed: str) -> dict:
         "task": _plain(study.tasks[e.task]),
         "network": _plain(e.network),
         "init": e.init,
+        "init_scale": e.init_scale,
         "pretraining": e.pretraining and _plain(e.pretraining),
         "sgd": _plain(e.sgd),
         "checkpoints": _plain(e.checkpoints),

@@ -59,8 +59,25 @@ class PreactResNet(Strict):
         return self
 
 
-Network = Annotated[Linear | MLP | CNN | PreactResNet, Field(discriminator="kind")]
-Init = Literal["xavier_uniform", "pytorch"]
+class ViT(Strict):
+    """torchvision's vision transformer for square images; by default with the sizes of S23, appendix B."""
+
+    kind: Literal["vit"]
+    patch: Width = Field(4, description="side of a patch in pixels; the images' side is a multiple of it")
+    layers: Width = Field(4, description="encoder blocks")
+    heads: Width = Field(4, description="attention heads of each block")
+    hidden: Width = Field(64, description="width of a token; a multiple of heads")
+    mlp: Width = Field(128, description="units of each block's hidden dense layer")
+
+    @model_validator(mode="after")
+    def _heads_divide(self):
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden: {self.hidden} can't be divided among {self.heads} heads: make it a multiple")
+        return self
+
+
+Network = Annotated[Linear | MLP | CNN | PreactResNet | ViT, Field(discriminator="kind")]
+Init = Literal["xavier_uniform", "he_uniform", "pytorch"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
