@@ -70,8 +70,7 @@ def data_file(wildcards):
 
 def explainer_file(experiment, seed, explainer):
     """Where an explainer lies."""
-    folder = STUDY.explainer_folder(experiment, explainer).format(seed=seed)
-    return f"results/{folder}/{explainer}.npz"
+    return f"results/{STUDY.explainer_file(experiment, explainer)}".format(seed=seed)
 
 
 def explainer_files(wildcards):
@@ -101,12 +100,12 @@ def per_seed(file):
     return paths
 
 
-def of_figure(kind, files):
-    """The files of each experiment that a figure of this kind shows; none for figures of another kind."""
+def of_figure(kinds, files):
+    """The files of each experiment that a figure of these kinds shows; none for figures of other kinds."""
 
     def paths(wildcards):
         figure = STUDY.figures[wildcards.figure]
-        if figure.kind != kind:
+        if figure.kind not in kinds:
             return []
         return [path for name in figure.experiments for path in files(name, wildcards.figure)]
 

@@ -1,4 +1,4 @@
-# In: the trajectory of one seed and its explainers. Out: measures.csv
+# In: the trajectory of one seed and its explainers. Out: measures.csv and classes.csv
 
 
 rule measure:
@@ -9,6 +9,7 @@ rule measure:
         explainers=explainer_files,
     output:
         measures=f"{SEED_FOLDER}/measures.csv",
+        classes=f"{SEED_FOLDER}/classes.csv",
         provenance=f"{SEED_FOLDER}/measures.csv.prov.json",
     log:
         f"{SEED_FOLDER}/logs/measure.log",
@@ -24,4 +25,5 @@ rule measure:
     shell:
         "python -m workflow_scripts.measure --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q} --trajectory {input.trajectory:q} --explainers {input.explainers:q}"
-        " --measures {output.measures:q} --provenance {output.provenance:q} > {log:q} 2>&1"
+        " --measures {output.measures:q} --classes {output.classes:q}"
+        " --provenance {output.provenance:q} > {log:q} 2>&1"

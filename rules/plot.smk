@@ -5,12 +5,14 @@
 rule plot:
     """One figure, and every point plotted in it."""
     input:
-        summaries=of_figure("dynamics", lambda name, _: [f"results/{name}/summary.csv"]),
-        phases=of_figure("dynamics", lambda name, _: [f"results/{name}/phases.csv"]),
-        data=of_figure("boundaries", lambda name, _: [f"results/data/{STUDY.dataset_of(name)}.npz"]),
-        trajectories=of_figure("boundaries", lambda name, figure: [f"{shown_seed(figure, name)}/trajectory.npz"]),
+        summaries=of_figure(("dynamics", "classes", "class_panels"), lambda name, _: [f"results/{name}/summary.csv"]),
+        phases=of_figure(("dynamics", "classes", "class_panels"), lambda name, _: [f"results/{name}/phases.csv"]),
+        classes=of_figure(("classes", "class_panels"), lambda name, _: [f"results/{name}/classes.csv"]),
+        orders=of_figure(("class_order",), lambda name, _: [f"results/{name}/order.csv"]),
+        data=of_figure(("boundaries",), lambda name, _: [f"results/data/{STUDY.dataset_of(name)}.npz"]),
+        trajectories=of_figure(("boundaries",), lambda name, figure: [f"{shown_seed(figure, name)}/trajectory.npz"]),
         explainers=of_figure(
-            "boundaries",
+            ("boundaries",),
             lambda name, figure: [
                 explainer_file(name, STUDY.seed_shown(figure, name), explainer)
                 for explainer in STUDY.experiments[name].explainers
@@ -47,6 +49,7 @@ rule plot:
     shell:
         "python -m workflow_scripts.plot --cfg {params.cfg:q} --code {params.code}"
         " --summaries {input.summaries:q} --phases {input.phases:q}"
+        " --classes {input.classes:q} --orders {input.orders:q}"
         " --data {input.data:q} --trajectories {input.trajectories:q} --explainers {input.explainers:q}"
         " --simulations {input.simulations:q}"
         " --svg {output.svg:q} --pdf {output.pdf:q} --png {output.png:q} --points {output.points:q}"

@@ -1,16 +1,20 @@
-# In: measures.csv of every seed, and the predictions behind it. Out: summary.csv and phases.csv of the experiment.
+# In: measures.csv and classes.csv of every seed, and the predictions behind them.
+# Out: summary.csv, phases.csv, classes.csv and order.csv of the experiment.
 
 
 rule summarize:
-    """Mean, deviation and interval over the seeds of every measure, and the phases of training."""
+    """Mean, deviation and interval over the seeds of every measure, the phases of training, and each class."""
     input:
         data=data_file,
         measures=per_seed("measures.csv"),
+        class_measures=per_seed("classes.csv"),
         trajectories=per_seed("trajectory.npz"),
         explainers=explainers_of_all_seeds,
     output:
         summary="results/{experiment}/summary.csv",
         phases="results/{experiment}/phases.csv",
+        classes="results/{experiment}/classes.csv",
+        order="results/{experiment}/order.csv",
         provenance="results/{experiment}/summary.csv.prov.json",
     log:
         "results/{experiment}/logs/summarize.log",
@@ -25,7 +29,8 @@ rule summarize:
         "summarise {wildcards.experiment}"
     shell:
         "python -m workflow_scripts.summarize --cfg {params.cfg:q} --code {params.code}"
-        " --data {input.data:q} --measures {input.measures:q}"
+        " --data {input.data:q} --measures {input.measures:q} --class-measures {input.class_measures:q}"
         " --trajectories {input.trajectories:q} --explainers {input.explainers:q}"
         " --summary {output.summary:q} --phases {output.phases:q}"
+        " --classes {output.classes:q} --order {output.order:q}"
         " --provenance {output.provenance:q} > {log:q} 2>&1"

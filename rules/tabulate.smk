@@ -6,6 +6,8 @@ rule tabulate:
     input:
         nulls=of_table(("ratios", "claims"), "nulls.csv"),
         phases=of_table(("phases", "claims"), "phases.csv"),
+        summaries=of_table(("totals",), "summary.csv"),
+        orders=of_table(("class_order",), "order.csv"),
         simulations=simulations_of_table,
     output:
         csv=report(
@@ -34,5 +36,6 @@ rule tabulate:
         "table {wildcards.table}"
     shell:
         "python -m workflow_scripts.tabulate --cfg {params.cfg:q} --code {params.code}"
-        " --nulls {input.nulls:q} --phases {input.phases:q} --simulations {input.simulations:q}"
+        " --nulls {input.nulls:q} --phases {input.phases:q} --summaries {input.summaries:q} --orders {input.orders:q}"
+        " --simulations {input.simulations:q}"
         " --csv {output.csv:q} --html {output.html:q} --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -107,7 +107,8 @@ SETTINGS = {
         {"distill_true_labels": 1, **SINUSOID},
         [
             "distill_true_labels waves (1 job): not made yet",
-            "measure sinusoid (2 jobs): fitted_in.linear tasks/sinusoid/explainers -> tasks/waves/explainers",
+            "measure sinusoid (2 jobs): found_in.linear tasks/sinusoid/explainers/linear.npz -> "
+            "tasks/waves/explainers/linear.npz",
         ],
     ),
     "a title": (

@@ -19,7 +19,7 @@ PREDICTED = ("test", "grid")
 
 
 class Config(JobConfig):
-    """What the stage reads; reference_in: for labels t0, the folder under results that has the reference."""
+    """What the stage reads; reference_in: for labels t0, the file under results that has the reference."""
 
     settings: Explainer
     task: Task
@@ -148,7 +148,7 @@ def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tu
         tasks.check_predictions(path, f"{of}_predictions", values, *shape)
     counts = information.joint_counts(trajectory["test_predictions"], reference, data.labels["test"], data.n_classes)
     found = information.measures(counts)
-    t0 = phases.first_crossing(found["I_FY"], found["I_LY"])
+    t0 = phases.first_crossing(found["I_FY"] - found["I_LY"])
     if t0 is None:
         t0 = int(np.argmax(found["I_FY"]))
         log.warning(

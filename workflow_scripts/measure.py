@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import files, information, nulls, stage, tables, tasks, uncertainty
+from workflow_scripts import classes, files, information, nulls, predictions, stage, tables, tasks, uncertainty
 from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Task
 
@@ -20,47 +20,44 @@ JOINT_COLUMNS = tuple(f"mu_joint{suffix}" for suffix in SUFFIXES)
 
 
 class Config(JobConfig):
-    """What the stage reads; fitted_in: explainer -> the folder under results that has it."""
+    """What the stage reads; found_in: explainer -> the file under results that has its predictions."""
 
     task: Task
     explainers: list[str]
-    fitted_in: dict[str, str]
+    found_in: dict[str, str]
     nested: bool
 
 
 def run(config: Config, inputs, outputs) -> None:
-    """Write a row per explainer and checkpoint."""
-    trajectory = files.load_arrays(inputs.trajectory, "steps", "epochs", "test_predictions", "train_predictions")
+    """Write a row per explainer and checkpoint, and one for each of their classes."""
     labels, n_classes = tasks.load_labels(inputs.data, config.task)
+    names = classes.names(inputs.data, config.task)
     files.check_number("--explainers", inputs.explainers, len(config.explainers))
-    for part in ("test", "train"):
-        name = f"{part}_predictions"
-        tasks.check_predictions(
-            inputs.trajectory, name, trajectory[name], len(labels[part]), n_classes, len(trajectory["steps"])
-        )
-    measured, before = [], []
+    trajectory = predictions.of_network(inputs.trajectory, labels, n_classes, "train")
+    measured, of_classes, before = [], [], []
     for name, path in zip(config.explainers, inputs.explainers, strict=True):
-        explained = files.load_arrays(path, "test_predictions")["test_predictions"]
-        tasks.check_predictions(
-            path, "test_predictions", explained, len(labels["test"]), n_classes, len(trajectory["steps"])
-        )
-        table = measure(trajectory, explained, labels, n_classes, name)
+        said = predictions.of_explainer(path, inputs.trajectory, trajectory, labels["test"], n_classes)
+        counts = information.joint_counts(trajectory["test_predictions"], said, labels["test"], n_classes)
+        table = measure(trajectory, said, counts, labels, name)
         if config.nested:
-            before.append(explained)
+            before.append(said)
             table = table.assign(**joint_measure(trajectory["test_predictions"], before, labels["test"], n_classes))
         measured.append(table)
+        of_classes.append(classes.measure(counts, table[list(classes.INDEX)], names))
     tables.write(outputs.measures, pd.concat(measured, ignore_index=True))
+    tables.write(outputs.classes, pd.concat(of_classes, ignore_index=True))
 
 
 def measure(
-    trajectory: dict[str, np.ndarray], explained: np.ndarray, labels: dict[str, np.ndarray], n_classes: int, name: str
+    trajectory: dict[str, np.ndarray], said: np.ndarray, counts: np.ndarray, labels: dict[str, np.ndarray], name: str
 ) -> pd.DataFrame:
     """The rows of measures.csv for one explainer, in bits.
 
-    trajectory: steps, epochs [T], test_predictions [T, N], train_predictions [T, N_train]; explained: the explainer's
-    test predictions, [N] or [T, N]; labels: part -> [N]. mu_null is the closed-form mu of the within-class null model.
+    trajectory: steps, epochs [T], test_predictions [T, N], train_predictions [T, N_train]; said: what the explainer
+    says of the test set, [N] or [T, N]; counts: their joint counts [T, f, l, y]; labels: part -> [N]. mu_null is the
+    closed-form mu of the within-class null model.
     """
-    counts = information.joint_counts(trajectory["test_predictions"], explained, labels["test"], n_classes)
+    n_classes = counts.shape[-1]
     train = uncertainty.pair_intervals(
         information.pair_counts(trajectory["train_predictions"], labels["train"], n_classes)
     )
@@ -70,6 +67,7 @@ def measure(
         "step": trajectory["steps"],
         "epoch": trajectory["epochs"],
         **uncertainty.with_intervals(counts),
+        **predictions.lead(trajectory, said, labels["test"], n_classes),
         "train_accuracy": train["accuracy"],
         **{f"I_FY_train{suffix}": train[f"I_FY{suffix}"] for suffix in SUFFIXES},
         "explainer_accuracy": np.trace(counts.sum(-3), axis1=-2, axis2=-1) / counts.sum((-3, -2, -1)),
@@ -92,7 +90,7 @@ if __name__ == "__main__":
         inputs={
             "data": "the data set's arrays (.npz)",
             "trajectory": "the seed's trajectory (.npz)",
-            "explainers+": "fitted explainers (.npz), in the order of the config",
+            "explainers+": "explainers, fitted or trajectories (.npz), in the order of the config",
         },
-        outputs={"measures": "the table (.csv)"},
+        outputs={"measures": "the table (.csv)", "classes": "the part of each class (.csv)"},
     )

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import files, information, nulls, phases, stage, tables, tasks, uncertainty
+from workflow_scripts import files, information, nulls, phases, predictions, stage, tables, tasks, uncertainty
 from workflow_scripts.config.analysis import Nulls
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
@@ -20,14 +20,14 @@ _SHARED = ("I_LY", "I_FY", "ratio", "excess")
 class Config(JobConfig):
     """What the stage reads.
 
-    fitted_in: explainer -> the folder under results that has it; references: explainer -> the explainer whose
+    found_in: explainer -> the file under results that has its predictions; references: explainer -> the explainer whose
     performance defines its T0.
     """
 
     seeds: list[Seed]
     task: Task
     explainers: list[str]
-    fitted_in: dict[str, str]
+    found_in: dict[str, str]
     references: dict[str, str]
     nulls: Nulls
 
@@ -40,27 +40,24 @@ def run(config: Config, inputs, outputs) -> None:
     files.check_number("--explainers", inputs.explainers, len(config.seeds) * per_seed)
     rows, shared = [], uncertainty.SharedExamples()
     for index, (seed, path) in enumerate(zip(config.seeds, inputs.trajectories, strict=True)):
-        trajectory = files.load_arrays(path, "steps", "epochs", "test_predictions")
-        shape = (len(labels["test"]), n_classes, len(trajectory["steps"]))
-        tasks.check_predictions(path, "test_predictions", trajectory["test_predictions"], *shape)
+        trajectory = predictions.of_network(path, labels, n_classes)
         paths = inputs.explainers[index * per_seed : (index + 1) * per_seed]
-        counts, explained = {}, {}
+        counts, explained, leads = {}, {}, {}
         for name, explainer_path in zip(config.explainers, paths, strict=True):
-            given = files.load_arrays(explainer_path, "test_predictions")["test_predictions"]
-            tasks.check_predictions(explainer_path, "test_predictions", given, *shape)
-            explained[name] = np.broadcast_to(given, trajectory["test_predictions"].shape)
-            counts[name] = information.joint_counts(trajectory["test_predictions"], given, labels["test"], n_classes)
+            said = predictions.of_explainer(explainer_path, path, trajectory, labels["test"], n_classes)
+            explained[name] = np.broadcast_to(said, trajectory["test_predictions"].shape)
+            counts[name] = information.joint_counts(trajectory["test_predictions"], said, labels["test"], n_classes)
+            leads[name] = predictions.lead(trajectory, said, labels["test"], n_classes)
         for number, name in enumerate(config.explainers):
             reference = config.references[name]
-            at_reference = information.measures(counts[reference])
-            t0 = phases.first_crossing(at_reference["I_FY"], at_reference["I_LY"])
+            t0 = phases.first_crossing(leads[reference]["lead"])
             owner = {"seed": seed, "explainer": name}
             if t0 is None:
                 log.warning("seed %d never reaches %s: no T0, no comparison", seed, reference)
                 rows += [{**owner, "variant": variant} for variant in nulls.VARIANTS]
                 continue
             where = {"checkpoint": t0, "step": trajectory["steps"][t0], "epoch": trajectory["epochs"][t0]}
-            where |= _interval(counts[reference], trajectory["epochs"], t0)
+            where |= _interval(leads[reference], trajectory["epochs"], t0)
             example = trajectory["test_predictions"][t0], explained[name][t0], labels["test"]
             for quantity, psi in _influences(counts[name][t0]).items():
                 shared.add((name, quantity), psi[example])
@@ -73,9 +70,8 @@ def run(config: Config, inputs, outputs) -> None:
     tables.write(outputs.nulls, table)
 
 
-def _interval(at_reference: np.ndarray, epochs: np.ndarray, t0: int) -> dict[str, float]:
+def _interval(lead: dict[str, np.ndarray], epochs: np.ndarray, t0: int) -> dict[str, float]:
     """The epochs between which T0 lies, given the noise of the test set; no upper one if a lead never is certain."""
-    lead = uncertainty.lead(at_reference)
     earliest, latest = phases.crossing_interval(lead["lead_lo"], lead["lead_hi"], t0)
     return {"epoch_lo": epochs[earliest], "epoch_hi": np.nan if latest is None else epochs[latest]}
 

@@ -11,9 +11,9 @@ SPANS = (*PHASES, "after_t0")
 CANDIDATES = ("earliest", "t0", "latest")
 
 
-def first_crossing(i_fy: np.ndarray, i_ly: np.ndarray | float) -> int | None:
-    """T0: index of the first checkpoint with I(F_t;Y) >= I(L;Y) (bits, [T]); None if there is none."""
-    reached = np.flatnonzero(np.asarray(i_fy) >= i_ly)
+def first_crossing(lead: np.ndarray) -> int | None:
+    """T0: index of the first checkpoint with I(F_t;Y) >= I(L;Y); None if there is none. lead: the difference, [T]."""
+    reached = np.flatnonzero(np.asarray(lead) >= 0)
     return int(reached[0]) if len(reached) else None
 
 
@@ -34,7 +34,7 @@ def candidates(table) -> dict[str, dict[str, tuple[int, int] | None]]:
     Where a lead over the reference never is certain, the latest T0 is the checkpoint with the largest lead.
     """
     i_fy, i_fy_lo, lead = (table[name].to_numpy() for name in ("I_FY", "I_FY_lo", "lead"))
-    t0 = first_crossing(i_fy, table["I_LY"].to_numpy())
+    t0 = first_crossing(lead)
     if t0 is None:
         return dict.fromkeys(CANDIDATES, boundaries(i_fy, i_fy_lo, None))
     earliest, latest = crossing_interval(table["lead_lo"].to_numpy(), table["lead_hi"].to_numpy(), t0)

@@ -5,14 +5,14 @@ import pandas as pd
 from workflow_scripts import files, stage, style, tables
 from workflow_scripts.config.analysis import Figure, Printed
 from workflow_scripts.config.base import JobConfig, Seed
-from workflow_scripts.figures import boundaries, dynamics, information_accuracy, theorem1
+from workflow_scripts.figures import boundaries, class_order, classes, dynamics, information_accuracy, theorem1
 from workflow_scripts.figures.points import Points
 
 
 class Config(JobConfig):
     """What the stage reads of the experiments shown, by name: titles, numbers of groups, what papers print.
 
-    Of a figure of boundaries also the seed of each, and explainer -> the folder under results that has it.
+    Of a figure of boundaries also the seed of each, and explainer -> the file under results with its predictions.
     """
 
     settings: Figure
@@ -20,7 +20,7 @@ class Config(JobConfig):
     n_classes: dict[str, int]
     printed: dict[str, Printed]
     seeds: dict[str, Seed]
-    fitted_in: dict[str, dict[str, str]]
+    found_in: dict[str, dict[str, str]]
 
 
 def run(config: Config, inputs, outputs) -> None:
@@ -29,6 +29,9 @@ def run(config: Config, inputs, outputs) -> None:
     draw = {
         "information_accuracy": _information_accuracy,
         "dynamics": _dynamics,
+        "classes": _classes,
+        "class_panels": _class_panels,
+        "class_order": _class_order,
         "boundaries": _boundaries,
         "theorem1": _theorem1,
     }[config.settings.kind]
@@ -42,26 +45,55 @@ def _information_accuracy(config: Config, inputs, points: Points):
 
 
 def _dynamics(config: Config, inputs, points: Points):
+    return dynamics.draw(_panels(config, inputs), config.settings.axis, points)
+
+
+def _classes(config: Config, inputs, points: Points):
+    return classes.overview(_class_rows(config, inputs), points)
+
+
+def _class_panels(config: Config, inputs, points: Points):
+    (row,) = _class_rows(config, inputs)
+    return classes.small_multiples(row, points)
+
+
+def _class_order(config: Config, inputs, points: Points):
+    names = config.settings.experiments
+    files.check_number("--orders", inputs.orders, len(names))
+    orders = [tables.read(path, "class", "seed", "epoch", "final") for path in inputs.orders]
+    return class_order.draw(dict(zip(names, orders, strict=True)), config.titles, points)
+
+
+def _panels(config: Config, inputs) -> list[dynamics.Panel]:
     names = config.settings.experiments
     for flag, paths in (("--summaries", inputs.summaries), ("--phases", inputs.phases)):
         files.check_number(flag, paths, len(names))
-    panels = [
+    return [
         dynamics.Panel(
             name,
             config.titles[name],
             config.n_classes[name],
-            tables.read(summary, "explainer", "step", "epoch", "quantity", "mean", "std", "lo", "hi"),
+            tables.read(summary, "explainer", "step", "epoch", "quantity", "mean", "std", "lo", "hi", "corrected"),
             tables.read(found, "explainer", "phase", "to_epoch", "to_epoch_lo", "to_epoch_hi"),
             config.printed.get(name),
         )
         for name, summary, found in zip(names, inputs.summaries, inputs.phases, strict=True)
     ]
-    return dynamics.draw(panels, config.settings.axis, points)
+
+
+def _class_rows(config: Config, inputs) -> list[classes.Row]:
+    panels = _panels(config, inputs)
+    files.check_number("--classes", inputs.classes, len(panels))
+    columns = ("explainer", "epoch", "class", "quantity", "mean", "std", "lo", "hi")
+    return [
+        classes.read(panel, tables.read(path, *columns), config.settings.explainer_of(panel.name))
+        for panel, path in zip(panels, inputs.classes, strict=True)
+    ]
 
 
 def _boundaries(config: Config, inputs, points: Points):
     names = config.settings.experiments
-    of_each = [(name, explainer) for name in names for explainer in config.fitted_in[name]]
+    of_each = [(name, explainer) for name in names for explainer in config.found_in[name]]
     for flag, paths, expected in (
         ("--data", inputs.data, names),
         ("--trajectories", inputs.trajectories, names),
@@ -75,7 +107,7 @@ def _boundaries(config: Config, inputs, points: Points):
             config.titles[name],
             data,
             trajectory,
-            {explainer: explainers[name, explainer] for explainer in config.fitted_in[name]},
+            {explainer: explainers[name, explainer] for explainer in config.found_in[name]},
         )
         for name, data, trajectory in zip(names, inputs.data, inputs.trajectories, strict=True)
     ]
@@ -92,8 +124,10 @@ if __name__ == "__main__":
         run,
         Config,
         inputs={
-            "summaries*": "kind dynamics: summary of each experiment shown (.csv)",
-            "phases*": "kind dynamics: phases of each experiment shown (.csv)",
+            "summaries*": "kinds dynamics, classes, class_panels: summary of each experiment shown (.csv)",
+            "phases*": "the same kinds: phases of each experiment shown (.csv)",
+            "classes*": "kinds classes, class_panels: summary of the classes of each experiment shown (.csv)",
+            "orders*": "kind class_order: when each class of each experiment shown is learned (.csv)",
             "data*": "kind boundaries: the arrays of each experiment's data set (.npz)",
             "trajectories*": "kind boundaries: the trajectory of each experiment's seed (.npz)",
             "explainers*": "kind boundaries: the explainers of the first experiment, then of the second (.npz)",

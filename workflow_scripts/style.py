@@ -20,6 +20,8 @@ BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
     "#56B4E9",
 )
 EXPLAINERS = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY)
+#: Petroff's ten (2021), for classes: more colours than the above, and still told apart by most readers
+CLASSES = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
 GREY, DARK = "#8a8a8a", "#4a4a4a"
 _RC = {
     "font.family": "DejaVu Sans",
@@ -49,11 +51,13 @@ _RC = {
 }
 
 
-def panels(rows: int, columns: int, width: float = 4.6, height: float = 3.2):
-    """A figure and its axes, [rows, columns], each panel of the given size in inches."""
+def panels(rows: int, columns: int, width: float = 4.6, height: float = 3.2, **shared: bool):
+    """A figure and its axes, [rows, columns], each panel of the given size in inches; shared: sharex, sharey."""
     plt.rcdefaults()
     plt.rcParams.update(_RC)
-    return plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained")
+    return plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained", **shared
+    )
 
 
 def save(figure: Figure, pdf: Path, png: Path, svg: Path, key: str) -> None:

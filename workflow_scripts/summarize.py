@@ -6,12 +6,24 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import files, information, nulls, phases, stage, tables, tasks, uncertainty
+from workflow_scripts import (
+    classes,
+    files,
+    information,
+    nulls,
+    phases,
+    predictions,
+    stage,
+    tables,
+    tasks,
+    uncertainty,
+)
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
 from workflow_scripts.errors import StudyError
 
-_INDEX = ("explainer", "checkpoint", "step", "epoch")
+_INDEX = classes.INDEX
+_CLASS_INDEX = (*_INDEX, "class")
 #: quantity -> what it would be if L were its within-class null model, in bits
 _NULL = {
     "mu": lambda at: at["mu_null"],
@@ -32,40 +44,42 @@ class Influences(NamedTuple):
 class Config(JobConfig):
     """What the stage reads.
 
-    fitted_in: explainer -> the folder under results that has it; references: explainer -> the explainer whose
+    found_in: explainer -> the file under results that has its predictions; references: explainer -> the explainer whose
     performance defines its T0.
     """
 
     seeds: list[Seed]
     task: Task
     explainers: list[str]
-    fitted_in: dict[str, str]
+    found_in: dict[str, str]
     references: dict[str, str]
     nested: bool
 
 
 def run(config: Config, inputs, outputs) -> None:
-    """Write the summary and the phases."""
-    files.check_number("--measures", inputs.measures, len(config.seeds))
+    """Write the summary, the phases, the summary of each class, and when each seed learned it."""
     files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     files.check_number("--explainers", inputs.explainers, len(config.seeds) * len(config.explainers))
-    needed = (*phases.QUANTITIES, "I_FY_lo", "I_LY", "mu_null", "lead", "lead_lo", "lead_hi")
-    runs = [tables.read(path, *_INDEX, *needed) for path in inputs.measures]
-    for path, table in zip(inputs.measures, runs, strict=True):
-        if not table[[*_INDEX]].equals(runs[0][[*_INDEX]]):
-            raise StudyError(f"{path}: its rows are not those of {inputs.measures[0]}: measure this seed again")
-    if set(runs[0]["explainer"]) != set(config.references):
-        raise StudyError(f"{inputs.measures[0]}: expected explainers {', '.join(config.references)}: measure again")
-    summaries, phase_tables = [], []
+    needed = (*phases.QUANTITIES, "I_FY_lo", "mu_null", "lead", "lead_lo", "lead_hi")
+    runs = _read(config, "--measures", inputs.measures, _INDEX, needed)
+    class_runs = _read(
+        config, "--class-measures", inputs.class_measures, _CLASS_INDEX, ("I_FY_lo", *classes.QUANTITIES)
+    )
+    summaries, phase_tables, class_summaries = [], [], []
     for index, name in enumerate(config.explainers):
         own = [_of(table, name) for table in runs]
         ends = [phases.candidates(_of(table, config.references[name])) for table in runs]
-        examples = (_examples(config, inputs, seed, index) for seed in range(len(runs)))
-        shared, shared_changes = _shared(examples, ends)
+        seeds = range(len(config.seeds))
+        shared, shared_changes = _shared((_examples(config, inputs, seed, index) for seed in seeds), ends)
         summaries.append(summary(own, shared))
         phase_tables.append(phase_table(name, own, ends, shared_changes))
+        common = classes.shared_variances([_cells(config, inputs, seed, index) for seed in seeds])
+        class_summaries.append(class_summary([_of(table, name) for table in class_runs], common))
+    first = [_of(table, config.explainers[0]) for table in class_runs]
     tables.write(outputs.summary, pd.concat(summaries, ignore_index=True))
     tables.write(outputs.phases, pd.concat(phase_tables, ignore_index=True))
+    tables.write(outputs.classes, pd.concat(class_summaries, ignore_index=True))
+    tables.write(outputs.order, classes.learned(first, config.seeds))
 
 
 def summary(runs: list[pd.DataFrame], shared: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -76,12 +90,25 @@ def summary(runs: list[pd.DataFrame], shared: dict[str, np.ndarray]) -> pd.DataF
     corrected (the mean of the corrected values) and its 95% interval lo, hi, for new seeds and a new test set; of
     quantities of the training set, for new seeds. A single seed has the interval of its own measures.
     """
+    quantities = [name for name in runs[0] if name not in (*_INDEX, "n") and not name.endswith(_ABOUT)]
+    return _over_seeds(runs, _INDEX, quantities, shared)
+
+
+def class_summary(runs: list[pd.DataFrame], shared: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Rows (explainer, checkpoint, step, epoch, class, quantity) of one explainer, as in `summary`.
+
+    runs: its rows of classes.csv, a table per seed; shared: quantity -> variance in common, [T, classes].
+    """
+    flat = {name: variance.reshape(-1) for name, variance in shared.items()}
+    return _over_seeds(runs, _CLASS_INDEX, classes.QUANTITIES, flat)
+
+
+def _over_seeds(
+    runs: list[pd.DataFrame], index: tuple[str, ...], quantities: Iterable[str], shared: dict[str, np.ndarray]
+) -> pd.DataFrame:
     columns = runs[0].columns
-    index = runs[0][list(_INDEX)].reset_index(drop=True)
     rows = []
-    for name in columns:
-        if name in (*_INDEX, "n") or name.endswith(_ABOUT):
-            continue
+    for name in quantities:
         plain = uncertainty.over_seeds(np.stack([table[name].to_numpy(float) for table in runs]))
         best = f"{name}_corrected" if f"{name}_corrected" in columns else name
         found = uncertainty.over_seeds(np.stack([table[best].to_numpy(float) for table in runs]), shared.get(name, 0.0))
@@ -89,7 +116,7 @@ def summary(runs: list[pd.DataFrame], shared: dict[str, np.ndarray]) -> pd.DataF
         if len(runs) == 1 and f"{name}_lo" in columns:
             lo, hi = (runs[0][f"{name}{end}"].to_numpy(float) for end in ("_lo", "_hi"))
         values = {"seeds": plain["seeds"], "mean": plain["mean"], "std": plain["std"]}
-        rows.append(index.assign(quantity=name, **values, corrected=found["mean"], lo=lo, hi=hi))
+        rows.append(runs[0][[*index]].assign(quantity=name, **values, corrected=found["mean"], lo=lo, hi=hi))
     return pd.concat(rows).sort_values("checkpoint", kind="stable")
 
 
@@ -155,31 +182,58 @@ def phase_table(
     return pd.DataFrame(rows)
 
 
+def _read(
+    config: Config, flag: str, paths: list, index: tuple[str, ...], columns: tuple[str, ...]
+) -> list[pd.DataFrame]:
+    """One table per seed, all with the same rows, of all the explainers. Raises StudyError."""
+    files.check_number(flag, paths, len(config.seeds))
+    runs = [tables.read(path, *index, *columns) for path in paths]
+    for path, table in zip(paths, runs, strict=True):
+        if not table[[*index]].equals(runs[0][[*index]]):
+            raise StudyError(f"{path}: its rows are not those of {paths[0]}: measure this seed again")
+    if set(runs[0]["explainer"]) != set(config.references):
+        raise StudyError(f"{paths[0]}: expected explainers {', '.join(config.references)}: measure again")
+    return runs
+
+
+def _predictions(config: Config, inputs, seed: int, explainers: slice) -> tuple:
+    """What one seed's network and these explainers say of the test set, its labels, and the number of classes."""
+    labels, n_classes = tasks.load_labels(inputs.data, config.task)
+    path = inputs.trajectories[seed]
+    trajectory = predictions.of_network(path, labels, n_classes)
+    own = inputs.explainers[seed * len(config.explainers) :][: len(config.explainers)]
+    said = [predictions.of_explainer(other, path, trajectory, labels["test"], n_classes) for other in own[explainers]]
+    return trajectory["test_predictions"], said, labels["test"], n_classes
+
+
+def _cells(config: Config, inputs, seed: int, explainer: int) -> tuple[np.ndarray, np.ndarray]:
+    """Joint counts of one seed and an explainer, [T, f, l, y], and the cell of each test example, [T, N]."""
+    f, (said,), y, n_classes = _predictions(config, inputs, seed, slice(explainer, explainer + 1))
+    counts = information.joint_counts(f, said, y, n_classes)
+    return counts, _cell(f, said, y, counts).astype(np.int32)
+
+
 def _examples(config: Config, inputs, seed: int, explainer: int) -> list[Influences]:
     """The influences on one seed's measures of an explainer, and on its mu_joint; both given by their numbers."""
-    labels, n_classes = tasks.load_labels(inputs.data, config.task)
-    y = labels["test"]
-    own = seed * len(config.explainers) + explainer
-    paths = inputs.explainers[own - explainer if config.nested else own : own + 1]
-    f, *explained = (
-        files.load_arrays(path, "test_predictions")["test_predictions"] for path in (inputs.trajectories[seed], *paths)
-    )
-    for path, values in zip((inputs.trajectories[seed], *paths), (f, *explained), strict=True):
-        tasks.check_predictions(path, "test_predictions", values, len(y), n_classes, len(f))
-    counts = information.joint_counts(f, explained[-1], y, n_classes)
+    f, said, y, n_classes = _predictions(config, inputs, seed, slice(0 if config.nested else explainer, explainer + 1))
+    counts = information.joint_counts(f, said[-1], y, n_classes)
     psi = uncertainty.influence(counts)
     psi["mu_null"] = nulls.closed_form_influence(counts)
-    found = [_influences(psi, f, explained[-1], y)]
+    found = [_influences(psi, _cell(f, said[-1], y, counts))]
     if config.nested:
-        counts, several = information.joint_counts_given_several(f, explained, y, n_classes)
-        found.append(_influences({"mu_joint": uncertainty.influence(counts)["mu"]}, f, several, y))
+        counts, several = information.joint_counts_given_several(f, said, y, n_classes)
+        found.append(_influences({"mu_joint": uncertainty.influence(counts)["mu"]}, _cell(f, several, y, counts)))
     return found
 
 
-def _influences(psi: dict[str, np.ndarray], f: np.ndarray, l: np.ndarray, y: np.ndarray) -> Influences:
-    """psi: quantity -> influence of an example of each cell, [T, f, l, y]; f: [T, N]; l: [N] or [T, N]; y: [N]."""
-    _, _, n_l, n_y = next(iter(psi.values())).shape
-    cells = (f.astype(np.int64) * n_l + l) * n_y + y
+def _cell(f: np.ndarray, l: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The cell of joint counts [T, f, l, y] of each test example, int64[T, N]; f: [T, N]; l: [N] or [T, N]."""
+    _, _, n_l, n_y = counts.shape
+    return (f.astype(np.int64) * n_l + l) * n_y + y
+
+
+def _influences(psi: dict[str, np.ndarray], cells: np.ndarray) -> Influences:
+    """psi: quantity -> influence of an example of each cell, [T, f, l, y]; cells: [T, N]."""
     return Influences(cells, {name: np.reshape(values, (len(values), -1)) for name, values in psi.items()})
 
 
@@ -255,8 +309,14 @@ if __name__ == "__main__":
         inputs={
             "data": "the data set's arrays (.npz)",
             "measures+": "measures of each seed (.csv), in the order of the config",
+            "class_measures+": "the parts of the classes of each seed (.csv), in the order of the config",
             "trajectories+": "the trajectory of each seed (.npz), in the order of the config",
             "explainers+": "the explainers of the first seed in the order of the config, then of the second (.npz)",
         },
-        outputs={"summary": "the summary (.csv)", "phases": "the phases (.csv)"},
+        outputs={
+            "summary": "the summary (.csv)",
+            "phases": "the phases (.csv)",
+            "classes": "the summary of each class (.csv)",
+            "order": "when each seed learned each class (.csv)",
+        },
     )

@@ -9,7 +9,7 @@ from workflow_scripts import files
 from workflow_scripts.errors import StudyError
 
 #: the columns of our tables that hold words
-TEXT_COLUMNS = ("explainer", "init", "phase", "quantity", "sign", "variant")
+TEXT_COLUMNS = ("class", "explainer", "init", "phase", "quantity", "sign", "variant")
 
 
 def read(path: Path, *columns: str) -> pd.DataFrame:
@@ -18,7 +18,9 @@ def read(path: Path, *columns: str) -> pd.DataFrame:
         content = path.read_bytes()
         if not content.endswith(b"\n"):
             raise files.damaged(path, "its last line is cut off")
-        table = pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""])
+        table = pd.read_csv(
+            io.BytesIO(content), keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT_COLUMNS, str)
+        )
     except FileNotFoundError:
         raise StudyError(f"{path}: no such file: run the stage that makes it first") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:

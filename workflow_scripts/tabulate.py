@@ -5,10 +5,12 @@ import pandas as pd
 from workflow_scripts import files, stage, tables
 from workflow_scripts.config.analysis import Printed, Table
 from workflow_scripts.config.base import JobConfig
-from workflow_scripts.tabulated import claims, ratios, signs
+from workflow_scripts.tabulated import claims, class_order, ratios, signs, totals
 
 _NULLS = ("seed", "explainer", "variant", "epoch", "ratio", "ratio_corrected", "p_value")
 _PHASES = ("explainer", "phase", "quantity", "sign", "change_mean", "below_null_mean")
+_SUMMARY = ("explainer", "epoch", "quantity", "seeds", "mean", "corrected", "lo", "hi")
+_ORDER = ("class", "seed", "epoch", "final")
 _SIMULATIONS = ("noise", "init", "inside", "step", "quantity", "mean", "lo", "hi", "min", "max")
 
 
@@ -26,6 +28,8 @@ def run(config: Config, inputs, outputs) -> None:
     make, page = {
         "ratios": (_ratios, ratios.page),
         "phases": (_signs, signs.page),
+        "totals": (_totals, totals.page),
+        "class_order": (_class_order, class_order.page),
         "claims": (_claims, claims.page),
     }[config.settings.kind]
     table = pd.concat(make(config, inputs), ignore_index=True)
@@ -47,6 +51,18 @@ def _signs(config: Config, inputs) -> list[pd.DataFrame]:
         _of(config, name, signs.table(found))
         for name, found in _read(config.settings.experiments, "--phases", inputs.phases, _PHASES)
     ]
+
+
+def _totals(config: Config, inputs) -> list[pd.DataFrame]:
+    return [
+        _of(config, name, totals.table(found, config.printed.get(name)))
+        for name, found in _read(config.settings.experiments, "--summaries", inputs.summaries, _SUMMARY)
+    ]
+
+
+def _class_order(config: Config, inputs) -> list[pd.DataFrame]:
+    found = dict(_read(config.settings.experiments, "--orders", inputs.orders, _ORDER))
+    return [_of(config, name, table) for name, table in class_order.tables(found).items()]
 
 
 def _claims(config: Config, inputs) -> list[pd.DataFrame]:
@@ -85,6 +101,8 @@ if __name__ == "__main__":
         inputs={
             "nulls*": "kinds ratios and claims: nulls.csv of each experiment shown",
             "phases*": "kinds phases and claims: phases.csv of each experiment shown",
+            "summaries*": "kind totals: summary.csv of each experiment shown",
+            "orders*": "kind class_order: order.csv of each experiment shown",
             "simulations*": "kind claims: the table of each simulation shown (.csv)",
         },
         outputs={"csv": "the table (.csv)", "html": "the table as a page (.html)"},

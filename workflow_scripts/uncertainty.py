@@ -180,17 +180,14 @@ def per_class(counts: np.ndarray) -> dict[str, np.ndarray]:
     best, plug_in = corrected(counts), information.measures(counts)
     occupied = (counts > 0).sum((-3, -2))
     borne = occupied / occupied.sum(-1, keepdims=True)
-    of_class = np.eye(counts.shape[-1], dtype=bool)
-    influences, columns = influence(counts), {}
+    columns = {}
     for name in information.TERMS:
-        psi = influences[name]
-        part = (weight * psi).sum((-3, -2))
-        known = sum(
-            sign * _class_given(counts, axes) for axes, sign in information.TERMS[name].items() if "Y" not in axes
-        )
-        own = psi[..., None] * of_class - known / LN_2
-        mean = (weight[..., None] * own).sum((-4, -3, -2), keepdims=True)
-        sigma = np.sqrt((weight[..., None] * (own - mean) ** 2).sum((-4, -3, -2)))
+        own, others = class_influence(counts, name)
+        part = (weight * own).sum((-3, -2))
+        of_cells = weight.sum(-1, keepdims=True)
+        mean = part + (of_cells * others).sum((-3, -2))
+        square = (weight * own * (own + 2 * others)).sum((-3, -2)) + (of_cells * others**2).sum((-3, -2))
+        sigma = np.sqrt(np.maximum(square - mean**2, 0))
         middle = part + borne * (best[name] - plug_in[name])[..., None]
         if name in ("I_FL", "mu"):
             half = _half(sigma, n[..., None])
@@ -199,6 +196,23 @@ def per_class(counts: np.ndarray) -> dict[str, np.ndarray]:
             lo, hi = _limits(part, middle, sigma, n[..., None])
         columns |= {name: part, f"{name}_corrected": middle, f"{name}_lo": lo, f"{name}_hi": hi}
     return columns
+
+
+def class_influence(counts: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Influence of an example of each cell on the part of each class y: own and others, [..., f, l, y] both. Bits.
+
+    An example of cell (f, l, y') counts others[f, l, y] for every class y, as it changes the margins without Y, and
+    own[f, l, y] besides where y = y'. name: a quantity, or accuracy: that of the examples of each class.
+    """
+    if name == "accuracy":
+        of_class = np.maximum(counts.sum((-3, -2), keepdims=True), 1)
+        right = np.eye(counts.shape[-1])[:, None, :]
+        share = (counts * right).sum((-3, -2), keepdims=True) / of_class
+        n = counts.sum((-3, -2, -1), keepdims=True)
+        return np.broadcast_to((right - share) * n / of_class, counts.shape), np.zeros(counts.shape)
+    without_y = {axes: sign for axes, sign in information.TERMS[name].items() if "Y" not in axes}
+    known = sum(sign * _class_given(counts, axes) for axes, sign in without_y.items())
+    return influence(counts)[name], np.broadcast_to(-known / LN_2, counts.shape)
 
 
 def over_seeds(values: np.ndarray, shared: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
@@ -255,10 +269,9 @@ class SharedExamples:
 
 
 def _class_given(counts: np.ndarray, axes: str) -> np.ndarray:
-    """P(Y = y | the margin) of each cell: [..., f, l, y', y]; y' is idle."""
-    with_y, without = information.margin(counts, axes + "Y"), information.margin(counts, axes)
-    given = with_y / np.maximum(without, 1)
-    return np.broadcast_to(given[..., None, :], (*counts.shape, counts.shape[-1]))
+    """P(Y = y | the margin) of each cell: [..., f, l, y]."""
+    given = information.margin(counts, axes + "Y") / np.maximum(information.margin(counts, axes), 1)
+    return np.broadcast_to(given, counts.shape)
 
 
 def independence_p(counts: np.ndarray, name: str, draws: int = DRAWS) -> np.ndarray:

@@ -11,7 +11,19 @@ from workflow_scripts.audit.verdict import Report, job_name, stage_rank
 from workflow_scripts.errors import StudyError
 
 #: columns that say what a row is about, in any of our tables
-KEYS = ("experiment", "seed", "explainer", "checkpoint", "quantity", "phase", "variant", "noise", "init", "step")
+KEYS = (
+    "experiment",
+    "seed",
+    "explainer",
+    "class",
+    "checkpoint",
+    "quantity",
+    "phase",
+    "variant",
+    "noise",
+    "init",
+    "step",
+)
 
 
 def lines(report: Report, row: int) -> list[str]:

@@ -31,6 +31,44 @@ class Dynamics(Strict):
     axis: Literal["epochs", "steps"] = Field("epochs", description="what runs to the right")
 
 
+class Classes(Strict):
+    """S23 Figs 2, 4, 6, 7 and 8: a row per experiment: all classes together, I(F_t;Y=y) of each, and mu of each."""
+
+    kind: Literal["classes"]
+    experiments: Experiments
+    explainers: dict[Name, Name] = Field(
+        {}, description="experiment -> which of its explainers is shown; of the others the first"
+    )
+
+    def explainer_of(self, experiment: str) -> str | None:
+        """The explainer shown; None: the first."""
+        return self.explainers.get(experiment)
+
+
+class ClassPanels(Strict):
+    """S23 Figs 3 and 5: I(F_t;Y=y), mu and I(L;Y=y) of one experiment, a panel per class."""
+
+    kind: Literal["class_panels"]
+    experiment: Name = Field(description="a name under experiments")
+    explainer: Name | None = Field(None, description="one of its explainers; null: the first")
+
+    @property
+    def experiments(self) -> list[str]:
+        """The experiment shown, as a list."""
+        return [self.experiment]
+
+    def explainer_of(self, experiment: str) -> str | None:
+        """The explainer shown; None: the first."""
+        return self.explainer
+
+
+class ClassOrder(Strict):
+    """When each class is learned: the epoch at which I(F_t;Y=y) is half of what it is at the end (S23 section 4)."""
+
+    kind: Literal["class_order"]
+    experiments: Experiments
+
+
 class Boundaries(Strict):
     """N19 Figs 1 (right) and 6: decision boundaries in the plane at chosen steps; data of kind ball."""
 
@@ -75,6 +113,20 @@ class Phases(Strict):
     experiments: Experiments
 
 
+class ClassOrderTable(Strict):
+    """When each class is learned, its place in the order, and how much the orders of experiments agree."""
+
+    kind: Literal["class_order"]
+    experiments: Experiments
+
+
+class Totals(Strict):
+    """What is known at the end of training: each quantity as it is, corrected for bias, and as a paper prints it."""
+
+    kind: Literal["totals"]
+    experiments: Experiments
+
+
 class Claims(Strict):
     """Claims 1 and 2, Conjecture 1 and Theorem 1 of N19, each as a number with its interval and a verdict."""
 
@@ -83,5 +135,8 @@ class Claims(Strict):
     simulations: list[Name] = Field([], description="names under simulations")
 
 
-Figure = Annotated[InformationAccuracy | Dynamics | Boundaries | Theorem1Dynamics, Field(discriminator="kind")]
-Table = Annotated[Ratios | Phases | Claims, Field(discriminator="kind")]
+Figure = Annotated[
+    InformationAccuracy | Dynamics | Classes | ClassPanels | ClassOrder | Boundaries | Theorem1Dynamics,
+    Field(discriminator="kind"),
+]
+Table = Annotated[Ratios | Phases | Totals | ClassOrderTable | Claims, Field(discriminator="kind")]

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from workflow_scripts import pictures
-from workflow_scripts.config.analysis import Boundaries, Figure, Nulls, Printed, Table
+from workflow_scripts.config.analysis import Boundaries, Classes, ClassPanels, Figure, Nulls, Printed, Table
 from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
 from workflow_scripts.config.data import Dataset, Task
 from workflow_scripts.config.explainers import Explainer
@@ -31,7 +31,10 @@ class Experiment(Strict):
     )
     sgd: SGD = Field(description="how it is trained")
     checkpoints: Checkpoints = Field(Checkpoints(), description="when it is looked at")
-    explainers: list[Name] = Field(min_length=1, description="names under explainers")
+    explainers: list[Name] = Field(
+        min_length=1,
+        description="names under explainers; of other experiments: co-trained, compared checkpoint by checkpoint",
+    )
     nested: bool = Field(
         False, description="explainers are listed from simple to complex: also ask what each tells with all before it"
     )
@@ -72,6 +75,8 @@ class Study(Strict):
                 )
         for name, experiment in self.experiments.items():
             self._check_experiment(f"experiments.{name}", name, experiment)
+            if name in self.explainers:
+                raise ValueError(f"explainers.{name}: an experiment has this name too: rename one of them")
         for key, shown in [*_prefixed("figures", self.figures), *_prefixed("tables", self.tables)]:
             _unique(f"{key}.experiments", getattr(shown, "experiments", []))
             for experiment in getattr(shown, "experiments", []):
@@ -79,6 +84,8 @@ class Study(Strict):
         for key, figure in _prefixed("figures", self.figures):
             if figure.kind == "boundaries":
                 self._check_boundaries(key, figure)
+            if figure.kind in ("classes", "class_panels"):
+                self._check_explainers_shown(key, figure)
             if figure.kind == "theorem1":
                 _named(f"{key}.simulation", "simulation", figure.simulation, self.simulations)
         for key, table in _prefixed("tables", self.tables):
@@ -94,6 +101,14 @@ class Study(Strict):
                 raise ValueError(f"{key}.experiments: {experiment!r} is on data of kind {kind}: expected ball, a plane")
             if figure.seed is not None and figure.seed not in self.seeds_of(experiment):
                 raise ValueError(f"{key}.seed: {experiment!r} is not trained with seed {figure.seed}: name one it has")
+
+    def _check_explainers_shown(self, key: str, figure: Classes | ClassPanels) -> None:
+        for experiment in getattr(figure, "explainers", {}):
+            _named(f"{key}.explainers", "experiment of this figure", experiment, dict.fromkeys(figure.experiments))
+        for experiment in figure.experiments:
+            if (explainer := figure.explainer_of(experiment)) is not None:
+                known = dict.fromkeys(self.experiments[experiment].explainers)
+                _named(f"{key}", f"explainer of {experiment}", explainer, known)
 
     def _check_experiment(self, key: str, name: str, experiment: Experiment) -> None:
         if name in RESERVED:
@@ -113,7 +128,12 @@ class Study(Strict):
         for name in [*experiment.printed.ratios, *experiment.printed.null_ratios] if experiment.printed else []:
             _named(f"{key}.printed", "explainer of this experiment", name, dict.fromkeys(experiment.explainers))
         for explainer_name in experiment.explainers:
-            explainer = _named(f"{key}.explainers", "explainer", explainer_name, self.explainers)
+            if explainer_name in self.experiments:
+                self._check_cotrained(key, experiment, explainer_name)
+                continue
+            explainer = _named(
+                f"{key}.explainers", "explainer or experiment", explainer_name, self.explainers | self.experiments
+            )
             if explainer.inputs == "fresh" and dataset.fresh == 0:
                 raise ValueError(
                     f"{key}.explainers: {explainer_name!r} is fitted on fresh inputs, but datasets.{task.dataset} "
@@ -124,6 +144,27 @@ class Study(Strict):
                 _fits(f"explainers.{explainer_name}.fit.batch_size", explainer.fit.batch_size, n)
             if explainer.reference not in (None, *experiment.explainers):
                 raise ValueError(f"{key}.explainers: {explainer_name!r} needs {explainer.reference!r}: add it")
+
+    def _check_cotrained(self, key: str, experiment: Experiment, name: str) -> None:
+        other = self.experiments[name]
+        if other is experiment:
+            raise ValueError(f"{key}.explainers: an experiment can't explain itself: remove {name!r}")
+        if self.tasks.get(other.task) != self.tasks[experiment.task]:
+            raise ValueError(
+                f"{key}.explainers: {name!r} is trained on another task, {other.task}: an explainer's test set and "
+                "label map must be the network's"
+            )
+        for what in ("batch_size", "epochs", "steps"):
+            if getattr(other.sgd, what) != getattr(experiment.sgd, what):
+                raise ValueError(
+                    f"{key}.explainers: {name!r} has another sgd.{what}, {getattr(other.sgd, what)}: a co-trained "
+                    "explainer must be looked at after the same steps"
+                )
+        if other.checkpoints != experiment.checkpoints:
+            raise ValueError(f"{key}.explainers: {name!r} has other checkpoints: give both the same")
+        own, others = (self.seeds if of.seeds is None else of.seeds for of in (experiment, other))
+        if missing := [seed for seed in own if seed not in others]:
+            raise ValueError(f"{key}.explainers: {name!r} is not trained with seed {missing[0]}: add it to its seeds")
 
     def seeds_of(self, experiment: str) -> list[int]:
         """The seeds of an experiment, in the order listed."""
@@ -161,11 +202,16 @@ class Study(Strict):
             return experiment is not None and wildcards["seed"] in map(str, self.seeds_of(experiment))
         return True
 
-    def explainer_folder(self, experiment: str, explainer: str) -> str:
-        """Where an explainer lies under results: with the task if it is fitted to true labels, else with each seed."""
+    def explainer_file(self, experiment: str, explainer: str) -> str:
+        """Where an explainer's predictions lie under results.
+
+        With the task if it is fitted to true labels, else with each seed; a co-trained one is a trajectory.
+        """
+        if explainer in self.experiments:
+            return f"{explainer}/seed{{seed}}/trajectory.npz"
         if self.explainers[explainer].labels == "true":
-            return f"tasks/{self.experiments[experiment].task}/explainers"
-        return f"{experiment}/seed{{seed}}/explainers"
+            return f"tasks/{self.experiments[experiment].task}/explainers/{explainer}.npz"
+        return f"{experiment}/seed{{seed}}/explainers/{explainer}.npz"
 
     def explainers_with(self, labels: str) -> list[str]:
         """The names of the explainers that are fitted to these labels."""
@@ -237,7 +283,7 @@ def _distill(study: Study, explainer: str, task: str = "", experiment: str = "",
     """Of a task for true labels, else of one seed of an experiment."""
     x = study.explainers[explainer]
     task = study.experiments[experiment].task if experiment else task
-    reference = {"reference_in": study.explainer_folder(experiment, x.reference)} if x.reference else {}
+    reference = {"reference_in": study.explainer_file(experiment, x.reference)} if x.reference else {}
     return {
         "settings": _plain(x),
         "task": _plain(study.tasks[task]),
@@ -251,7 +297,7 @@ def _measure(study: Study, experiment: str, seed: str) -> dict:
     return {
         "task": _plain(study.tasks[e.task]),
         "explainers": e.explainers,
-        "fitted_in": _fitted_in(study, experiment),
+        "found_in": _found_in(study, experiment),
         "nested": e.nested,
     }
 
@@ -262,7 +308,7 @@ def _null_models(study: Study, experiment: str) -> dict:
         "seeds": sorted(study.seeds_of(experiment)),
         "task": _plain(study.tasks[e.task]),
         "explainers": e.explainers,
-        "fitted_in": _fitted_in(study, experiment),
+        "found_in": _found_in(study, experiment),
         "references": _references(study, experiment),
         "nulls": _plain(study.nulls),
     }
@@ -274,7 +320,7 @@ def _summarize(study: Study, experiment: str) -> dict:
         "seeds": sorted(study.seeds_of(experiment)),
         "task": _plain(study.tasks[e.task]),
         "explainers": e.explainers,
-        "fitted_in": _fitted_in(study, experiment),
+        "found_in": _found_in(study, experiment),
         "references": _references(study, experiment),
         "nested": e.nested,
     }
@@ -287,7 +333,7 @@ def _plot(study: Study, figure: str) -> dict:
         "settings": _plain(settings),
         **_shown(study, settings),
         "seeds": {name: study.seed_shown(figure, name) for name in in_the_plane},
-        "fitted_in": {name: _fitted_in(study, name) for name in in_the_plane},
+        "found_in": {name: _found_in(study, name) for name in in_the_plane},
     }
 
 
@@ -331,13 +377,16 @@ def _shown(study: Study, shown) -> dict:
     }
 
 
-def _fitted_in(study: Study, experiment: str) -> dict[str, str]:
-    return {name: study.explainer_folder(experiment, name) for name in study.experiments[experiment].explainers}
+def _found_in(study: Study, experiment: str) -> dict[str, str]:
+    return {name: study.explainer_file(experiment, name) for name in study.experiments[experiment].explainers}
 
 
 def _references(study: Study, experiment: str) -> dict[str, str]:
     """Each explainer of an experiment -> the explainer whose performance defines its T0 (itself unless labels: t0)."""
-    return {name: study.explainers[name].reference or name for name in study.experiments[experiment].explainers}
+    return {
+        name: getattr(study.explainers.get(name), "reference", None) or name
+        for name in study.experiments[experiment].explainers
+    }
 
 
 def _plain(model: Strict) -> dict:

@@ -1,7 +1,7 @@
 """N19 Figs 4, 5 and 8: what the network knows during training, and what of it explainers account for."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,8 @@ from workflow_scripts.config.analysis import Printed
 from workflow_scripts.figures.points import Points
 
 _ACCURACIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-_DOTTED, _DASHDOTTED = (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5))
+_TABLES = ("summary", "phases")
+_DOTTED, _DASHED, _DASHDOTTED = (0, (1, 1.5)), (0, (3, 1.2)), (0, (5, 1.5, 1, 1.5))
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Panel:
     phases: pd.DataFrame
     printed: Printed | None
 
+    def of(self, explainer: str) -> "Panel":
+        """The same of one explainer alone."""
+        own = {name: table[table["explainer"] == explainer] for name, table in vars(self).items() if name in _TABLES}
+        return replace(self, **own)
+
 
 def draw(panels: list[Panel], axis: str, points: Points):
     """A panel per experiment, at most two side by side, one legend below; axis: epochs or steps."""
@@ -38,23 +44,30 @@ def draw(panels: list[Panel], axis: str, points: Points):
     explainers = dict.fromkeys(explainer for panel in panels for explainer in panel.summary["explainer"].unique())
     colors = dict(zip(explainers, itertools.cycle(style.EXPLAINERS)))
     for place, panel in zip(axes.flat, panels, strict=False):
-        _panel(place, panel, axis, colors, points)
+        draw_panel(place, panel, axis, colors, points)
         place.set_title(panel.title)
-        _accuracy_axis(place, panel.n_classes)
+    figure.legend(*legend(axes.flat, points), loc="outside lower center", ncols=5 if columns > 1 else 2)
+    return figure
+
+
+def legend(axes, points: Points) -> tuple[list, list]:
+    """Handles and labels of all that panels show, each once."""
     handles = {}
-    for place in axes.flat:
+    for place in axes:
         handles |= {label: handle for handle, label in zip(*place.get_legend_handles_labels(), strict=True)}
     handles["dotted: its null model"] = Line2D([], [], color=style.GREY, linestyle=_DOTTED, linewidth=1.1)
     band = Patch(color=style.GREY, alpha=0.22, linewidth=0)
     handles["band: ± 1 std over seeds"] = band
     handles["thin lines: 95% interval"] = Line2D([], [], color=style.GREY, linewidth=0.5)
+    if any(table["series"].iloc[0].endswith("corrected") for table in points.tables):
+        handles["dashed: corrected for bias"] = Line2D([], [], color=style.GREY, linestyle=_DASHED, linewidth=1.1)
     if any(table["series"].iloc[0].startswith("printed") for table in points.tables):
         handles["printed in the paper"] = Line2D([], [], color=style.GREY, linestyle="", **_MARK)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5 if columns > 1 else 2)
-    return figure
+    return list(handles.values()), list(handles)
 
 
-def _panel(axes, panel: Panel, axis: str, colors: dict, points: Points) -> None:
+def draw_panel(axes, panel: Panel, axis: str, colors: dict, points: Points) -> None:
+    """One experiment; colors: explainer -> colour."""
     summary = panel.summary
     explainers = list(dict.fromkeys(summary["explainer"]))
     series = dict(iter(summary.groupby(["explainer", "quantity"])))
@@ -65,12 +78,20 @@ def _panel(axes, panel: Panel, axis: str, colors: dict, points: Points) -> None:
         of = series[explainer, quantity]
         points.line(axes, panel.name, label, of[x], of["mean"], of, **look)
 
+    def corrected(label: str, explainer: str, quantity: str, color: str) -> None:
+        of = series[explainer, quantity].drop(columns=["std", "lo", "hi"])
+        if panel.n_classes > 2:  # with two it can't be told from the plug-in value
+            look = {"color": color, "linestyle": _DASHED, "linewidth": 1.1}
+            points.line(axes, panel.name, f"_{label}, corrected", of[x], of["corrected"], of, **look)
+
     line("I(F$_t$; Y$_S$)  train", explainers[0], "I_FY_train", color=style.GREY, linewidth=1.2)
     line("I(F$_t$; Y)", explainers[0], "I_FY", color=style.BLACK, linewidth=2)
+    corrected("I(F$_t$; Y)", explainers[0], "I_FY", style.BLACK)
     nested = (explainers[0], "mu_joint") in series
     for explainer in explainers:
         color = colors[explainer]
         line(f"μ(F$_t$; {explainer})", explainer, "mu", color=color)
+        corrected(f"μ(F$_t$; {explainer})", explainer, "mu", color)
         if nested and explainer != explainers[0]:
             label = f"μ(F$_t$; {explainer} and all before it)"
             line(label, explainer, "mu_joint", color=color, linestyle=_DASHDOTTED, linewidth=1.2)
@@ -79,9 +100,15 @@ def _panel(axes, panel: Panel, axis: str, colors: dict, points: Points) -> None:
         points.line(axes, panel.name, f"_null of {explainer}", null[x], null["mean"], null, **look)
     axes.set(xlabel=f"SGD {axis}", ylabel="information (bits)", xlim=(0, float(summary[x].max())))
     for explainer in explainers:
-        best = series[explainer, "I_LY"].iloc[-1:]
-        label = f"I(L; Y) of {explainer}"
-        points.level(axes, panel.name, label, float(best["mean"].iloc[0]), colors[explainer], best)
+        known = series[explainer, "I_LY"]
+        if known["mean"].nunique() == 1:
+            best = known.iloc[-1:]
+            label = f"I(L; Y) of {explainer}"
+            points.level(axes, panel.name, label, float(best["mean"].iloc[0]), colors[explainer], best)
+        else:
+            look = {"color": colors[explainer], "linestyle": (0, (6, 3)), "linewidth": 0.9}
+            known = known.drop(columns=["std", "lo", "hi"])
+            points.line(axes, panel.name, f"I(L$_t$; Y) of {explainer}", known[x], known["mean"], known, **look)
     for number, explainer in enumerate(explainers if nested else explainers[:1]):
         found = panel.phases
         first = found[(found["explainer"] == explainer) & (found["phase"] == "first")].iloc[:1]
@@ -91,8 +118,9 @@ def _panel(axes, panel: Panel, axis: str, colors: dict, points: Points) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6 if axis == "steps" else "auto", integer=True))
     if panel.printed:
         _printed(axes, panel, per_epoch, colors[explainers[0]], points)
-    bottom = min(0.0, axes.get_ylim()[0]) if series[explainers[0], "mu"]["mean"].min() < -0.01 else 0
-    axes.set_ylim(bottom, min(axes.get_ylim()[1], 1.04 * np.log2(panel.n_classes)))
+    lowest = min(series[explainer, "mu"]["mean"].min() for explainer in explainers)
+    axes.set_ylim(1.3 * lowest if lowest < -0.01 else 0, min(axes.get_ylim()[1], 1.04 * np.log2(panel.n_classes)))
+    _accuracy_axis(axes, panel.n_classes)
 
 
 _MARK = {"marker": "D", "markersize": 5, "markerfacecolor": "white", "markeredgewidth": 1.3, "clip_on": False}

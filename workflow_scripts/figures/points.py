@@ -6,7 +6,7 @@ import pandas as pd
 from workflow_scripts import style
 
 #: columns that say what a point is about, so that it can be traced to the rows it comes from
-_ABOUT = ("explainer", "checkpoint", "quantity", "phase", "noise", "init", "step")
+_ABOUT = ("explainer", "class", "checkpoint", "quantity", "phase", "noise", "init", "step")
 
 
 class Points:
@@ -18,10 +18,12 @@ class Points:
     def __init__(self):
         self.tables: list[pd.DataFrame] = []
 
-    def line(self, axes, panel: str, series: str, x, y, of: pd.DataFrame | None = None, **look) -> None:
+    def line(
+        self, axes, panel: str, series: str, x, y, of: pd.DataFrame | None = None, band: float = 0.22, **look
+    ) -> None:
         """A line; a series that starts with _ stays out of the legend.
 
-        Where of has columns std, lo and hi: the band y +- std, and the interval between thin lines.
+        Where of has columns std, lo and hi: the band y +- std, of that opacity, and the interval between thin lines.
         """
         x, y = np.asarray(x, float), np.asarray(y, float)
         axes.plot(x, y, label=series, **look)
@@ -29,7 +31,7 @@ class Points:
         if of is not None and "std" in of:
             spread = {name: of[name].to_numpy(float) for name in spread}
             edge = {"color": look["color"], "linewidth": 0.5, "alpha": 0.75}
-            axes.fill_between(x, y - spread["std"], y + spread["std"], color=look["color"], alpha=0.22, linewidth=0)
+            axes.fill_between(x, y - spread["std"], y + spread["std"], color=look["color"], alpha=band, linewidth=0)
             axes.plot(x, np.column_stack([spread["lo"], spread["hi"]]), **edge)
         self._keep(of, {"panel": panel, "series": series.lstrip("_"), "x": x, "y": y, **spread})
 

@@ -1,0 +1,42 @@
+"""When each class is learned: the first epoch with half of the final I(F_t;Y=y), of one or several networks."""
+
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from workflow_scripts import classes, style
+from workflow_scripts.figures.points import Points
+
+_MARKERS = "osD^vP"
+
+
+def draw(orders: dict[str, pd.DataFrame], titles: dict[str, str], points: Points):
+    """Classes from top to bottom as the first experiment learns them; orders: experiment -> its order.csv."""
+    first = classes.order(next(iter(orders.values())))
+    names = first.sort_values("epoch", kind="stable")["class"].tolist()
+    figure, axes = style.panels(1, 1, 6.6, 1.5 + 0.34 * len(names))
+    place = axes[0, 0]
+    handles = []
+    for number, (experiment, found) in enumerate(orders.items()):
+        look = {
+            "color": style.EXPLAINERS[number % len(style.EXPLAINERS)],
+            "marker": _MARKERS[number % len(_MARKERS)],
+            "linestyle": "",
+        }
+        shift = (number - (len(orders) - 1) / 2) * 0.6 / len(orders)
+        of_seeds = found.assign(height=found["class"].map(names.index) + shift)
+        place.plot(of_seeds["epoch"], of_seeds["height"], markersize=3, alpha=0.45, markeredgewidth=0, **look)
+        mean = classes.order(found)
+        mean["height"] = mean["class"].map(names.index) + shift
+        place.hlines(mean["height"], mean["lo"].clip(lower=0), mean["hi"], color=look["color"], linewidth=1.2)
+        place.plot(mean["epoch"], mean["height"], markersize=6.5, **look)
+        kept = {"x": mean["epoch"], "y": mean["height"], "lo": mean["lo"], "hi": mean["hi"], "class": mean["class"]}
+        points.keep(panel=experiment, series="mean over seeds", **kept)
+        kept = {"x": of_seeds["epoch"], "y": of_seeds["height"], "seed": of_seeds["seed"], "class": of_seeds["class"]}
+        points.keep(panel=experiment, series="of each seed", **kept)
+        handles.append(Line2D([], [], label=titles[experiment], **look))
+    place.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    latest = max(float(found["epoch"].max()) for found in orders.values())
+    place.set(xlabel="SGD epochs until I(F$_t$; Y = y) is half of what it is at the end", xlim=(0, 1.08 * latest))
+    handles.append(Line2D([], [], color=style.GREY, linewidth=1.2, label="95% interval over seeds (small marks)"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
