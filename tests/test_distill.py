@@ -1,14 +1,16 @@
+import json
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from workflow_scripts import distill, files
-from workflow_scripts.config.data import Task
-from workflow_scripts.config.explainers import Logistic
+from tests.workflow import ROOT
+from workflow_scripts import datasets, distill, files
+from workflow_scripts.config.data import Digits, Task
 from workflow_scripts.errors import StudyError
-
-FIT = Logistic(solver="logistic")
 
 
 @pytest.fixture
@@ -36,18 +38,6 @@ def distilled(problem, **settings):
     outputs = SimpleNamespace(explainer=problem.folder / "x.npz")
     distill.run(config, problem.inputs, outputs)
     return np.load(outputs.explainer)
-
-
-def test_logistic_regression_minimises_its_own_objective():
-    rng = np.random.default_rng(1)
-    x, y = rng.standard_normal((200, 3)), rng.integers(2, size=200)
-    fitted = distill.fit_logistic(x, y, {"test": x[:5], "grid": x[:0]}, Logistic(solver="logistic", C=0.7))
-    w, b = fitted["coefficients"][0], fitted["intercepts"][0]
-    residual = 1 / (1 + np.exp(-(x @ w + b))) - y
-    np.testing.assert_allclose(0.7 * residual @ x + w, 0, atol=0.02)
-    np.testing.assert_allclose(0.7 * residual.sum(), 0, atol=0.02)
-    np.testing.assert_array_equal(fitted["test_predictions"], (x[:5] @ w + b > 0))
-    assert fitted["grid_predictions"].dtype == np.uint8 and fitted["grid_predictions"].shape == (0,)
 
 
 def test_an_explainer_of_true_labels_finds_the_linear_rule(problem):
@@ -102,17 +92,76 @@ def test_sgd_fits_the_same_rule(problem):
     np.testing.assert_array_equal(found["grid_predictions"], problem.arrays["grid_labels"])
 
 
-def test_labels_of_one_class_give_the_constant_function():
-    x = np.random.default_rng(0).standard_normal((20, 3))
-    fitted = distill.fit_logistic(x, np.ones(20, int), {"test": x[:4]}, FIT)
-    assert fitted["test_predictions"].tolist() == [1, 1, 1, 1]
-
-
-def test_images_count_as_zero_to_one():
-    images = np.array([[[0, 255]], [[51, 102]]], dtype=np.uint8)
-    np.testing.assert_allclose(distill._features(images), [[0, 1], [0.2, 0.4]])
-
-
 def test_not_converging_is_an_error_that_says_what_to_do(problem):
     with pytest.raises(StudyError, match="did not converge in 1 iterations: raise it"):
         distilled(problem, labels="true", fit={"solver": "logistic", "max_iterations": 1})
+
+
+FITS = {
+    "components": {"solver": "logistic", "components": 4},
+    "quadratic": {"solver": "logistic", "components": 4, "degree": 2},
+    "tree": {"solver": "tree", "max_depth": 4, "min_leaf": 5},
+    "neighbours": {"solver": "nearest_neighbours", "neighbours": 5},
+}
+EACH_FIT = pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
+
+
+@EACH_FIT
+@pytest.mark.parametrize("part", ["train", "fresh"])
+def test_every_family_is_fitted_to_final_labels_and_predicts_test_and_grid(problem, fit, part):
+    problem.inputs.final_labels = problem.folder / "final.npz"
+    labels = 1 - problem.arrays[f"{part}_labels"].astype(np.uint8)
+    files.save_arrays(problem.inputs.final_labels, **{f"{part}_labels": labels, "step": 77})
+    found = distilled(problem, labels="final", inputs=part, fit=fit)
+    assert found["test_accuracy"] < 0.25 and found["labels_step"] == 77 and found["n_fit"] == len(labels)
+    assert found["test_predictions"].shape == (300,) and found["grid_predictions"].shape == (9,)
+    assert found["test_predictions"].dtype == found["grid_predictions"].dtype == np.uint8
+
+
+@EACH_FIT
+def test_every_family_is_fitted_to_the_labels_at_t0(problem, fit):
+    trajectory_of(problem, [0.5, 0.7, 0.85, 0.95])
+    found = distilled(problem, labels="t0", reference="r", fit=fit)
+    assert found["labels_step"] == 20 and found["test_accuracy"] > 0.7
+
+
+def test_the_agreement_is_with_the_labels_fitted_to_and_is_not_computed_for_neighbours(problem):
+    def agreement(fit):
+        return distilled(problem, labels="true", fit=fit)["fit_agreement"]
+
+    assert agreement({"solver": "tree", "max_depth": 1000}) == 1
+    assert 0.7 < agreement({"solver": "tree", "max_depth": 1}) < 1
+    assert np.isnan(agreement(FITS["neighbours"]))
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    path = tmp_path_factory.mktemp("digits") / "digits.npz"
+    arrays = datasets.make(Digits(kind="digits", train=600, test=300), None)
+    rng = np.random.default_rng(0)
+    files.save_arrays(path, **arrays)
+    files.save_arrays(path.with_name("final.npz"), train_labels=rng.integers(10, size=600).astype(np.uint8), step=3)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("settings", "accuracy", "keys"),
+    [
+        ({"labels": "true", "fit": {"solver": "logistic", "components": 3}}, 0.65, {"coefficients", "components"}),
+        ({"labels": "final", "fit": {"solver": "tree", "max_depth": 3}}, 0, {"depth", "leaves"}),
+    ],
+)
+def test_the_command_gives_the_same_bytes_with_one_thread_and_with_two(tmp_path, digits, settings, accuracy, keys):
+    task = Task(dataset="digits").model_dump()
+    cfg = {"wildcards": {"explainer": "x"}, "settings": settings, "task": task, "device": "cpu"}
+    made = []
+    for threads in ("1", "2"):
+        made.append(tmp_path / f"{threads}.npz")
+        command = [sys.executable, "-m", "workflow_scripts.distill", "--cfg", json.dumps(cfg), "--data", digits]
+        command += ["--final-labels", digits.with_name("final.npz"), "--explainer", made[-1]]
+        limits = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **limits}, capture_output=True)
+    assert made[0].read_bytes() == made[1].read_bytes()
+    found = np.load(made[0])
+    assert keys <= set(found.files) and found["test_accuracy"] >= accuracy
+    assert set(found["test_predictions"]) <= set(range(10)) and len(set(found["test_predictions"])) > 3

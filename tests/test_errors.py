@@ -95,6 +95,8 @@ def changed(key: str, value) -> dict:
 EXPERIMENT = yaml.safe_load(STUDY)["experiments"]["digits"]
 PETS = {"kind": "images", "path": "pets", "classes": ["cat", "dog"]}
 SGD_FIT = {"solver": "sgd", "lr": 0.1, "epochs": 1}
+LINEAR, TREE = {"solver": "logistic"}, {"solver": "tree", "max_depth": 3}
+NEIGHBOURS = {"solver": "nearest_neighbours", "neighbours": 3}
 BAD_STUDIES = [
     ("sedes", [0], "unknown key 'sedes': did you mean 'seeds'?"),
     ("colour", "red", "unknown key 'colour': expected one of data_root, datasets, "),
@@ -197,7 +199,26 @@ BAD_STUDIES = [
     ("explainers.spare", {"labels": "t0", "reference": "x"}, "explainers.spare.reference: there is no explainer 'x'"),
     ("experiments.waves.explainers", ["t0"], "experiments.waves.explainers: 't0' needs 'linear': add it"),
     ("experiments.digits.explainers", ["final"], "is fitted on fresh inputs, but datasets.digits keeps none: set its"),
-    ("explainers.linear.network", {"kind": "cnn"}, "fit.solver logistic fits the linear network only: use sgd for cnn"),
+    *[
+        (
+            "explainers.linear",
+            {"labels": "final", "network": {"kind": "cnn"}, "fit": fit},
+            f"explainers.linear: fit.solver {fit['solver']} fits no cnn: use sgd, which fits every network; with",
+        )
+        for fit in ({"solver": "logistic"}, TREE, NEIGHBOURS)
+    ],
+    ("explainers.final.fit", {**NEIGHBOURS, "neighbours": 51}, "explainers.final.fit.neighbours: 51 is more than the"),
+    ("explainers.final.fit", {**TREE, "min_leaf": 51}, "explainers.final.fit.min_leaf: 51 is more than the 50 "),
+    ("explainers.final.fit", {**LINEAR, "components": 51}, "explainers.final.fit.components: 51 is more than the 50"),
+    ("explainers.final.fit", {**LINEAR, "components": 0}, "final.fit.components: expected greater than or equal to 1"),
+    ("explainers.final.fit", {**LINEAR, "degree": 3}, "explainers.final.fit.degree: expected 1 or 2, got 3"),
+    (
+        "explainers.final.fit",
+        {**LINEAR, "components": 62, "degree": 2},
+        "explainers.final.fit: degree: 2 makes 2015 terms of 62 features, more than 2000: set components to a lower",
+    ),
+    ("explainers.final.fit", {"solver": "tree"}, "explainers.final.fit.max_depth: this key is missing: add it"),
+    ("explainers.final.fit", {"solver": "forest"}, "solver 'forest' is not known: expected one of logistic, nearest_"),
     # names that cannot be
     *[(f"experiments.{name}", EXPERIMENT, f"can't be called '{name}', results/{name} is") for name in study.RESERVED],
     ("experiments.my digits", EXPERIMENT, "experiments.my digits: 'my digits' can't be a name: use letters, digits"),
@@ -748,6 +769,25 @@ def test_logistic_regression_that_does_not_converge_is_refused(made, tmp_path):
     cfg["settings"]["fit"]["max_iterations"] = 1
     words = ("fit.max_iterations: logistic regression did not converge in 1 iterations", "raise it", "lower fit.C")
     fails("linear 0", made, tmp_path, *words, cfg=cfg)
+
+
+@pytest.mark.parametrize(
+    ("fit", "words"),
+    [
+        (
+            {**LINEAR, "components": 6},
+            "fit.components: 6 is more than the 5 that 200 inputs of 5 features have",
+        ),
+        (
+            {**NEIGHBOURS, "neighbours": 201},
+            "fit.neighbours: 201 is more than the 200 inputs that it is fitted on",
+        ),
+    ],
+)
+def test_an_explainer_that_the_data_are_too_few_for_is_refused(fit, words, made, tmp_path):
+    cfg = cfg_of("distill", explainer="linear", task="waves")
+    cfg["settings"]["fit"] = fit
+    fails("linear 0", made, tmp_path, words, cfg=cfg)
 
 
 @pytest.mark.parametrize(

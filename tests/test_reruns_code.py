@@ -86,6 +86,11 @@ CODE = {
             "follows train, distill_true_labels, distill_final_labels, distill_t0_labels",
         ],
     ),
+    "explainers by scikit-learn": (
+        code("shallow"),
+        {**DISTIL, **ANALYSIS},
+        ["distill_final_labels digits (2 jobs): workflow_scripts/shallow.py changed"],
+    ),
     "datasets": (
         code("datasets"),
         {"prepare_data": 3, **TRAIN, **DISTIL, **ANALYSIS},

@@ -1,14 +1,13 @@
 """Fit one explainer to the labels of a task, of f_inf, or of f_T0, and record what it predicts on the test set."""
 
 import logging
-import warnings
 
 import numpy as np
 
 from workflow_scripts import files, information, phases, stage, tasks
 from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Task
-from workflow_scripts.config.explainers import Explainer, Logistic
+from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.training import Checkpoints, Device
 from workflow_scripts.errors import StudyError
 
@@ -33,17 +32,20 @@ def run(config: Config, inputs, outputs) -> None:
     settings = config.settings
     labels, step = _labels(config, inputs, data)
     fit_inputs = data.inputs[settings.inputs]
-    if settings.fit.solver == "logistic":
-        fitted = fit_logistic(fit_inputs, labels, {part: data.inputs[part] for part in PREDICTED}, settings.fit)
-    else:
+    if settings.fit.solver == "sgd":
         fitted = _fit_by_sgd(fit_inputs, labels, data, config)
-    agreement = float(np.mean(fitted.pop("fit_predictions") == labels))
+    else:
+        from workflow_scripts import shallow  # here: a network starts without scikit-learn
+
+        fitted = shallow.fit(fit_inputs, labels, {part: data.inputs[part] for part in PREDICTED}, settings.fit)
+    fit_predictions = fitted.pop("fit_predictions", None)
+    agreement = np.nan if fit_predictions is None else float(np.mean(fit_predictions == labels))
     accuracy = float(np.mean(fitted["test_predictions"] == data.labels["test"]))
     log.info(
-        "%s agrees with its labels on %.4f of %d inputs; test accuracy %.4f",
+        "%s was fitted to %d inputs; agreement with their labels %.4f; test accuracy %.4f",
         config.wildcards["explainer"],
-        agreement,
         len(labels),
+        agreement,
         accuracy,
     )
     files.save_arrays(
@@ -54,50 +56,6 @@ def run(config: Config, inputs, outputs) -> None:
         test_accuracy=accuracy,
         n_fit=len(labels),
     )
-
-
-def fit_logistic(inputs: np.ndarray, labels: np.ndarray, predicted: dict[str, np.ndarray], fit: Logistic) -> dict:
-    """Logistic (softmax) regression, converged; inputs [N, ...], labels [N]; predicted: part -> inputs [M, ...].
-
-    Returns fit_predictions, {part}_predictions (uint8), coefficients, intercepts, iterations. Labels of a single class
-    give the constant function. Raises StudyError when it does not converge.
-    """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    x = _features(inputs)
-    if len(np.unique(labels)) == 1:
-        log.info("the labels are all %d: the explainer is constant", labels[0])
-        constant = np.uint8(labels[0])
-        return {
-            "fit_predictions": np.full(len(x), constant),
-            **{f"{part}_predictions": np.full(len(given), constant) for part, given in predicted.items()},
-            "coefficients": np.zeros((1, x.shape[1])),
-            "intercepts": np.zeros(1),
-            "iterations": 0,
-        }
-    model = LogisticRegression(C=fit.C, max_iter=fit.max_iterations)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            model.fit(x, labels)
-        except ConvergenceWarning:
-            raise StudyError(
-                f"fit.max_iterations: logistic regression did not converge in {fit.max_iterations} iterations: raise "
-                f"it, or lower fit.C ({fit.C}) for a stronger penalty"
-            ) from None
-
-    def says(given: np.ndarray) -> np.ndarray:
-        return model.predict(_features(given)).astype(np.uint8) if len(given) else np.empty(0, np.uint8)
-
-    log.info("logistic regression converged after %d iterations", model.n_iter_[0])
-    return {
-        "fit_predictions": says(inputs),
-        **{f"{part}_predictions": says(given) for part, given in predicted.items()},
-        "coefficients": model.coef_,
-        "intercepts": model.intercept_,
-        "iterations": int(model.n_iter_[0]),
-    }
 
 
 def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: tasks.TaskData, config: Config) -> dict:
@@ -158,12 +116,6 @@ def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tu
             found["I_FY"][t0],
         )
     return trajectory[f"{part}_predictions"][t0], int(trajectory["steps"][t0])
-
-
-def _features(inputs: np.ndarray) -> np.ndarray:
-    """Inputs as float64 [N, features]; uint8 images as [0, 1]."""
-    scale = 255 if inputs.dtype == np.uint8 else 1
-    return inputs.reshape(len(inputs), -1) / np.float64(scale)
 
 
 def _given(path, flag: str):

@@ -7,13 +7,54 @@ from pydantic import Field, field_validator, model_validator
 from workflow_scripts.config.base import Name, Seed, Strict
 from workflow_scripts.config.training import SGD, Init, Linear, Network
 
+#: features and their products that a quadratic explainer may have: 60,000 inputs of so many take 1 GB
+MAX_TERMS = 2_000
+
 
 class Logistic(Strict):
-    """Logistic (softmax) regression by scikit-learn's lbfgs, converged or an error; for the linear network only."""
+    """Logistic (softmax) regression by scikit-learn's lbfgs, converged or an error; the network stays linear."""
 
     solver: Literal["logistic"]
     C: float = Field(1.0, gt=0, description="inverse strength of the L2 penalty on the summed loss")
+    components: int | None = Field(
+        None,
+        ge=1,
+        description="principal components of the inputs fitted on that it sees; null: the inputs as they are",
+    )
+    degree: Literal[1, 2] = Field(
+        1, description=f"2: also squares and products of two features, standardised; up to {MAX_TERMS} terms in all"
+    )
     max_iterations: int = Field(10_000, ge=1, description="iterations before it counts as not converged")
+
+    @model_validator(mode="after")
+    def _has_few_terms(self):
+        if self.components:
+            self.check_terms(self.components)
+        return self
+
+    def check_terms(self, features: int) -> None:
+        """Raise ValueError when a model of so many features has too many terms."""
+        terms = features * (features + 3) // 2
+        if self.degree == 2 and terms > MAX_TERMS:
+            raise ValueError(
+                f"degree: 2 makes {terms} terms of {features} features, more than {MAX_TERMS}: "
+                "set components to a lower number"
+            )
+
+
+class Tree(Strict):
+    """A decision tree by scikit-learn (CART, Gini impurity); takes no network."""
+
+    solver: Literal["tree"]
+    max_depth: int = Field(ge=1, le=1000, description="splits from the root to a leaf at most")
+    min_leaf: int = Field(1, ge=1, description="examples fitted on in a leaf, at least")
+
+
+class NearestNeighbours(Strict):
+    """The majority of the nearest neighbours by scikit-learn, all distances computed; takes no network."""
+
+    solver: Literal["nearest_neighbours"]
+    neighbours: int = Field(ge=1, description="how many vote")
 
 
 class SGDFit(SGD):
@@ -32,7 +73,7 @@ class Explainer(Strict):
     )
     inputs: Literal["train", "fresh"] = Field("train", description="the training inputs, or inputs never trained on")
     network: Network = Field(Linear(kind="linear"), description="the family of functions")
-    fit: Annotated[Logistic | SGDFit, Field(discriminator="solver")] = Field(
+    fit: Annotated[Logistic | NearestNeighbours | SGDFit | Tree, Field(discriminator="solver")] = Field(
         Logistic(solver="logistic"), description="how it is fitted"
     )
     reference: Name | None = Field(
@@ -46,8 +87,11 @@ class Explainer(Strict):
 
     @model_validator(mode="after")
     def _belongs_together(self):
-        if self.fit.solver == "logistic" and self.network.kind != "linear":
-            raise ValueError(f"fit.solver logistic fits the linear network only: use sgd for {self.network.kind}")
+        if self.fit.solver != "sgd" and self.network.kind != "linear":
+            raise ValueError(
+                f"fit.solver {self.fit.solver} fits no {self.network.kind}: use sgd, which fits every network; with "
+                "logistic (a linear model), tree or nearest_neighbours leave the key network out"
+            )
         if (self.labels == "t0") != (self.reference is not None):
             raise ValueError("labels t0 and the key reference go together: T0 is where f reaches the reference")
         return self

@@ -139,9 +139,9 @@ class Study(Strict):
                     f"{key}.explainers: {explainer_name!r} is fitted on fresh inputs, but datasets.{task.dataset} "
                     "keeps none: set its key fresh"
                 )
-            if explainer.fit.solver == "sgd":
-                n = dataset.fresh if explainer.inputs == "fresh" else dataset.n_train
-                _fits(f"explainers.{explainer_name}.fit.batch_size", explainer.fit.batch_size, n)
+            n = dataset.fresh if explainer.inputs == "fresh" else dataset.n_train
+            for size in ("batch_size", "components", "min_leaf", "neighbours"):
+                _fits(f"explainers.{explainer_name}.fit.{size}", getattr(explainer.fit, size, None), n)
             if explainer.reference not in (None, *experiment.explainers):
                 raise ValueError(f"{key}.explainers: {explainer_name!r} needs {explainer.reference!r}: add it")
 
@@ -408,7 +408,7 @@ def _unique(key: str, values: list) -> None:
         raise ValueError(f"{key}: {repeated[0]!r} is listed twice: keep one")
 
 
-def _fits(key: str, batch_size: int, n: int | None) -> None:
-    """Check the batch size where the number of examples is known; training checks it where it is not."""
-    if n is not None and batch_size > n:
-        raise ValueError(f"{key}: {batch_size} is more than the {n} training examples: lower it")
+def _fits(key: str, size: int | None, n: int | None) -> None:
+    """Check a size, if it is set, where the number of examples is known; the job checks it where it is not."""
+    if None not in (size, n) and size > n:
+        raise ValueError(f"{key}: {size} is more than the {n} training examples: lower it")
