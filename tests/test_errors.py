@@ -93,6 +93,7 @@ def changed(key: str, value) -> dict:
 
 
 EXPERIMENT = yaml.safe_load(STUDY)["experiments"]["digits"]
+WAVES = yaml.safe_load(STUDY)["experiments"]["waves"]
 PETS = {"kind": "images", "path": "pets", "classes": ["cat", "dog"]}
 SGD_FIT = {"solver": "sgd", "lr": 0.1, "epochs": 1}
 LINEAR, TREE = {"solver": "logistic"}, {"solver": "tree", "max_depth": 3}
@@ -161,7 +162,7 @@ BAD_STUDIES = [
     # names that name nothing
     ("tasks.waves.dataset", "wave", "tasks.waves.dataset: there is no dataset 'wave': did you mean 'waves'?"),
     ("experiments.waves.task", "wavs", "experiments.waves.task: there is no task 'wavs': did you mean 'waves'?"),
-    ("experiments.waves.explainers", ["liner"], "there is no explainer 'liner': did you mean 'linear'?"),
+    ("experiments.waves.explainers", ["liner"], "no explainer or experiment 'liner': did you mean 'linear'?"),
     ("experiments.waves.explainers", ["linear"] * 2, "waves.explainers: 'linear' is listed twice: keep one"),
     ("figures.training.experiments", ["wave"], "figures.training.experiments: there is no experiment 'wave': did you"),
     ("tables.signs.experiments", ["mnist"], "tables.signs.experiments: there is no experiment 'mnist': expected"),
@@ -219,6 +220,40 @@ BAD_STUDIES = [
     ),
     ("explainers.final.fit", {"solver": "tree"}, "explainers.final.fit.max_depth: this key is missing: add it"),
     ("explainers.final.fit", {"solver": "forest"}, "solver 'forest' is not known: expected one of logistic, nearest_"),
+    # co-trained explainers
+    ("experiments.waves.explainers", ["waves"], "waves.explainers: an experiment can't explain itself: remove 'waves'"),
+    ("experiments.waves.explainers", ["digits"], "'digits' is trained on another task, parity: an explainer's test"),
+    *[
+        (
+            "experiments.twin",
+            {**WAVES, "explainers": ["waves"], **changes},
+            f"experiments.twin.explainers: 'waves' {words}",
+        )
+        for changes, words in [
+            ({"sgd": {"lr": 0.2, "epochs": 3, "batch_size": 20}}, "has another sgd.epochs, 2: a co-trained explainer"),
+            ({"sgd": {"lr": 0.2, "epochs": 2, "batch_size": 10}}, "has another sgd.batch_size, 20: a co-trained"),
+            ({"sgd": {"lr": 0.2, "steps": 2, "batch_size": 20}}, "has another sgd.epochs, 2: a co-trained explainer"),
+            ({"checkpoints": {"early": 3}}, "has other checkpoints: give both the same"),
+            ({"seeds": [0, 8]}, "is not trained with seed 8: add it to its seeds"),
+        ]
+    ],
+    ("experiments.linear", EXPERIMENT, "explainers.linear: an experiment has this name too: rename one of them"),
+    # figures of classes
+    (
+        "figures.ten",
+        {"kind": "classes", "experiments": ["waves"], "explainers": {"digits": "linear"}},
+        "figures.ten.explainers: there is no experiment of this figure 'digits': expected one of waves",
+    ),
+    (
+        "figures.ten",
+        {"kind": "classes", "experiments": ["waves"], "explainers": {"waves": "lines"}},
+        "figures.ten: there is no explainer of waves 'lines': ",
+    ),
+    (
+        "figures.ten",
+        {"kind": "class_panels", "experiment": "waves", "explainer": "lines"},
+        "figures.ten: there is no explainer of waves 'lines': ",
+    ),
     # names that cannot be
     *[(f"experiments.{name}", EXPERIMENT, f"can't be called '{name}', results/{name} is") for name in study.RESERVED],
     ("experiments.my digits", EXPERIMENT, "experiments.my digits: 'my digits' can't be a name: use letters, digits"),
@@ -379,7 +414,7 @@ JOBS = {
         "linear": ("distill", {"explainer": "linear"}, {"data": "waves.npz"}, {"explainer": "linear{}.npz"}),
         "final": (
             "distill",
-            {"explainer": "final"},
+            {"explainer": "lines"},
             {"data": "waves.npz", "final_labels": "f{}.npz"},
             {"explainer": "final{}.npz"},
         ),

@@ -73,10 +73,10 @@ class Study(Strict):
                 raise ValueError(
                     f"{key}.reference: {explainer.reference!r} is not fitted to true labels: name one that is"
                 )
+        if both := [name for name in self.explainers if name in self.experiments]:
+            raise ValueError(f"explainers.{both[0]}: an experiment has this name too: rename one of them")
         for name, experiment in self.experiments.items():
             self._check_experiment(f"experiments.{name}", name, experiment)
-            if name in self.explainers:
-                raise ValueError(f"explainers.{name}: an experiment has this name too: rename one of them")
         for key, shown in [*_prefixed("figures", self.figures), *_prefixed("tables", self.tables)]:
             _unique(f"{key}.experiments", getattr(shown, "experiments", []))
             for experiment in getattr(shown, "experiments", []):

@@ -1,0 +1,133 @@
+"""What each class contributes, when it is learned, and what seeds have in common through the test set."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from workflow_scripts import classes, files, information, uncertainty
+from workflow_scripts.config.data import Task
+
+NAMES = ["zero", "1", "two"]
+
+
+def simulated(checkpoints: int, examples: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predictions of a network [T, N] and of an explainer [N] that get better, and labels [N] of three classes."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(examples) % 3
+    known = rng.random((checkpoints, examples)) < np.linspace(0.1, 0.9, checkpoints)[:, None]
+    f = np.where(known, y, rng.integers(3, size=(checkpoints, examples)))
+    return f.astype(np.uint8), np.where(rng.random(examples) < 0.7, y, 0).astype(np.uint8), y
+
+
+def measured(f: np.ndarray, l: np.ndarray, y: np.ndarray) -> pd.DataFrame:
+    index = pd.DataFrame({"explainer": "linear", "checkpoint": range(len(f)), "step": 0, "epoch": np.arange(len(f))})
+    return classes.measure(information.joint_counts(f, l, y, 3), index, NAMES)
+
+
+def test_parts_of_the_classes_add_up_to_every_quantity_and_to_its_corrected_value():
+    f, l, y = simulated(4, 500)
+    table, counts = measured(f, l, y), information.joint_counts(f, l, y, 3)
+    sums = table.groupby("checkpoint").sum(numeric_only=True)
+    best = uncertainty.corrected(counts)
+    for name, whole in information.measures(counts).items():
+        if name != "accuracy":
+            np.testing.assert_allclose(sums[name], whole, atol=1e-12)
+            np.testing.assert_allclose(sums[f"{name}_corrected"], best[name], atol=1e-12)
+    np.testing.assert_array_equal(sums["n"], 500)
+    assert table["class"].tolist() == NAMES * 4
+
+
+def test_parts_are_the_sum_of_equation_4_of_s23():
+    f, l, y = simulated(1, 300)
+    p = information.joint_counts(f[0], l, y, 3) / 300
+    part = np.zeros(3)
+    for a, b, c in np.argwhere(p):
+        given_l = p[:, b, :].sum()
+        fy, f_alone, y_alone = p[a, b, c] / given_l, p[a, b].sum() / given_l, p[:, b, c].sum() / given_l
+        part[c] += p[a, b, c] * np.log2(fy / (f_alone * y_alone))
+    np.testing.assert_allclose(measured(f, l, y)["I_FY_given_L"], part, atol=1e-12)
+
+
+def test_accuracy_of_a_class_is_that_of_its_examples():
+    f, l, y = simulated(2, 90)
+    table = measured(f, l, y)
+    for (at, name), row in table.groupby(["checkpoint", "class"]):
+        of_class = y == NAMES.index(name)
+        assert row["accuracy"].item() == pytest.approx(np.mean(f[at][of_class] == y[of_class]))
+
+
+def order_of(parts: dict[str, list[float]], lo: dict[str, float]) -> pd.DataFrame:
+    """Tables as `measure` makes them, of one seed, with these values of I(F_t;Y=y)."""
+    rows = [
+        {"class": name, "checkpoint": at, "step": 10 * at, "epoch": at / 2, "I_FY": value, "I_FY_lo": lo[name]}
+        for name, values in parts.items()
+        for at, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows).sort_values("checkpoint", kind="stable")
+
+
+def test_a_class_is_learned_at_the_first_half_of_its_end_and_not_at_all_if_its_end_may_be_0():
+    lo = dict.fromkeys(NAMES, 0.01) | {"two": 0.0}
+    one = order_of({"zero": [0.0, 0.1, 0.05, 0.2], "1": [0.0, 0.1, 0.15, 0.3], "two": [0.0, 0.1, 0.0, 0.01]}, lo)
+    two = order_of({"zero": [0.0, 0.0, 0.0, 0.2], "1": [0.3, 0.3, 0.3, 0.3], "two": [0.0, 0.1, 0.0, 0.01]}, lo)
+    found = classes.learned([one, two], [4, 7])
+    assert found["class"].tolist() == ["zero", "zero", "1", "1", "two", "two"]
+    assert found["seed"].tolist() == [4, 7] * 3
+    np.testing.assert_array_equal(found["checkpoint"], [1, 3, 2, 0, np.nan, np.nan])
+    np.testing.assert_array_equal(found["epoch"], [0.5, 1.5, 1.0, 0.0, np.nan, np.nan])
+    order = classes.order(found)
+    assert order["class"].tolist() == NAMES and order["seeds"].tolist() == [2, 2, 0]
+    np.testing.assert_array_equal(order["rank"], [2, 1, np.nan])
+    np.testing.assert_allclose(order["final"], [0.2, 0.3, 0.01])
+    assert order["lo"][0] < 0.5 and order["hi"][0] > 1.5 and np.isnan(order["lo"][2])
+
+
+@pytest.mark.parametrize("name", classes.QUANTITIES)
+def test_class_influences_are_the_derivatives_of_the_parts(name):
+    f, l, y = simulated(1, 400, seed=3)
+    counts = information.joint_counts(f[0], l, y, 3).astype(float) + 0.5
+    own, others = uncertainty.class_influence(counts, name)
+
+    def parts(given: np.ndarray) -> np.ndarray:
+        if name == "accuracy":
+            return np.diagonal(given.sum(1)) / given.sum((0, 1))
+        p = given / given.sum()
+        return (p * uncertainty.influence(given)[name]).sum((0, 1))
+
+    step = 1e-6
+    for cell in [(0, 0, 0), (1, 0, 2), (2, 2, 1), (1, 1, 1)]:
+        moved = counts * (1 - step)
+        moved[cell] += step * counts.sum()
+        slope = (parts(moved) - parts(counts)) / step
+        found = others[cell[0], cell[1]].copy()
+        found[cell[2]] += own[cell]
+        mean = (counts / counts.sum() * own).sum((0, 1)) + (counts.sum(-1, keepdims=True) / counts.sum() * others).sum(
+            (0, 1)
+        )
+        np.testing.assert_allclose(found - mean, slope, rtol=1e-3, atol=1e-4)
+
+
+def test_variance_in_common_is_that_of_examples_seed_by_seed():
+    f, l, y = simulated(3, 200)
+    g, _, _ = simulated(3, 200, seed=9)
+    g = np.where(np.arange(200) % 2, f, g)
+    seeds = []
+    for predicted in (f, g):
+        cells = (predicted.astype(int) * 3 + l) * 3 + y
+        seeds.append((information.joint_counts(predicted, l, y, 3), cells))
+    found = classes.shared_variances(seeds)
+    assert set(found) == set(classes.QUANTITIES) and found["mu"].shape == (3, 3)
+    t, c = 1, 2
+    by_example = []
+    for counts, cells in seeds:
+        own, others = uncertainty.class_influence(counts, "mu")
+        a, b, z = np.unravel_index(cells[t], (3, 3, 3))
+        by_example.append(others[t, a, b, c] + np.where(z == c, own[t, a, b, c], 0))
+    covariance = np.cov(by_example, ddof=0)[0, 1] / 200
+    assert found["mu"][t, c] == pytest.approx(max(covariance, 0), rel=1e-9)
+
+
+@pytest.mark.parametrize(("groups", "names"), [(None, ["a", "7"]), ({"x": [1], "y": [0]}, ["x", "y"])])
+def test_names_are_those_of_the_groups_or_of_the_data(groups, names, tmp_path):
+    files.save_arrays(tmp_path / "data.npz", class_names=np.array(["a", "7"]))
+    assert classes.names(tmp_path / "data.npz", Task(dataset="d", groups=groups)) == names
