@@ -85,7 +85,7 @@ def test_a_class_is_learned_at_the_first_half_of_its_end_and_not_at_all_if_its_e
 @pytest.mark.parametrize("name", classes.QUANTITIES)
 def test_class_influences_are_the_derivatives_of_the_parts(name):
     f, l, y = simulated(1, 400, seed=3)
-    counts = information.joint_counts(f[0], l, y, 3).astype(float) + 0.5
+    counts = information.joint_counts(f[0], l, y, 3).astype(float) + 2
     own, others = uncertainty.class_influence(counts, name)
 
     def parts(given: np.ndarray) -> np.ndarray:
