@@ -24,6 +24,7 @@ include: "rules/distill.smk"
 include: "rules/measure.smk"
 include: "rules/null_models.smk"
 include: "rules/summarize.smk"
+include: "rules/order_examples.smk"
 include: "rules/plot.smk"
 include: "rules/tabulate.smk"
 

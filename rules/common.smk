@@ -112,6 +112,15 @@ def of_figure(kinds, files):
     return paths
 
 
+def data_of_figure(wildcards):
+    """The data set of each experiment in the plane, or the one of all experiments of an agreement."""
+    figure = STUDY.figures[wildcards.figure]
+    shown = {"boundaries": slice(None), "agreement": slice(1)}
+    if figure.kind not in shown:
+        return []
+    return [f"results/data/{STUDY.dataset_of(name)}.npz" for name in figure.experiments[shown[figure.kind]]]
+
+
 def shown_seed(figure, experiment):
     """The folder of the seed that a figure of boundaries shows."""
     return SEED_FOLDER.format(experiment=experiment, seed=STUDY.seed_shown(figure, experiment))

@@ -1,4 +1,4 @@
-# In: summaries and phases of the experiments shown, the predictions of one seed in the plane, or a simulation.
+# In: summaries and phases of the experiments shown, the predictions of one seed in the plane, a simulation, or examples.
 # Out: results/figures/{figure}.{pdf,png,svg} and the points as CSV.
 
 
@@ -9,7 +9,7 @@ rule plot:
         phases=of_figure(("dynamics", "classes", "class_panels"), lambda name, _: [f"results/{name}/phases.csv"]),
         classes=of_figure(("classes", "class_panels"), lambda name, _: [f"results/{name}/classes.csv"]),
         orders=of_figure(("class_order",), lambda name, _: [f"results/{name}/order.csv"]),
-        data=of_figure(("boundaries",), lambda name, _: [f"results/data/{STUDY.dataset_of(name)}.npz"]),
+        data=data_of_figure,
         trajectories=of_figure(("boundaries",), lambda name, figure: [f"{shown_seed(figure, name)}/trajectory.npz"]),
         explainers=of_figure(
             ("boundaries",),
@@ -19,6 +19,7 @@ rule plot:
             ],
         ),
         simulations=lambda wildcards: simulated(STUDY.figures[wildcards.figure]),
+        examples=of_figure(("agreement",), lambda name, _: [f"results/{name}/examples.csv"]),
     output:
         svg=report(
             "results/figures/{figure}.svg",
@@ -51,6 +52,6 @@ rule plot:
         " --summaries {input.summaries:q} --phases {input.phases:q}"
         " --classes {input.classes:q} --orders {input.orders:q}"
         " --data {input.data:q} --trajectories {input.trajectories:q} --explainers {input.explainers:q}"
-        " --simulations {input.simulations:q}"
+        " --simulations {input.simulations:q} --examples {input.examples:q}"
         " --svg {output.svg:q} --pdf {output.pdf:q} --png {output.png:q} --points {output.points:q}"
         " --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-# In: nulls.csv, phases.csv and simulations that the table shows. Out: results/tables/{table}.csv and the same as a page.
+# In: nulls.csv, phases.csv, simulations or examples.csv that the table shows. Out: results/tables/{table}.csv and the same as a page.
 
 
 rule tabulate:
@@ -9,6 +9,7 @@ rule tabulate:
         summaries=of_table(("totals",), "summary.csv"),
         orders=of_table(("class_order",), "order.csv"),
         simulations=simulations_of_table,
+        examples=of_table(("agreement",), "examples.csv"),
     output:
         csv=report(
             "results/tables/{table}.csv",
@@ -36,6 +37,6 @@ rule tabulate:
         "table {wildcards.table}"
     shell:
         "python -m workflow_scripts.tabulate --cfg {params.cfg:q} --code {params.code}"
-        " --nulls {input.nulls:q} --phases {input.phases:q} --summaries {input.summaries:q} --orders {input.orders:q}"
-        " --simulations {input.simulations:q}"
+        " --nulls {input.nulls:q} --phases {input.phases:q} --summaries {input.summaries:q}"
+        " --orders {input.orders:q} --examples {input.examples:q} --simulations {input.simulations:q}"
         " --csv {output.csv:q} --html {output.html:q} --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -2,17 +2,27 @@
 
 import pandas as pd
 
-from workflow_scripts import files, stage, style, tables
+from workflow_scripts import examples, files, stage, style, tables, tasks
 from workflow_scripts.config.analysis import Figure, Printed
 from workflow_scripts.config.base import JobConfig, Seed
-from workflow_scripts.figures import boundaries, class_order, classes, dynamics, information_accuracy, theorem1
+from workflow_scripts.config.data import Task
+from workflow_scripts.figures import (
+    agreement,
+    boundaries,
+    class_order,
+    classes,
+    dynamics,
+    information_accuracy,
+    theorem1,
+)
 from workflow_scripts.figures.points import Points
 
 
 class Config(JobConfig):
     """What the stage reads of the experiments shown, by name: titles, numbers of groups, what papers print.
 
-    Of a figure of boundaries also the seed of each, and explainer -> the file under results with its predictions.
+    Of a figure of boundaries also the seed of each, and explainer -> the file under results with its predictions; of
+    one of agreement, the task of all.
     """
 
     settings: Figure
@@ -21,6 +31,7 @@ class Config(JobConfig):
     printed: dict[str, Printed]
     seeds: dict[str, Seed]
     found_in: dict[str, dict[str, str]]
+    task: Task | None
 
 
 def run(config: Config, inputs, outputs) -> None:
@@ -34,6 +45,7 @@ def run(config: Config, inputs, outputs) -> None:
         "class_order": _class_order,
         "boundaries": _boundaries,
         "theorem1": _theorem1,
+        "agreement": _agreement,
     }[config.settings.kind]
     figure = draw(config, inputs, points)
     style.save(figure, outputs.pdf, outputs.png, outputs.svg, outputs.key)
@@ -119,6 +131,22 @@ def _theorem1(config: Config, inputs, points: Points):
     return theorem1.draw(tables.read(inputs.simulations[0], *theorem1.COLUMNS), points)
 
 
+def _agreement(config: Config, inputs, points: Points):
+    names = config.settings.experiments
+    files.check_number("--examples", inputs.examples, len(names))
+    files.check_number("--data", inputs.data, 1)
+    classes, epochs = examples.read(inputs.examples)
+    data = tasks.load(inputs.data[0], config.task)
+    labels, pixels = data.labels["test"], data.inputs["test"]
+    if len(labels) != len(classes):
+        raise files.damaged(inputs.examples[0], f"{len(classes)} examples, expected {len(labels)}")
+    images = None
+    if pixels.ndim == 4:
+        group_names = tasks.class_names(inputs.data[0], config.task)
+        images = agreement.Images(pixels, [group_names[label] for label in labels])
+    return agreement.draw(dict(zip(names, epochs, strict=True)), config.titles, classes, images, points)
+
+
 if __name__ == "__main__":
     stage.main(
         run,
@@ -128,10 +156,11 @@ if __name__ == "__main__":
             "phases*": "the same kinds: phases of each experiment shown (.csv)",
             "classes*": "kinds classes, class_panels: summary of the classes of each experiment shown (.csv)",
             "orders*": "kind class_order: when each class of each experiment shown is learned (.csv)",
-            "data*": "kind boundaries: the arrays of each experiment's data set (.npz)",
+            "data*": "kind boundaries: the arrays of each experiment's data set; kind agreement: those of all (.npz)",
             "trajectories*": "kind boundaries: the trajectory of each experiment's seed (.npz)",
             "explainers*": "kind boundaries: the explainers of the first experiment, then of the second (.npz)",
             "simulations*": "kind theorem1: the table of the simulation shown (.csv)",
+            "examples*": "kind agreement: examples.csv of each experiment shown",
         },
         outputs={name: f"the figure (.{name})" for name in ("pdf", "png", "svg")}
         | {"points": "every plotted point (.csv)"},

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from workflow_scripts import files, stage, tables
+from workflow_scripts import examples, files, stage, tables
 from workflow_scripts.config.analysis import Printed, Table
 from workflow_scripts.config.base import JobConfig
-from workflow_scripts.tabulated import claims, class_order, ratios, signs, totals
+from workflow_scripts.tabulated import agreement, claims, class_order, ratios, signs, totals
 
 _NULLS = ("seed", "explainer", "variant", "epoch", "ratio", "ratio_corrected", "p_value")
 _PHASES = ("explainer", "phase", "quantity", "sign", "change_mean", "below_null_mean")
@@ -31,6 +31,7 @@ def run(config: Config, inputs, outputs) -> None:
         "totals": (_totals, totals.page),
         "class_order": (_class_order, class_order.page),
         "claims": (_claims, claims.page),
+        "agreement": (_agreement, agreement.page),
     }[config.settings.kind]
     table = pd.concat(make(config, inputs), ignore_index=True)
     first = ["experiment", "title"]
@@ -85,6 +86,13 @@ def _claims(config: Config, inputs) -> list[pd.DataFrame]:
     ]
 
 
+def _agreement(config: Config, inputs) -> list[pd.DataFrame]:
+    names = config.settings.experiments
+    files.check_number("--examples", inputs.examples, len(names))
+    classes, epochs = examples.read(inputs.examples)
+    return [agreement.table(dict(zip(names, epochs, strict=True)), config.titles, classes)]
+
+
 def _read(names: list[str], flag: str, paths: list, columns: tuple[str, ...]) -> list[tuple[str, pd.DataFrame]]:
     files.check_number(flag, paths, len(names))
     return [(name, tables.read(path, *columns)) for name, path in zip(names, paths, strict=True)]
@@ -104,6 +112,7 @@ if __name__ == "__main__":
             "summaries*": "kind totals: summary.csv of each experiment shown",
             "orders*": "kind class_order: order.csv of each experiment shown",
             "simulations*": "kind claims: the table of each simulation shown (.csv)",
+            "examples*": "kind agreement: examples.csv of each experiment shown",
         },
         outputs={"csv": "the table (.csv)", "html": "the table as a page (.html)"},
     )

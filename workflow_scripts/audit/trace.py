@@ -12,17 +12,20 @@ from workflow_scripts.errors import StudyError
 
 #: columns that say what a row is about, in any of our tables
 KEYS = (
-    "experiment",
-    "seed",
-    "explainer",
-    "class",
-    "checkpoint",
-    "quantity",
-    "phase",
-    "variant",
-    "noise",
-    "init",
-    "step",
+    *(
+        "experiment",
+        "seed",
+        "explainer",
+        "class",
+        "checkpoint",
+        "quantity",
+        "phase",
+        "variant",
+        "noise",
+        "init",
+        "step",
+    ),
+    *("other", "example"),
 )
 
 
@@ -53,7 +56,7 @@ def _below(report: Report, record: dict, keys: dict, depth: int, passed: list[di
         producer = report.results.sidecar(path)[1]
         if producer is None or not path.is_file():
             yield f"{'  ' * depth}{told}: missing, or no sidecar says what made it"
-        elif all(keys.get(name, value) == value for name, value in producer["wildcards"].items() if name != "seed"):
+        elif all(_about(keys, name, value) for name, value in producer["wildcards"].items() if name != "seed"):
             found[told] = producer, _read(path)
     closest = max((sum(key in table for key in keys) for _, table in found.values()), default=0)
     for told, (producer, table) in found.items():
@@ -63,6 +66,11 @@ def _below(report: Report, record: dict, keys: dict, depth: int, passed: list[di
             passed.append(producer)
             yield f"{'  ' * depth}{told} {_rows(chosen, keys.get('quantity'))}"
             yield from _below(report, producer, keys, depth + 1, passed)
+
+
+def _about(keys: dict, wildcard: str, value: str) -> bool:
+    """Whether a row with these keys comes from a job with this wildcard; an agreement is that of two experiments."""
+    return keys.get(wildcard, value) == value or (wildcard == "experiment" and keys.get("other") == value)
 
 
 def _jobs(report: Report, passed: list[dict]) -> list[str]:

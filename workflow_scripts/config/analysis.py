@@ -99,6 +99,13 @@ class Theorem1Dynamics(Strict):
     simulation: Name = Field(description="a name under simulations")
 
 
+class Agreement(Strict):
+    """When test examples are learned, and whether seeds and networks agree on the order; experiments of one task."""
+
+    kind: Literal["agreement"]
+    experiments: Experiments
+
+
 class Ratios(Strict):
     """N19 Table 2: mu(F_T0;L)/I(F_T0;Y) beside the same ratio of every null model."""
 
@@ -136,7 +143,7 @@ class Claims(Strict):
 
 
 Figure = Annotated[
-    InformationAccuracy | Dynamics | Classes | ClassPanels | ClassOrder | Boundaries | Theorem1Dynamics,
+    InformationAccuracy | Dynamics | Classes | ClassPanels | ClassOrder | Boundaries | Theorem1Dynamics | Agreement,
     Field(discriminator="kind"),
 ]
-Table = Annotated[Ratios | Phases | Totals | ClassOrderTable | Claims, Field(discriminator="kind")]
+Table = Annotated[Ratios | Phases | Totals | ClassOrderTable | Claims | Agreement, Field(discriminator="kind")]

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from workflow_scripts import pictures
-from workflow_scripts.config.analysis import Boundaries, Classes, ClassPanels, Figure, Nulls, Printed, Table
+from workflow_scripts.config.analysis import Agreement, Boundaries, Classes, ClassPanels, Figure, Nulls, Printed, Table
 from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
 from workflow_scripts.config.data import Dataset, Task
 from workflow_scripts.config.explainers import Explainer
@@ -81,6 +81,8 @@ class Study(Strict):
             _unique(f"{key}.experiments", getattr(shown, "experiments", []))
             for experiment in getattr(shown, "experiments", []):
                 _named(f"{key}.experiments", "experiment", experiment, self.experiments)
+            if shown.kind == "agreement":
+                self._check_agreement(key, shown)
         for key, figure in _prefixed("figures", self.figures):
             if figure.kind == "boundaries":
                 self._check_boundaries(key, figure)
@@ -109,6 +111,16 @@ class Study(Strict):
             if (explainer := figure.explainer_of(experiment)) is not None:
                 known = dict.fromkeys(self.experiments[experiment].explainers)
                 _named(f"{key}", f"explainer of {experiment}", explainer, known)
+
+    def _check_agreement(self, key: str, shown: Agreement) -> None:
+        first, *others = shown.experiments
+        for name in others:
+            task, its_first = self.experiments[name].task, self.experiments[first].task
+            if self.tasks[task] != self.tasks[its_first]:
+                raise ValueError(
+                    f"{key}.experiments: {name!r} is on task {task!r}, {first!r} on {its_first!r}: name experiments "
+                    "on one task"
+                )
 
     def _check_experiment(self, key: str, name: str, experiment: Experiment) -> None:
         if name in RESERVED:
@@ -326,14 +338,23 @@ def _summarize(study: Study, experiment: str) -> dict:
     }
 
 
+def _order_examples(study: Study, experiment: str) -> dict:
+    return {
+        "seeds": sorted(study.seeds_of(experiment)),
+        "task": _plain(study.tasks[study.experiments[experiment].task]),
+    }
+
+
 def _plot(study: Study, figure: str) -> dict:
     settings = study.figures[figure]
     in_the_plane = settings.experiments if settings.kind == "boundaries" else []
+    agreeing = settings.experiments[:1] if settings.kind == "agreement" else []
     return {
         "settings": _plain(settings),
         **_shown(study, settings),
         "seeds": {name: study.seed_shown(figure, name) for name in in_the_plane},
         "found_in": {name: _found_in(study, name) for name in in_the_plane},
+        "task": next((_plain(study.tasks[study.experiments[name].task]) for name in agreeing), None),
     }
 
 
@@ -355,6 +376,7 @@ _STAGES = {
     "measure": _measure,
     "null_models": _null_models,
     "summarize": _summarize,
+    "order_examples": _order_examples,
     "plot": _plot,
     "tabulate": _tabulate,
 }

@@ -1,0 +1,26 @@
+# In: the trajectories of every seed. Out: results/{experiment}/examples.csv
+
+
+rule order_examples:
+    """When each test example is learned, by every seed."""
+    input:
+        data=data_file,
+        trajectories=per_seed("trajectory.npz"),
+    output:
+        examples="results/{experiment}/examples.csv",
+        provenance="results/{experiment}/examples.csv.prov.json",
+    log:
+        "results/{experiment}/logs/order_examples.log",
+    conda:
+        "../envs/workflow.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        **tracked("order_examples"),
+    message:
+        "order the examples of {wildcards.experiment}"
+    shell:
+        "python -m workflow_scripts.order_examples --cfg {params.cfg:q} --code {params.code}"
+        " --data {input.data:q} --trajectories {input.trajectories:q}"
+        " --examples {output.examples:q} --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -1,0 +1,61 @@
+"""Order the test examples of an experiment: from which epoch on each seed has each of them right."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from workflow_scripts import examples, files, stage, tables, tasks, uncertainty
+from workflow_scripts.config.base import JobConfig, Seed
+from workflow_scripts.config.data import Task
+
+
+class Config(JobConfig):
+    """What the stage reads."""
+
+    seeds: list[Seed]
+    task: Task
+
+
+def run(config: Config, inputs, outputs) -> None:
+    """Write a row per test example."""
+    files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
+    labels, n_classes = tasks.load_labels(inputs.data, config.task)
+    names = np.array(tasks.class_names(inputs.data, config.task))
+    epochs = {
+        seed: _epochs(path, labels["test"], n_classes)
+        for seed, path in zip(config.seeds, inputs.trajectories, strict=True)
+    }
+    tables.write(outputs.examples, table(names[labels["test"]], epochs))
+
+
+def table(classes: np.ndarray, epochs: dict[int, np.ndarray]) -> pd.DataFrame:
+    """A row per test example: its place in the test part of the task, and its class.
+
+    learned: how many seeds learn it; mean, std: of their epochs; seed{n}: the epoch of that seed, NaN for never.
+    classes: names, [N]; epochs: seed -> [N].
+    """
+    over = uncertainty.over_seeds(np.stack(list(epochs.values())))
+    about = {"example": np.arange(len(classes)), "class": classes, "learned": over["seeds"]}
+    each = {f"seed{seed}": of_seed for seed, of_seed in epochs.items()}
+    return pd.DataFrame(about | {name: over[name] for name in ("mean", "std")} | each)
+
+
+def _epochs(path: Path, y: np.ndarray, n_classes: int) -> np.ndarray:
+    """The epoch from which on each example is right, float[N]; NaN: never."""
+    trajectory = files.load_arrays(path, "epochs", "test_predictions")
+    predictions = trajectory["test_predictions"]
+    tasks.check_predictions(path, "test_predictions", predictions, len(y), n_classes, len(trajectory["epochs"]))
+    return np.append(trajectory["epochs"], np.nan)[examples.learned(predictions, y)]
+
+
+if __name__ == "__main__":
+    stage.main(
+        run,
+        Config,
+        inputs={
+            "data": "the data set's arrays (.npz)",
+            "trajectories+": "the trajectory of each seed (.npz), in the order of the config",
+        },
+        outputs={"examples": "the table (.csv)"},
+    )
