@@ -31,7 +31,8 @@ def jobs(of: study.Study) -> list[tuple[str, dict]]:
         for name in experiment.explainers:
             owner = {"task": experiment.task} if of.explainers[name].labels == "true" else job
             found.append(("distill", {"explainer": name, **owner}))
-    found += [(stage, {"experiment": name}) for stage in ("null_models", "summarize") for name in of.experiments]
+    stages = ("null_models", "summarize", "order_examples")
+    found += [(stage, {"experiment": name}) for stage in stages for name in of.experiments]
     found += [("plot", {"figure": name}) for name in of.figures]
     return found + [("tabulate", {"table": name}) for name in of.tables]
 

@@ -73,10 +73,12 @@ figures:
   curve: {kind: information_accuracy}
   training: {kind: dynamics, experiments: [waves]}
   plane: {kind: boundaries, experiments: [disc], steps: [0, 9]}
+  order: {kind: agreement, experiments: [waves]}
 tables:
   ratios: {kind: ratios, experiments: [waves]}
   signs: {kind: phases, experiments: [waves]}
   claims: {kind: claims, experiments: [waves]}
+  order: {kind: agreement, experiments: [waves]}
 """
 ABSENT = object()
 
@@ -467,6 +469,24 @@ JOBS = {
         {"nulls": ["nulls.csv"], "phases": ["p.csv"], "simulations": []},
         {"csv": "c.csv", "html": "c.html"},
     ),
+    "order_examples": (
+        "order_examples",
+        {},
+        {"data": "waves.npz", "trajectories": ["t0.npz", "t1.npz"]},
+        {"examples": "e.csv"},
+    ),
+    "agreement": (
+        "plot",
+        {"figure": "order"},
+        {"data": ["waves.npz"], "examples": ["e.csv"]},
+        {name: f"order.{name}" for name in ("pdf", "png", "svg")} | {"points": "order.csv"},
+    ),
+    "agreement, table": (
+        "tabulate",
+        {"table": "order"},
+        {"examples": ["e.csv"]},
+        {"csv": "o.csv", "html": "o.html"},
+    ),
     "train disc": (
         "train",
         {"experiment": "disc", "seed": "3"},
@@ -563,6 +583,9 @@ def missing(path: Path, array: str) -> None:
         ("measure 0", "trajectory", "train_predictions"),
         ("measure 0", "explainers", "test_predictions"),
         ("null_models", "trajectories", "epochs"),
+        ("order_examples", "trajectories", "epochs"),
+        ("order_examples", "data", "test_labels"),
+        ("agreement", "data", "test_inputs"),
         ("boundaries", "data", "grid_inputs"),
         ("boundaries", "trajectories", "grid_predictions"),
         ("boundaries", "explainers", "grid_predictions"),
@@ -625,6 +648,7 @@ def test_weights_of_another_network_are_refused(made, tmp_path):
         ("measure 0", "explainers", "test_predictions"),
         ("null_models", "trajectories", "test_predictions"),
         ("null_models", "explainers", "test_predictions"),
+        ("order_examples", "trajectories", "test_predictions"),
         ("t0 0", "trajectory", "train_predictions"),
         ("t0 0", "reference", "test_predictions"),
         ("final 0", "final_labels", "fresh_labels"),
@@ -648,9 +672,13 @@ def test_predictions_on_other_data_or_of_another_task_are_refused(job, argument,
         ("null_models", "trajectories"),
         ("null_models", "explainers"),
         ("summarize", "measures"),
+        ("order_examples", "trajectories"),
         ("plot", "summaries"),
         ("ratios", "nulls"),
         ("claims", "phases"),
+        ("agreement", "data"),
+        ("agreement", "examples"),
+        ("agreement, table", "examples"),
         ("boundaries", "data"),
         ("boundaries", "trajectories"),
         ("boundaries", "explainers"),
@@ -668,6 +696,8 @@ def test_files_that_are_left_out_are_counted(made, tmp_path):
         ("boundaries", "trajectories"),
         ("ratios", "nulls"),
         ("claims", "phases"),
+        ("agreement", "examples"),
+        ("agreement, table", "examples"),
     ):
         stage, cfg, inputs, outputs = arguments_of(job, made, tmp_path / "out")
         given = {name: paths for name, paths in inputs.items() if name != argument}
@@ -682,7 +712,7 @@ CSV_DAMAGES = {
     "empty": lambda path: path.write_text(""),
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-5]),
     "binary": lambda path: path.write_bytes(b"\x85\xff\n"),
-    "without a column": lambda path: pd.read_csv(path).drop(columns="explainer").to_csv(path, index=False),
+    "without a column": lambda path: pd.read_csv(path).iloc[:, 1:].to_csv(path, index=False),
     "words for numbers": lambda path: pd.read_csv(path).assign(explainer="x", seeds="many").to_csv(path, index=False),
 }
 
@@ -698,6 +728,7 @@ CSV_DAMAGES = {
         ("signs", "phases"),
         ("claims", "nulls"),
         ("claims", "phases"),
+        ("agreement", "examples"),
     ],
 )
 def test_a_damaged_table_is_named_with_what_to_do(job, argument, damage, made, tmp_path):

@@ -57,11 +57,11 @@ CODE = {
     ),
     "uncertainty": (
         edit("workflow_scripts/uncertainty.py", "ppf(0.975", "ppf(0.995"),
-        {"simulate": 1, "measure": 6, "null_models": 4, "summarize": 4, "plot": 2, "tabulate": 3},
+        {"simulate": 1, "measure": 6, "null_models": 4, "summarize": 4, "plot": 4, "tabulate": 3},
         [
             "simulate theorem1 (1 job): workflow_scripts/uncertainty.py changed",
             "summarize 4 of them (4 jobs): workflow_scripts/uncertainty.py changed",
-            "plot fig4, theorem1 (2 jobs): follows simulate, summarize",
+            "plot 4 of them (4 jobs): workflow_scripts/uncertainty.py changed",
         ],
     ),
     "plot": (code("plot"), {"plot": 4}, ["plot 4 of them (4 jobs): workflow_scripts/plot.py changed"]),

@@ -25,6 +25,7 @@ STAGES = (
     "measure",
     "null_models",
     "summarize",
+    "order_examples",
     "plot",
     "tabulate",
 )
@@ -180,6 +181,29 @@ def test_every_target_is_planned(tmp_path, target):
 def test_simulations_need_nothing_else(tmp_path):
     assert planned(tmp_path, "simulations") == planned(tmp_path, "results/simulations/theorem1.csv") == {"simulate": 1}
     assert planned(tmp_path, "results/figures/theorem1.svg") == {"simulate": 1, "plot": 1}
+
+
+def test_agreement_is_made_from_what_is_trained_and_traced_back_to_it(finished, tmp_path):
+    project = shutil.copytree(finished, tmp_path / "project")
+    tiny = yaml.safe_load(TINY.read_text())["experiments"]
+    order = {"order": {"kind": "agreement", "experiments": ["digits", "other"]}}
+    other = {"other": tiny["digits"] | {"title": "Other", "network": {"kind": "linear"}, "seeds": [1]}}
+    change = tmp_path / "change.yaml"
+    change.write_text(yaml.safe_dump({"experiments": other, "figures": order, "tables": order}))
+    targets = ("results/figures/order.svg", "results/tables/order.csv")
+    given = {"configfiles": ("tests/tiny.yaml", change), "root": project}
+    jobs = {"train": 1, "order_examples": 2, "plot": 1, "tabulate": 1}
+    assert planned(project, *targets, **given) == jobs
+    done = snakemake(project, *targets, **given)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(project / targets[1])
+    assert table["pairs"].tolist() == [1, 2, 0]
+    for row, experiments in enumerate((["digits"], ["digits", "other"], ["other"])):
+        command = [sys.executable, "-m", "workflow_scripts.audit", targets[1], "--trace", str(row)]
+        told = subprocess.run(command, cwd=project, capture_output=True, text=True)
+        assert told.returncode == 0 and told.stdout.startswith("CURRENT"), told.stdout + told.stderr
+        passed = [line.split("/")[1] for line in told.stdout.splitlines() if line.startswith("  results/")]
+        assert passed == experiments
 
 
 @pytest.mark.parametrize("name", STUDIES)
