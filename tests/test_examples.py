@@ -236,8 +236,8 @@ def test_the_points_hold_the_curves_and_the_examples_that_are_shown(made):
         np.testing.assert_array_equal(curve["y"], examples.share_learned(of_each)["mean"])
     rank = examples.mean_ranks(epochs)
     for series, best in (
-        ("learned first by all networks and seeds", min),
-        ("learned last by all networks and seeds", max),
+        ("learned first: lowest mean rank", min),
+        ("learned last: highest mean rank", max),
     ):
         strip = points[points["series"] == series]
         assert len(strip) == figure_of_agreement.SHOWN == strip["example"].nunique()

@@ -41,9 +41,8 @@ def draw(
         axes[0, 0].get_gridspec().set_height_ratios([5, 1])
         rank = examples.mean_ranks(list(epochs.values()))
         first_to_last = np.argsort(rank, kind="stable")
-        whose = "by all seeds" if len(epochs) == 1 else "by all networks and seeds"
-        _strip(axes[1, 0], f"learned first {whose}", first_to_last[:SHOWN], rank, images, points)
-        _strip(axes[1, 1], f"learned last {whose}", first_to_last[::-1][:SHOWN], rank, images, points)
+        _strip(axes[1, 0], "learned first: lowest mean rank", first_to_last[:SHOWN], rank, images, points)
+        _strip(axes[1, 1], "learned last: highest mean rank", first_to_last[::-1][:SHOWN], rank, images, points)
     return figure
 
 
