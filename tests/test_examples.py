@@ -192,12 +192,6 @@ def test_the_table_has_a_row_per_example_of_the_task(made):
     np.testing.assert_array_equal(each["seed1"], np.append(trajectory["epochs"], np.nan)[at])
 
 
-def test_names_of_classes_are_those_of_the_groups_or_of_the_data(made):
-    folder, _ = made
-    assert tasks.class_names(folder / "data.npz", Task(**TASK)) == ["low", "high"]
-    assert tasks.class_names(folder / "data.npz", Task(dataset="pictures")) == ["n", "o", "p", "q"]
-
-
 def shown(folder, data=None):
     """The CSVs of the figure and of the table of both experiments, and the page."""
     titles = {"a": "Network <a>", "b": "Network b"}

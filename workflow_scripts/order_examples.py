@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import examples, files, stage, tables, tasks, uncertainty
+from workflow_scripts import classes, examples, files, stage, tables, tasks, uncertainty
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
 
@@ -21,7 +21,7 @@ def run(config: Config, inputs, outputs) -> None:
     """Write a row per test example."""
     files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     labels, n_classes = tasks.load_labels(inputs.data, config.task)
-    names = np.array(tasks.class_names(inputs.data, config.task))
+    names = np.array(classes.names(inputs.data, config.task))
     epochs = {
         seed: _epochs(path, labels["test"], n_classes)
         for seed, path in zip(config.seeds, inputs.trajectories, strict=True)
@@ -29,14 +29,14 @@ def run(config: Config, inputs, outputs) -> None:
     tables.write(outputs.examples, table(names[labels["test"]], epochs))
 
 
-def table(classes: np.ndarray, epochs: dict[int, np.ndarray]) -> pd.DataFrame:
+def table(class_of: np.ndarray, epochs: dict[int, np.ndarray]) -> pd.DataFrame:
     """A row per test example: its place in the test part of the task, and its class.
 
     learned: how many seeds learn it; mean, std: of their epochs; seed{n}: the epoch of that seed, NaN for never.
-    classes: names, [N]; epochs: seed -> [N].
+    class_of: name of each example's class, [N]; epochs: seed -> [N].
     """
     over = uncertainty.over_seeds(np.stack(list(epochs.values())))
-    about = {"example": np.arange(len(classes)), "class": classes, "learned": over["seeds"]}
+    about = {"example": np.arange(len(class_of)), "class": class_of, "learned": over["seeds"]}
     each = {f"seed{seed}": of_seed for seed, of_seed in epochs.items()}
     return pd.DataFrame(about | {name: over[name] for name in ("mean", "std")} | each)
 

@@ -135,16 +135,13 @@ def _agreement(config: Config, inputs, points: Points):
     names = config.settings.experiments
     files.check_number("--examples", inputs.examples, len(names))
     files.check_number("--data", inputs.data, 1)
-    classes, epochs = examples.read(inputs.examples)
+    class_of, epochs = examples.read(inputs.examples)
     data = tasks.load(inputs.data[0], config.task)
-    labels, pixels = data.labels["test"], data.inputs["test"]
-    if len(labels) != len(classes):
-        raise files.damaged(inputs.examples[0], f"{len(classes)} examples, expected {len(labels)}")
-    images = None
-    if pixels.ndim == 4:
-        group_names = tasks.class_names(inputs.data[0], config.task)
-        images = agreement.Images(pixels, [group_names[label] for label in labels])
-    return agreement.draw(dict(zip(names, epochs, strict=True)), config.titles, classes, images, points)
+    pixels = data.inputs["test"]
+    if len(pixels) != len(class_of):
+        raise files.damaged(inputs.examples[0], f"{len(class_of)} examples, expected {len(pixels)}")
+    images = agreement.Images(pixels, list(class_of)) if pixels.ndim == 4 else None
+    return agreement.draw(dict(zip(names, epochs, strict=True)), config.titles, class_of, images, points)
 
 
 if __name__ == "__main__":

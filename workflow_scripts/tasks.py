@@ -50,13 +50,6 @@ def load_labels(path: Path, task: Task) -> tuple[dict[str, np.ndarray], int]:
     return {part: values[values >= 0] for part, values in mapped.items()}, int(groups.max()) + 1
 
 
-def class_names(path: Path, task: Task) -> list[str]:
-    """The names of the groups, or those of the data set's classes where the task has none."""
-    if task.groups is not None:
-        return list(task.groups)
-    return [str(name) for name in files.load_arrays(path, "class_names")["class_names"]]
-
-
 def test_digest(data: TaskData) -> str:
     """SHA-256 of the test inputs and their labels: equal for trajectories that can be compared example by example."""
     digest = hashlib.sha256()
