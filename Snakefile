@@ -25,6 +25,7 @@ include: "rules/measure.smk"
 include: "rules/null_models.smk"
 include: "rules/summarize.smk"
 include: "rules/order_examples.smk"
+include: "rules/decompose.smk"
 include: "rules/plot.smk"
 include: "rules/tabulate.smk"
 

@@ -142,6 +142,25 @@ def simulations_of_table(wildcards):
     return [f"results/simulations/{name}.csv" for name in table.simulations] if table.kind == "claims" else []
 
 
+def of_modes(file):
+    """That file of the linear experiment whose modes a figure shows; none for figures of another kind."""
+
+    def paths(wildcards):
+        figure = STUDY.figures[wildcards.figure]
+        return [f"results/{figure.experiment}/{file}"] if figure.kind == "modes" else []
+
+    return paths
+
+
+def orders_of_figure(wildcards):
+    """When the experiments that a figure compares learned each class."""
+    figure = STUDY.figures[wildcards.figure]
+    compared = {"class_order": "experiments", "modes": "orders"}
+    if figure.kind not in compared:
+        return []
+    return [f"results/{name}/order.csv" for name in getattr(figure, compared[figure.kind])]
+
+
 def simulated(figure):
     """The simulation that a figure shows, if it shows one."""
     return [f"results/simulations/{figure.simulation}.csv"] if figure.kind == "theorem1" else []

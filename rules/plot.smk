@@ -1,4 +1,5 @@
-# In: summaries and phases of the experiments shown, the predictions of one seed in the plane, a simulation, or examples.
+# In: summaries, phases and classes of the experiments shown, orders of classes or examples, modes, the predictions of one
+# seed in the plane, or a simulation.
 # Out: results/figures/{figure}.{pdf,png,svg} and the points as CSV.
 
 
@@ -8,7 +9,6 @@ rule plot:
         summaries=of_figure(("dynamics", "classes", "class_panels"), lambda name, _: [f"results/{name}/summary.csv"]),
         phases=of_figure(("dynamics", "classes", "class_panels"), lambda name, _: [f"results/{name}/phases.csv"]),
         classes=of_figure(("classes", "class_panels"), lambda name, _: [f"results/{name}/classes.csv"]),
-        orders=of_figure(("class_order",), lambda name, _: [f"results/{name}/order.csv"]),
         data=data_of_figure,
         trajectories=of_figure(("boundaries",), lambda name, figure: [f"{shown_seed(figure, name)}/trajectory.npz"]),
         explainers=of_figure(
@@ -18,6 +18,10 @@ rule plot:
                 for explainer in STUDY.experiments[name].explainers
             ],
         ),
+        modes=of_modes("modes.csv"),
+        class_modes=of_modes("class_modes.csv"),
+        vectors=of_modes("modes.npz"),
+        orders=orders_of_figure,
         simulations=lambda wildcards: simulated(STUDY.figures[wildcards.figure]),
         examples=of_figure(("agreement",), lambda name, _: [f"results/{name}/examples.csv"]),
     output:
@@ -52,6 +56,7 @@ rule plot:
         " --summaries {input.summaries:q} --phases {input.phases:q}"
         " --classes {input.classes:q} --orders {input.orders:q}"
         " --data {input.data:q} --trajectories {input.trajectories:q} --explainers {input.explainers:q}"
+        " --modes {input.modes:q} --class-modes {input.class_modes:q} --vectors {input.vectors:q}"
         " --simulations {input.simulations:q} --examples {input.examples:q}"
         " --svg {output.svg:q} --pdf {output.pdf:q} --png {output.png:q} --points {output.points:q}"
         " --provenance {output.provenance:q} > {log:q} 2>&1"

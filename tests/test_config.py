@@ -33,6 +33,7 @@ def jobs(of: study.Study) -> list[tuple[str, dict]]:
             found.append(("distill", {"explainer": name, **owner}))
     stages = ("null_models", "summarize", "order_examples")
     found += [(stage, {"experiment": name}) for stage in stages for name in of.experiments]
+    found += [("decompose", {"experiment": name}) for name in of.with_modes()]
     found += [("plot", {"figure": name}) for name in of.figures]
     return found + [("tabulate", {"table": name}) for name in of.tables]
 
@@ -56,7 +57,13 @@ def test_every_stage_takes_the_config_that_its_rule_gives_it(paths):
 def test_the_jobs_above_cover_every_stage_that_a_rule_runs():
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
     stages = set(re.findall(r"-m workflow_scripts\.(\w+)", rules))
-    loaded = study.load(yaml.safe_load(TINY.read_text()))
+    config = yaml.safe_load(TINY.read_text())
+    config["experiments"]["ten_linear"] = {
+        **config["experiments"]["ten_digits"],
+        "network": {"kind": "linear"},
+        "sgd": {"lr": 0.1, "epochs": 1},
+    }
+    loaded = study.load(config)
     assert stages == {stage for stage, _ in jobs(loaded)}
 
 

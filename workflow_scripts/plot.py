@@ -13,6 +13,7 @@ from workflow_scripts.figures import (
     classes,
     dynamics,
     information_accuracy,
+    modes,
     theorem1,
 )
 from workflow_scripts.figures.points import Points
@@ -44,6 +45,7 @@ def run(config: Config, inputs, outputs) -> None:
         "class_panels": _class_panels,
         "class_order": _class_order,
         "boundaries": _boundaries,
+        "modes": _modes,
         "theorem1": _theorem1,
         "agreement": _agreement,
     }[config.settings.kind]
@@ -126,6 +128,26 @@ def _boundaries(config: Config, inputs, points: Points):
     return boundaries.draw(rows, config.settings.steps, points)
 
 
+def _modes(config: Config, inputs, points: Points):
+    shown = config.settings
+    for flag in ("modes", "class_modes", "vectors"):
+        files.check_number(f"--{flag.replace('_', '-')}", getattr(inputs, flag), 1)
+    files.check_number("--orders", inputs.orders, len(shown.orders))
+    predicted = tables.read(inputs.class_modes[0], "class", "predicted_epoch")
+    linear = modes.Linear(
+        shown.experiment,
+        config.titles[shown.experiment],
+        tables.read(inputs.modes[0], "mode", "quantity", "checkpoint", "step", "epoch", "mean", "std", "lo", "hi"),
+        predicted.assign(**{"class": predicted["class"].astype(str)}),
+        files.load_arrays(inputs.vectors[0], "s", "u", "v"),
+    )
+    orders = [
+        modes.Order(name, config.titles[name], modes.read_order(path, linear.predicted))
+        for name, path in zip(shown.orders, inputs.orders, strict=True)
+    ]
+    return modes.draw(linear, orders, points)
+
+
 def _theorem1(config: Config, inputs, points: Points):
     files.check_number("--simulations", inputs.simulations, 1)
     return theorem1.draw(tables.read(inputs.simulations[0], *theorem1.COLUMNS), points)
@@ -152,10 +174,13 @@ if __name__ == "__main__":
             "summaries*": "kinds dynamics, classes, class_panels: summary of each experiment shown (.csv)",
             "phases*": "the same kinds: phases of each experiment shown (.csv)",
             "classes*": "kinds classes, class_panels: summary of the classes of each experiment shown (.csv)",
-            "orders*": "kind class_order: when each class of each experiment shown is learned (.csv)",
             "data*": "kind boundaries: the arrays of each experiment's data set; kind agreement: those of all (.npz)",
             "trajectories*": "kind boundaries: the trajectory of each experiment's seed (.npz)",
             "explainers*": "kind boundaries: the explainers of the first experiment, then of the second (.npz)",
+            "modes*": "kind modes: strength of each mode of the linear experiment (.csv)",
+            "class_modes*": "kind modes: learning times that its modes predict (.csv)",
+            "vectors*": "kind modes: its modes (.npz)",
+            "orders*": "kinds class_order, modes: when each experiment compared learned each class (.csv)",
             "simulations*": "kind theorem1: the table of the simulation shown (.csv)",
             "examples*": "kind agreement: examples.csv of each experiment shown",
         },

@@ -60,6 +60,14 @@ def panels(rows: int, columns: int, width: float = 4.6, height: float = 3.2, **s
     )
 
 
+def stacked(width: float, heights: list[float]):
+    """A figure of rows, each of the given height in inches, to be divided into panels by `subplots`."""
+    plt.rcdefaults()
+    plt.rcParams.update(_RC)
+    figure = plt.figure(figsize=(width, sum(heights)), layout="constrained")
+    return figure, figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+
+
 def save(figure: Figure, pdf: Path, png: Path, svg: Path, key: str) -> None:
     """Write the figure in three formats, without dates, each with its provenance key in its metadata."""
     mark = f"provenance key {key}"

@@ -12,20 +12,8 @@ from workflow_scripts.errors import StudyError
 
 #: columns that say what a row is about, in any of our tables
 KEYS = (
-    *(
-        "experiment",
-        "seed",
-        "explainer",
-        "class",
-        "checkpoint",
-        "quantity",
-        "phase",
-        "variant",
-        "noise",
-        "init",
-        "step",
-    ),
-    *("other", "example"),
+    *("experiment", "seed", "explainer", "class", "mode", "checkpoint", "quantity", "phase", "variant"),
+    *("noise", "init", "step", "other", "example"),
 )
 
 

@@ -106,6 +106,21 @@ class Agreement(Strict):
     experiments: Experiments
 
 
+class Modes(Strict):
+    """How a linear network learns the singular modes of its data, and the order of classes that they predict."""
+
+    kind: Literal["modes"]
+    experiment: Name = Field(description="one with the linear network, three or more classes, and vanilla SGD")
+    orders: list[Name] = Field(
+        min_length=1, description="experiments of the same task, whose order of classes is compared with the predicted"
+    )
+
+    @property
+    def experiments(self) -> list[str]:
+        """All experiments that the figure shows."""
+        return list(dict.fromkeys([self.experiment, *self.orders]))
+
+
 class Ratios(Strict):
     """N19 Table 2: mu(F_T0;L)/I(F_T0;Y) beside the same ratio of every null model."""
 
@@ -143,7 +158,15 @@ class Claims(Strict):
 
 
 Figure = Annotated[
-    InformationAccuracy | Dynamics | Classes | ClassPanels | ClassOrder | Boundaries | Theorem1Dynamics | Agreement,
+    InformationAccuracy
+    | Dynamics
+    | Classes
+    | ClassPanels
+    | ClassOrder
+    | Boundaries
+    | Modes
+    | Theorem1Dynamics
+    | Agreement,
     Field(discriminator="kind"),
 ]
 Table = Annotated[Ratios | Phases | Totals | ClassOrderTable | Claims | Agreement, Field(discriminator="kind")]

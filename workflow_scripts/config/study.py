@@ -7,7 +7,17 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from workflow_scripts import pictures
-from workflow_scripts.config.analysis import Agreement, Boundaries, Classes, ClassPanels, Figure, Nulls, Printed, Table
+from workflow_scripts.config.analysis import (
+    Agreement,
+    Boundaries,
+    Classes,
+    ClassPanels,
+    Figure,
+    Modes,
+    Nulls,
+    Printed,
+    Table,
+)
 from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
 from workflow_scripts.config.data import Dataset, Task
 from workflow_scripts.config.explainers import Explainer
@@ -88,6 +98,8 @@ class Study(Strict):
                 self._check_boundaries(key, figure)
             if figure.kind in ("classes", "class_panels"):
                 self._check_explainers_shown(key, figure)
+            if figure.kind == "modes":
+                self._check_modes(key, figure)
             if figure.kind == "theorem1":
                 _named(f"{key}.simulation", "simulation", figure.simulation, self.simulations)
         for key, table in _prefixed("tables", self.tables):
@@ -121,6 +133,15 @@ class Study(Strict):
                     f"{key}.experiments: {name!r} is on task {task!r}, {first!r} on {its_first!r}: name experiments "
                     "on one task"
                 )
+
+    def _check_modes(self, key: str, figure: Modes) -> None:
+        if why := self.without_modes(figure.experiment):
+            raise ValueError(f"{key}.experiment: {figure.experiment!r} {why}")
+        _unique(f"{key}.orders", figure.orders)
+        task = self.experiments[figure.experiment].task
+        for experiment in figure.orders:
+            if (other := self.experiments[experiment].task) != task:
+                raise ValueError(f"{key}.orders: {experiment!r} is on task {other!r}: expected one on {task!r}")
 
     def _check_experiment(self, key: str, name: str, experiment: Experiment) -> None:
         if name in RESERVED:
@@ -191,6 +212,27 @@ class Study(Strict):
     def dataset_of(self, experiment: str) -> str:
         """The name of the data set behind an experiment."""
         return self.tasks[self.experiments[experiment].task].dataset
+
+    def n_classes_of(self, experiment: str) -> int:
+        """The number of classes that an experiment's network tells apart: of groups, if its task has them."""
+        task = self.tasks[self.experiments[experiment].task]
+        return len(task.groups) if task.groups else self.datasets[task.dataset].n_classes
+
+    def without_modes(self, experiment: str) -> str:
+        """Why the theory of modes doesn't hold for an experiment, and what to do; empty where it does."""
+        e = self.experiments[experiment]
+        if e.network.kind != "linear":
+            return f"has a network of kind {e.network.kind}: name one with a linear network"
+        if (n_classes := self.n_classes_of(experiment)) < 3:
+            return f"has {n_classes} classes, and modes need 3: name one with more"
+        for name in ("momentum", "weight_decay", "augmentation"):
+            if getattr(e.sgd, name):
+                return f"is trained with {name}, which the theory has not: name one without"
+        return "is pretrained, which the theory has not: name one without pretraining" if e.pretraining else ""
+
+    def with_modes(self) -> list[str]:
+        """The names of the experiments for which the theory of modes holds."""
+        return [name for name in self.experiments if not self.without_modes(name)]
 
     def has_job(self, wildcards: dict[str, str]) -> bool:
         """Whether a job with these wildcards belongs to the study."""
@@ -345,6 +387,17 @@ def _order_examples(study: Study, experiment: str) -> dict:
     }
 
 
+def _decompose(study: Study, experiment: str) -> dict:
+    e = study.experiments[experiment]
+    if why := study.without_modes(experiment):
+        raise StudyError(f"decompose: {experiment!r} {why}")
+    return {
+        "seeds": sorted(study.seeds_of(experiment)),
+        "task": _plain(study.tasks[e.task]),
+        "lr": e.sgd.lr,
+    }
+
+
 def _plot(study: Study, figure: str) -> dict:
     settings = study.figures[figure]
     in_the_plane = settings.experiments if settings.kind == "boundaries" else []
@@ -377,6 +430,7 @@ _STAGES = {
     "null_models": _null_models,
     "summarize": _summarize,
     "order_examples": _order_examples,
+    "decompose": _decompose,
     "plot": _plot,
     "tabulate": _tabulate,
 }
@@ -386,13 +440,9 @@ STAGES = tuple(_STAGES)
 def _shown(study: Study, shown) -> dict:
     """Titles and class counts of the experiments that a figure or table shows."""
     experiments = getattr(shown, "experiments", [])
-    tasks = {name: study.tasks[study.experiments[name].task] for name in experiments}
     return {
         "titles": {name: study.experiments[name].title for name in experiments},
-        "n_classes": {
-            name: len(task.groups) if task.groups else study.datasets[task.dataset].n_classes
-            for name, task in tasks.items()
-        },
+        "n_classes": {name: study.n_classes_of(name) for name in experiments},
         "printed": {
             name: _plain(study.experiments[name].printed) for name in experiments if study.experiments[name].printed
         },

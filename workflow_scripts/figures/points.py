@@ -6,7 +6,7 @@ import pandas as pd
 from workflow_scripts import style
 
 #: columns that say what a point is about, so that it can be traced to the rows it comes from
-_ABOUT = ("explainer", "class", "checkpoint", "quantity", "phase", "noise", "init", "step")
+_ABOUT = ("explainer", "class", "mode", "checkpoint", "quantity", "phase", "noise", "init", "step")
 
 
 class Points:

@@ -1,0 +1,181 @@
+"""Singular modes of the data: how a linear network learns them, and the order of classes that they predict."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullLocator
+
+from workflow_scripts import files, modes, style, tables, uncertainty
+from workflow_scripts.figures.points import Points
+
+#: modes shown, the strongest ones
+MOST_SHOWN = 5
+_COLORS = (style.BLACK, style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE)
+_LOOKS = {
+    "observed": {"linewidth": 1.8},
+    "linear_theory": {"linestyle": (0, (5, 2)), "linewidth": 1.1},
+    "decoupled": {"linestyle": (0, (1, 1.5)), "linewidth": 1.1},
+}
+_RED, _BLUE = "#b2182b", "#2166ac"
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The linear experiment: its modes.csv and class_modes.csv, and the modes s [M], u [M, C], v [M, ...]."""
+
+    name: str
+    title: str
+    learned: pd.DataFrame
+    predicted: pd.DataFrame
+    vectors: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Order:
+    """One experiment: the epoch at which each seed learned each class, [seeds, C], NaN where it never did."""
+
+    name: str
+    title: str
+    epochs: np.ndarray
+
+
+def read_order(path: Path, predicted: pd.DataFrame) -> np.ndarray:
+    """Epochs [seeds, C] of an order.csv, classes as predicted lists them. Raises StudyError for other classes."""
+    table = tables.read(path, "class", "seed", "epoch")
+    epochs = table.assign(**{"class": table["class"].astype(str)}).pivot(index="seed", columns="class", values="epoch")
+    if set(epochs.columns) != set(predicted["class"]):
+        raise files.damaged(path, f"expected the classes {', '.join(predicted['class'])}")
+    return epochs[predicted["class"]].to_numpy(float)
+
+
+def draw(linear: Linear, orders: list[Order], points: Points):
+    """The strongest modes as images, where they are; their strengths during training; then a panel per order."""
+    images = _are_images(linear)
+    columns = min(1 + len(orders), 3)
+    rows = -(-(1 + len(orders)) // columns)
+    width = max(4.1 * columns, 8.2)
+    figure, parts = style.stacked(width, [width / 5.6 + 0.35] * images + [3.5 * rows])
+    if images:
+        _images(parts[0], linear)
+    axes = parts[-1].subplots(rows, columns, squeeze=False).flat
+    for spare in axes[1 + len(orders) :]:
+        spare.set_axis_off()
+    _strengths(axes[0], linear, points)
+    for place, order in zip(axes[1:], orders, strict=False):
+        _order(place, order, linear, points)
+    figure.draw_without_rendering()  # so that panels have their size
+    for place, order in zip(axes[1:], orders, strict=False):
+        _name(place, linear.predicted, order)
+    return figure
+
+
+def _images(part, linear: Linear) -> None:
+    classes = linear.predicted["class"].to_numpy()
+    shown = slice(0, MOST_SHOWN)
+    s, u, v = (linear.vectors[name][shown] for name in ("s", "u", "v"))
+    for place, number in zip(part.subplots(1, MOST_SHOWN), range(MOST_SHOWN), strict=True):
+        place.set_axis_off()
+        if number < len(s):
+            image = v[number].transpose(1, 2, 0) / abs(v[number]).max()
+            place.imshow(image[..., 0] if image.shape[2] == 1 else 0.5 + image / 2, cmap="RdBu_r", vmin=-1, vmax=1)
+            place.set_title(f"mode {number + 1}, s = {s[number]:.2f}", loc="center", color=_COLORS[number])
+            for sign, color, y in ((1, _RED, -0.04), (-1, _BLUE, -0.15)):
+                told = f"{'+' if sign > 0 else '−'} {_told_apart(classes, sign * u[number])}"
+                place.text(0.5, y, told, transform=place.transAxes, ha="center", va="top", fontsize=8, color=color)
+
+
+def _told_apart(classes: np.ndarray, u: np.ndarray) -> str:
+    """The classes with at least half of the largest part of u, at most three, the largest first."""
+    strongest = [k for k in np.argsort(-u, kind="stable") if u[k] >= abs(u).max() / 2]
+    return ", ".join(classes[strongest[:3]])
+
+
+def _strengths(axes, linear: Linear, points: Points) -> None:
+    table = linear.learned
+    shown = range(1, 1 + min(MOST_SHOWN, int(table["mode"].max())))
+    for mode, (quantity, look) in itertools.product(shown, _LOOKS.items()):
+        rows = table[(table["mode"] == mode) & (table["quantity"] == quantity)]
+        of = rows if quantity == "observed" else rows.drop(columns=["std", "lo", "hi"])
+        series = f"{_told(quantity)}, mode {mode}"
+        points.line(axes, linear.name, series, rows["epoch"], rows["mean"], of, color=_COLORS[mode - 1], **look)
+    end = float(table["epoch"].max())
+    axes.set_xscale("symlog", linthresh=end / 50, linscale=0.6)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set(xlim=(0, end), xlabel="SGD epochs", ylabel="strength of the mode,  u$^⊤$W$_t$v")
+    axes.set_title(f"{linear.title}: modes")
+    handles = [Line2D([], [], color=style.GREY, label=_told(quantity), **look) for quantity, look in _LOOKS.items()]
+    handles.append(Patch(color=style.GREY, alpha=0.22, linewidth=0, label="± 1 std over seeds"))
+    handles.append(Line2D([], [], color=style.GREY, linewidth=0.5, label="95% interval"))
+    if not _are_images(linear):
+        handles += [Line2D([], [], color=_COLORS[mode - 1], label=f"mode {mode}") for mode in shown]
+    axes.legend(handles=handles, loc="upper left", fontsize=8)
+
+
+def _order(axes, order: Order, linear: Linear, points: Points) -> None:
+    names, x = linear.predicted["class"], linear.predicted["predicted_epoch"].to_numpy(float)
+    found = uncertainty.over_seeds(order.epochs)
+    y, lo, hi = (found[name] for name in ("mean", "lo", "hi"))
+    of = modes.rank_correlation(x, order.epochs)
+    told = f"ρ = {of['rho']:.2f}  [{of['lo']:.2f}, {of['hi']:.2f}],  p = {of['p']:.2g}"
+    axes.errorbar(x, y, [y - lo, hi - y], fmt="o", color=style.BLUE, markersize=4.5, elinewidth=0.6, label=told)
+    points.keep(panel=order.name, series="learned", x=x, y=y, lo=lo, hi=hi, **{"class": names})
+    rho = {"y": of["rho"], "lo": of["lo"], "hi": of["hi"], "p": of["p"]}
+    points.keep(panel=[order.name], series=f"rank correlation with {order.name}", x=np.nan, **rho)
+    _scale(axes, x, y, hi)
+    axes.set_title(f"{order.title}: order of classes")
+    axes.set(xlabel="predicted epoch: half of the final logit", ylabel="epoch: half of the final I(F$_t$; Y = y)")
+    axes.legend(loc="upper left", fontsize=8, handletextpad=0.2)
+
+
+def _name(axes, predicted: pd.DataFrame, order: Order) -> None:
+    """The class beside each marker, at the corner where it meets the fewest markers and other names."""
+    measured = predicted.assign(epoch=uncertainty.over_seeds(order.epochs)["mean"]).dropna(subset="epoch")
+    markers = measured[["predicted_epoch", "epoch"]].to_numpy()
+    middles = axes.transData.transform(markers) * 72 / axes.figure.dpi
+    taken = np.hstack([middles - 3, middles + 3])
+    for name, at, middle in zip(measured["class"], markers, middles, strict=True):
+        width = 5 * len(name)
+        gaps = np.array([[5, 3], [-5 - width, 3], [5, -10], [-5 - width, -10]])
+        boxes = np.hstack([middle + gaps, middle + gaps + [width, 7]])
+        best = int(np.argmin([_meets(box, taken) for box in boxes]))
+        taken = np.vstack([taken, boxes[best]])
+        look = {"xytext": gaps[best], "textcoords": "offset points", "fontsize": 8, "color": style.DARK}
+        axes.annotate(name, at, **look, annotation_clip=False)
+
+
+def _meets(box: np.ndarray, others: np.ndarray) -> int:
+    """How many others a box overlaps; boxes: left, bottom, right, top, [..., 4]."""
+    return np.count_nonzero((box[:2] < others[:, 2:]).all(1) & (box[2:] > others[:, :2]).all(1))
+
+
+def _scale(axes, x: np.ndarray, y: np.ndarray, hi: np.ndarray) -> None:
+    """Logarithmic axes, but linear near 0 where a class is learned from the start."""
+    positive = y[y > 0]
+    least = positive.min() if len(positive) else 1.0
+    top = np.nanmax(np.concatenate([positive, hi, [least]]))
+    axes.set_xscale("log")
+    axes.set_xlim(x.min() / 1.25, 1.25 * x.max())
+    if (y == 0).any():
+        axes.set_yscale("symlog", linthresh=least, linscale=0.4)
+        axes.set_ylim(-least / 4, 1.6 * top)
+    else:
+        axes.set_yscale("log")
+        axes.set_ylim(least / 1.8, 1.6 * top)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
+
+
+def _told(quantity: str) -> str:
+    return quantity.replace("_", " ")
+
+
+def _are_images(linear: Linear) -> bool:
+    return linear.vectors["v"].ndim == 4
