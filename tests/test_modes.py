@@ -430,7 +430,8 @@ def test_the_points_hold_the_strengths_the_learning_epochs_and_the_rank_correlat
 def test_inputs_that_are_no_images_have_no_images_of_modes(made):
     vectors = dict(np.load(made / "modes.npz"))
     files.save_arrays(made / "modes.npz", **(vectors | {"v": vectors["v"].reshape(3, 4)}))
-    assert len(drawn(made, [order(made, "a.csv", np.full((1, C), 2.0))]))
+    points = drawn(made, [order(made, "a.csv", np.array([[2.0, 1, np.nan, 3]]))])
+    assert points.loc[points["series"] == "learned", "y"].isna().tolist() == [False, False, True, False]
 
 
 def test_an_order_of_other_classes_is_one_line(made):

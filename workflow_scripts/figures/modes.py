@@ -21,6 +21,7 @@ _LOOKS = {
     "linear_theory": {"linestyle": (0, (5, 2)), "linewidth": 1.1},
     "decoupled": {"linestyle": (0, (1, 1.5)), "linewidth": 1.1},
 }
+_BESIDE = {"xytext": (6, -3), "textcoords": "offset points", "fontsize": 8, "color": style.DARK}
 _RED, _BLUE = "#b2182b", "#2166ac"
 
 
@@ -90,8 +91,8 @@ def _images(part, linear: Linear) -> None:
 
 
 def _told_apart(classes: np.ndarray, u: np.ndarray) -> str:
-    """The classes with at least half of the largest part of u, at most three, the largest first."""
-    strongest = [k for k in np.argsort(-u, kind="stable") if u[k] >= abs(u).max() / 2]
+    """The classes with at least half of the largest positive part of u, at most three, the largest first."""
+    strongest = [k for k in np.argsort(-u, kind="stable") if u[k] >= u.max() / 2]
     return ", ".join(classes[strongest[:3]])
 
 
@@ -104,7 +105,7 @@ def _strengths(axes, linear: Linear, points: Points) -> None:
         series = f"{_told(quantity)}, mode {mode}"
         points.line(axes, linear.name, series, rows["epoch"], rows["mean"], of, color=_COLORS[mode - 1], **look)
     end = float(table["epoch"].max())
-    axes.set_xscale("symlog", linthresh=end / 50, linscale=0.6)
+    axes.set_xscale("symlog", linthresh=10 ** np.floor(np.log10(end / 20)), linscale=0.6)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlim=(0, end), xlabel="SGD epochs", ylabel="strength of the mode,  u$^⊤$W$_t$v")
     axes.set_title(f"{linear.title}: modes")
@@ -117,12 +118,17 @@ def _strengths(axes, linear: Linear, points: Points) -> None:
 
 
 def _order(axes, order: Order, linear: Linear, points: Points) -> None:
-    names, x = linear.predicted["class"], linear.predicted["predicted_epoch"].to_numpy(float)
+    names, x = linear.predicted["class"].to_numpy(), linear.predicted["predicted_epoch"].to_numpy(float)
     found = uncertainty.over_seeds(order.epochs)
     y, lo, hi = (found[name] for name in ("mean", "lo", "hi"))
     of = modes.rank_correlation(x, order.epochs)
     told = f"ρ = {of['rho']:.2f}  [{of['lo']:.2f}, {of['hi']:.2f}],  p = {of['p']:.2g}"
     axes.errorbar(x, y, [y - lo, hi - y], fmt="o", color=style.BLUE, markersize=4.5, elinewidth=0.6, label=told)
+    if never := x[np.isnan(y)].tolist():
+        edge = {"transform": axes.get_xaxis_transform(), "marker": "^", "linestyle": "", "color": style.BLUE}
+        axes.plot(never, [0.97] * len(never), **edge, markersize=5, markerfacecolor="white", label="never learned")
+        for name, at in zip(names[np.isnan(y)], never, strict=True):
+            axes.annotate(name, (at, 0.97), xycoords=axes.get_xaxis_transform(), **_BESIDE)
     points.keep(panel=order.name, series="learned", x=x, y=y, lo=lo, hi=hi, **{"class": names})
     rho = {"y": of["rho"], "lo": of["lo"], "hi": of["hi"], "p": of["p"]}
     points.keep(panel=[order.name], series=f"rank correlation with {order.name}", x=np.nan, **rho)
