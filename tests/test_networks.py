@@ -4,13 +4,15 @@ import math
 import pytest
 import torch
 from torch import nn
+from torchvision.models import VisionTransformer
 
 from workflow_scripts import networks
-from workflow_scripts.config.training import CNN, MLP, Linear, PreactResNet
+from workflow_scripts.config.training import CNN, MLP, Linear, PreactResNet, ViT
 from workflow_scripts.errors import StudyError
 
 PAPER = CNN(kind="cnn")
 RESNET = PreactResNet(kind="preact_resnet")
+VIT = ViT(kind="vit")
 
 
 def prefix(k, width=4):
@@ -66,7 +68,7 @@ def test_the_papers_network_on_mnist_has_as_many_parameters_as_its_description()
 
 @pytest.mark.parametrize(
     "network",
-    [Linear(kind="linear"), MLP(kind="mlp", widths=[7, 5]), PAPER, *map(prefix, (1, 2, 4, 6, 7, None))],
+    [Linear(kind="linear"), MLP(kind="mlp", widths=[7, 5]), PAPER, VIT, *map(prefix, (1, 2, 4, 6, 7, None))],
     ids=lambda n: f"{n.kind}-{getattr(n, 'convolutions', '')}",
 )
 @pytest.mark.parametrize(("n_classes", "outputs"), [(2, 1), (3, 3), (10, 10)])
@@ -91,6 +93,101 @@ def test_xavier_uniform_is_glorots_and_pytorch_is_left_alone():
     default = networks.build(MLP(kind="mlp", widths=[300]), (200,), 2, "pytorch")
     assert default[1].weight.abs().max() <= 1 / math.sqrt(200)
     assert default[1].bias.abs().sum() > 0
+
+
+@pytest.mark.parametrize("network", [Linear(kind="linear"), CNN(kind="cnn", dense=[50]), VIT], ids=lambda n: n.kind)
+def test_he_uniform_is_hes_for_every_dense_convolutional_and_attention_layer(network):
+    torch.manual_seed(0)
+    module = networks.build(network, (1, 28, 28), 10, "he_uniform")
+    seen = set()
+    for layer in module.modules():
+        if isinstance(layer, nn.MultiheadAttention):
+            weight, bias = layer.in_proj_weight, layer.in_proj_bias
+        elif isinstance(layer, nn.Linear | nn.Conv2d):
+            weight, bias = layer.weight, layer.bias
+        else:
+            continue
+        seen.add(type(layer).__name__)
+        bound = math.sqrt(6 / weight[0].numel())
+        assert 0.95 * bound < weight.abs().max() <= bound
+        assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.2)
+        assert bias.abs().sum() == 0
+    further = {"linear": set(), "cnn": {"Conv2d"}, "vit": {"Conv2d", "MultiheadAttention"}}
+    assert seen >= {"Linear", *further[network.kind]}
+
+
+@pytest.mark.parametrize("network", [Linear(kind="linear"), PAPER, VIT], ids=lambda n: n.kind)
+@pytest.mark.parametrize(("init", "scale"), [("pytorch", 0.1), ("pytorch", 10.0), ("he_uniform", 3.0)])
+def test_init_scale_multiplies_weights_and_biases_and_nothing_else(network, init, scale):
+    def build(scale):
+        torch.manual_seed(0)
+        return networks.build(network, (1, 28, 28), 10, init, scale)
+
+    plain, scaled = build(1.0), dict(build(scale).named_parameters())
+    layers = nn.Linear | nn.Conv2d | nn.MultiheadAttention
+    names = [name for name, module in plain.named_modules() if isinstance(module, layers)]
+    assert network.kind != "vit" or any(name.endswith("self_attention") for name in names)
+    changed = set()
+    for name, value in plain.named_parameters():
+        of_layer = name.rpartition(".")[0] in names
+        assert torch.equal(scaled[name], value * scale if of_layer else value), name
+        changed |= {name} if of_layer and value.any() else set()
+    assert any("in_proj_weight" in name for name in changed) == (network.kind == "vit")
+    assert any(name.endswith("bias") for name in changed) == (init == "pytorch")
+
+
+def test_the_vit_has_as_many_parameters_as_its_description():
+    attention, dense = 4 * 64 * 64 + 4 * 64, 64 * 128 + 128 + 128 * 64 + 64
+    tokens = (4 * 4 + 1) * 64 + 64 + (7 * 7 + 1) * 64
+    expected = tokens + 4 * (attention + dense + 4 * 64) + 2 * 64 + (64 + 1) * 10
+    module = networks.build(VIT, (1, 28, 28), 10)
+    assert module.conv_proj.in_channels == 1
+    assert sum(parameter.numel() for parameter in module.parameters()) == expected == 139_018
+
+
+@pytest.mark.parametrize(("input_shape", "n_classes", "outputs"), [((3, 32, 32), 10, 10), ((1, 28, 28), 2, 1)])
+def test_the_vit_is_torchvisions(input_shape, n_classes, outputs):
+    torch.manual_seed(0)
+    module = networks.build(VIT, input_shape, n_classes, "xavier_uniform").eval()
+    plain = VisionTransformer(
+        image_size=input_shape[1],
+        patch_size=4,
+        num_layers=4,
+        num_heads=4,
+        hidden_dim=64,
+        mlp_dim=128,
+        num_classes=outputs,
+    ).eval()
+    if input_shape[0] == 1:
+        plain.conv_proj = nn.Conv2d(1, 64, 4, 4)
+    plain.load_state_dict(module.state_dict())
+    images = torch.randn(5, *input_shape)
+    with torch.no_grad():
+        assert torch.equal(module(images), plain(images))
+        assert module(images).shape == (5, outputs) and module(images).std() > 0
+
+
+def test_what_the_vit_says_does_not_depend_on_the_batch():
+    torch.manual_seed(0)
+    module = networks.build(VIT, (1, 28, 28), 10, "xavier_uniform").eval()
+    images = torch.randn(10, 1, 28, 28)
+    with torch.no_grad():
+        together, alone = module(images), torch.cat([module(part) for part in images.split([1, 2, 7])])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("input_shape", "words"),
+    [
+        ((1, 28, 32), r"multiple of patch \(4\), got 28x32: change patch"),
+        ((1, 30, 30), r"multiple of patch \(4\), got 30x30: change patch"),
+        ((100,), "network vit: expected images"),
+    ],
+    ids=["not square", "no multiple", "vectors"],
+)
+def test_a_vit_refuses_inputs_that_do_not_fit(input_shape, words):
+    with pytest.raises(StudyError, match=words):
+        networks.build(VIT, input_shape, 10)
 
 
 def test_two_groups_use_binary_cross_entropy_and_more_use_cross_entropy():
