@@ -46,13 +46,15 @@ def test_overfitting_starts_at_the_best_checkpoint_when_its_corrected_limit_lies
         (None, {"first": None, "middle": None, "overfitting": None, "after_t0": None}),
     ],
 )
-def test_phases_meet_at_t0_and_at_the_start_of_overfitting_and_after_t0_reaches_to_the_end(t0, expected):
-    assert phases.boundaries(I_FY, I_FY_LO, t0) == expected
+@pytest.mark.parametrize(("warm", "warm_up"), [(1, (0, 1)), (0, None)])
+def test_phases_meet_at_t0_and_at_the_start_of_overfitting_and_the_warm_up_needs_neither(t0, expected, warm, warm_up):
+    assert phases.boundaries(I_FY, I_FY_LO, t0, warm) == {**expected, "warm_up": warm_up}
+    assert set(phases.SPANS) == {*expected, "warm_up"}
 
 
 def test_a_curve_that_ends_at_its_best_has_no_overfitting():
-    found = phases.boundaries(np.array([0.0, 0.4, 0.9]), np.array([0.0, 0.35, 0.85]), 1)
-    assert found == {"first": (0, 1), "middle": (1, 2), "overfitting": None, "after_t0": (1, 2)}
+    found = phases.boundaries(np.array([0.0, 0.4, 0.9]), np.array([0.0, 0.35, 0.85]), 1, 1)
+    assert found["overfitting"] is None and found["middle"] == found["after_t0"] == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,37 @@ def test_t0_lies_between_a_possible_and_a_certain_lead():
     assert phases.crossing_interval(lead - 0.2, lead + 0.2, 2) == (1, 4)
     assert phases.crossing_interval(lead - 0.6, lead + 0.6, 2) == (0, None)
     assert phases.crossing_interval(lead, lead, 2) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("i_fy", "noise", "ends"),
+    [
+        ([0.0, 0.05, 0.1, 0.5, 1.0], 0.0, (2, 2, 2)),
+        ([0.0, 0.05, 0.099, 0.5, 1.0, 0.02], 0.0, (3, 3, 3)),
+        ([0.0, 0.05, 0.101, 0.5, 1.0], 0.06, (1, 2, 3)),
+        ([0.0, 0.05, 0.101, 0.2, 0.21], 0.2, (0, 1, 4)),
+        ([0.2, 0.1, 0.5, 1.0], 0.0, (0, 0, 0)),
+        ([0.0, 0.0, 0.0, 0.0], 0.0, (3, 3, 3)),
+        ([0.0, 0.02, 0.01, 0.0], 0.03, (3, 3, 3)),
+        ([0.4], 0.0, (0, 0, 0)),
+    ],
+    ids=[
+        "equal to a tenth",
+        "a tenth of the best, not of the last",
+        "noise",
+        "a level that is never certain",
+        "known before training",
+        "nothing is ever known",
+        "nothing is certainly known",
+        "one checkpoint",
+    ],
+)
+def test_the_warm_up_ends_where_a_tenth_of_the_most_is_known(i_fy, noise, ends):
+    i_fy = np.array(i_fy)
+    assert phases.warm_up_ends(i_fy, i_fy - noise, i_fy + noise) == dict(zip(phases.CANDIDATES, ends, strict=True))
+
+
+def test_a_corrected_interval_beside_the_value_leaves_the_end_of_the_warm_up_inside():
+    i_fy = np.array([0.0, 0.2, 1.0])
+    assert phases.warm_up_ends(i_fy, i_fy - 0.15, i_fy - 0.12) == {"earliest": 1, "t0": 1, "latest": 2}
+    assert phases.warm_up_ends(i_fy, i_fy + 0.11, i_fy + 0.12) == {"earliest": 0, "t0": 1, "latest": 1}

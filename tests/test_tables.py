@@ -31,6 +31,7 @@ def measures_of_seed(i_fy, i_ly=0.5):
         "accuracy": i_fy,
         "I_FY": i_fy,
         "I_FY_lo": np.array(i_fy) - 0.15,
+        "I_FY_hi": np.array(i_fy) + 0.15,
         "mu": 0.3,
         "I_FY_given_L": np.array(i_fy) - 0.4,
         "I_LY_given_F": [0.5, 0.4, 0.3, 0.2, 0.1, 0.0],
@@ -275,10 +276,22 @@ def test_seeds_without_a_phase_are_left_out_of_it():
 
 
 def test_an_experiment_that_never_reaches_t0_has_phases_without_values():
-    found = phase_rows([NEVER])
+    found = phase_rows([NEVER]).query("phase != 'warm_up'")
     assert (found["seeds"] == 0).all()
     assert (found["sign"] == "unknown").all()
     assert found[["to_epoch", "change_mean", "null"]].isna().all(axis=None)
+
+
+def test_the_warm_up_needs_no_t0_and_allows_for_the_noise_of_the_test_set_and_for_seeds():
+    ends = ["seeds", "from_epoch", "to_epoch", "to_epoch_lo", "to_epoch_hi"]
+    several = phase_rows([EARLY, NEVER])
+    assert several.loc[("a", "warm_up", "I_FY"), ends].astype(float).tolist()[:3] == [2, 0, 1]
+    assert np.isnan(several.loc[("a", "warm_up", "I_FY"), "to_epoch_lo"]), "no warm-up at all can't be excluded"
+    sure = [table.assign(I_FY_lo=table["I_FY"] - 0.1, I_FY_hi=table["I_FY"] + 0.05) for table in (EARLY, NEVER)]
+    assert phase_rows(sure).loc[("a", "warm_up", "I_FY"), ends].tolist() == [2, 0, 1, 1, 1]
+    slower = measures_of_seed([0.0, 0.05, 0.5, 0.8, 0.9, 0.85]).assign(I_FY_lo=sure[0]["I_FY"], I_FY_hi=0.0)
+    found = phase_rows([EARLY.assign(I_FY_lo=EARLY["I_FY"]), slower]).loc[("a", "warm_up", "I_FY")]
+    assert found["to_epoch"] == 1.5 and found["change_mean"] == pytest.approx(0.35)
 
 
 def test_ratios_are_means_over_seeds_with_the_largest_p_value():

@@ -5,8 +5,10 @@ import numpy as np
 #: the quantities of N19 Table 1, as columns of measures.csv
 QUANTITIES = ("train_accuracy", "accuracy", "I_FY", "mu", "I_FY_given_L", "I_LY_given_F")
 PHASES = ("first", "middle", "overfitting")
-#: what phases.csv has: the phases, and all of training after T0
-SPANS = (*PHASES, "after_t0")
+#: what phases.csv has: the phases, all of training after T0, and the warm-up, which needs no T0
+SPANS = (*PHASES, "after_t0", "warm_up")
+#: share of the largest I(F_t;Y) that ends the warm-up: far above the bias of I(F;Y), where training has hardly begun
+WARM = 0.1
 #: T0, and the ends of the interval that holds it
 CANDIDATES = ("earliest", "t0", "latest")
 
@@ -28,19 +30,37 @@ def crossing_interval(lead_lo: np.ndarray, lead_hi: np.ndarray, t0: int | None) 
     return earliest, (int(certain[0]) if len(certain) else None)
 
 
+def warm_up_ends(i_fy: np.ndarray, i_fy_lo: np.ndarray, i_fy_hi: np.ndarray) -> dict[str, int]:
+    """Index of the checkpoint that ends the warm-up, and the earliest and the latest that may, by CANDIDATES.
+
+    It is the first at which I(F_t;Y) reaches WARM times its largest value; earliest and latest are the first at which
+    its upper and its lower 95% limit do. 0 for a network that knows as much before training; the last checkpoint for
+    one whose largest I(F_t;Y) may be 0. i_fy, i_fy_lo, i_fy_hi: bits, [T].
+    """
+    best = int(np.argmax(i_fy))
+    if i_fy_lo[best] <= 0:
+        return dict.fromkeys(CANDIDATES, len(i_fy) - 1)
+    level = WARM * i_fy[best]
+    end = int(np.argmax(i_fy >= level))
+    earliest, latest = crossing_interval(i_fy_lo - level, i_fy_hi - level, end)
+    latest = best if latest is None else latest
+    return dict(zip(CANDIDATES, (min(earliest, end), end, max(latest, end)), strict=True))
+
+
 def candidates(table) -> dict[str, dict[str, tuple[int, int] | None]]:
-    """The phases for T0 and for the ends of its interval; table: the reference's rows of measures.csv.
+    """The spans for T0 and for the ends of its interval; table: the reference's rows of measures.csv.
 
     Where a lead over the reference never is certain, the latest T0 is the checkpoint with the largest lead.
     """
-    i_fy, i_fy_lo, lead = (table[name].to_numpy() for name in ("I_FY", "I_FY_lo", "lead"))
+    i_fy, i_fy_lo, i_fy_hi, lead = (table[name].to_numpy() for name in ("I_FY", "I_FY_lo", "I_FY_hi", "lead"))
+    warm = warm_up_ends(i_fy, i_fy_lo, i_fy_hi)
     t0 = first_crossing(lead)
     if t0 is None:
-        return dict.fromkeys(CANDIDATES, boundaries(i_fy, i_fy_lo, None))
+        return {name: boundaries(i_fy, i_fy_lo, None, warm[name]) for name in CANDIDATES}
     earliest, latest = crossing_interval(table["lead_lo"].to_numpy(), table["lead_hi"].to_numpy(), t0)
     latest = max(t0, int(np.argmax(lead))) if latest is None else latest
     ends = dict(zip(CANDIDATES, (earliest, t0, latest), strict=True))
-    return {name: boundaries(i_fy, i_fy_lo, end) for name, end in ends.items()}
+    return {name: boundaries(i_fy, i_fy_lo, end, warm[name]) for name, end in ends.items()}
 
 
 def overfitting_start(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int) -> int:
@@ -54,13 +74,15 @@ def overfitting_start(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int) -> int:
     return t0 + int(np.argmax(later >= min(i_fy[best], i_fy_lo[best])))
 
 
-def boundaries(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int | None) -> dict[str, tuple[int, int] | None]:
-    """First and last checkpoint index of each of SPANS; None for one that a run lacks: all of them without a T0."""
+def boundaries(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int | None, warm: int) -> dict[str, tuple[int, int] | None]:
+    """First and last checkpoint index of each of SPANS; None for one without length; all but warm_up need a T0."""
     last = len(i_fy) - 1
+    found: dict[str, tuple[int, int] | None] = dict.fromkeys(SPANS)
+    found["warm_up"] = (0, warm) if warm > 0 else None
     if t0 is None:
-        return dict.fromkeys(SPANS)
+        return found
     start = overfitting_start(i_fy, i_fy_lo, t0)
-    return {
+    return found | {
         "first": (0, t0) if t0 > 0 else None,
         "middle": (t0, start) if start > t0 else None,
         "overfitting": (start, last) if last > start else None,

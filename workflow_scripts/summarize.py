@@ -60,7 +60,7 @@ def run(config: Config, inputs, outputs) -> None:
     """Write the summary, the phases, the summary of each class, and when each seed learned it."""
     files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     files.check_number("--explainers", inputs.explainers, len(config.seeds) * len(config.explainers))
-    needed = (*phases.QUANTITIES, "I_FY_lo", "mu_null", "lead", "lead_lo", "lead_hi")
+    needed = (*phases.QUANTITIES, "I_FY_lo", "I_FY_hi", "mu_null", "lead", "lead_lo", "lead_hi")
     runs = _read(config, "--measures", inputs.measures, _INDEX, needed)
     class_runs = _read(
         config, "--class-measures", inputs.class_measures, _CLASS_INDEX, ("I_FY_lo", *classes.QUANTITIES)
