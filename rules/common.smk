@@ -100,6 +100,10 @@ def per_seed(file):
     return paths
 
 
+#: the kinds of figures that show summaries and phases
+WITH_PHASES = ("dynamics", "classes", "class_panels", "initialisation")
+
+
 def of_figure(kinds, files):
     """The files of each experiment that a figure of these kinds shows; none for figures of other kinds."""
 

@@ -6,8 +6,8 @@
 rule plot:
     """One figure, and every point plotted in it."""
     input:
-        summaries=of_figure(("dynamics", "classes", "class_panels"), lambda name, _: [f"results/{name}/summary.csv"]),
-        phases=of_figure(("dynamics", "classes", "class_panels"), lambda name, _: [f"results/{name}/phases.csv"]),
+        summaries=of_figure(WITH_PHASES, lambda name, _: [f"results/{name}/summary.csv"]),
+        phases=of_figure(WITH_PHASES, lambda name, _: [f"results/{name}/phases.csv"]),
         classes=of_figure(("classes", "class_panels"), lambda name, _: [f"results/{name}/classes.csv"]),
         data=data_of_figure,
         trajectories=of_figure(("boundaries",), lambda name, figure: [f"{shown_seed(figure, name)}/trajectory.npz"]),

@@ -74,6 +74,7 @@ figures:
   training: {kind: dynamics, experiments: [waves]}
   plane: {kind: boundaries, experiments: [disc], steps: [0, 9]}
   order: {kind: agreement, experiments: [waves]}
+  starts: {kind: initialisation, experiments: [waves]}
 tables:
   ratios: {kind: ratios, experiments: [waves]}
   signs: {kind: phases, experiments: [waves]}
@@ -160,6 +161,11 @@ BAD_STUDIES = [
     ("experiments.waves.sgd.epochs", ABSENT, "experiments.waves.sgd: how long to train is said by one of epochs and"),
     ("experiments.waves.pretraining", {"lr": 0.1, "steps": 9, "batch_size": 201}, "pretraining.batch_size: 201 is"),
     ("experiments.waves.pretraining", {"lr": 0.1}, "waves.pretraining: how long to train is said by one of epochs"),
+    (
+        "experiments.digits.network",
+        {"kind": "vit", "hidden": 30},
+        "experiments.digits.network: hidden: 30 can't be divided among 4 heads: make it a multiple",
+    ),
     ("experiments.digits.network.pool_after", [2], "pool_after names convolution 2, but there are 1"),
     # names that name nothing
     ("tasks.waves.dataset", "wave", "tasks.waves.dataset: there is no dataset 'wave': did you mean 'waves'?"),
@@ -270,6 +276,32 @@ def test_a_mistake_in_the_config_gives_one_line(key, value, message):
         study.load(changed(key, value), "study.yaml")
     assert message in str(error.value)
     assert str(error.value).startswith("study.yaml: ") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "disc", "explainers": ["linear"]}, "the task of 'other' is 'disc', that of 'waves' 'waves': show "),
+        ({"explainers": ["final"]}, "the first explainer of 'other' is 'final', that of 'waves' 'linear': show"),
+        ({"network": {"kind": "mlp", "widths": [9]}}, "'other' has another network of kind mlp: show one of a kind"),
+        ({"title": "again"}, "'waves' and 'other' have the same network and initialisation: keep one"),
+        ({"init_scale": 1.0}, "'waves' and 'other' have the same network and initialisation: keep one"),
+        ({"init": "he_uniform"}, None),
+        ({"init_scale": 0.1}, None),
+        ({"network": {"kind": "linear"}}, None),
+    ],
+)
+def test_a_figure_of_initialisations_compares_what_differs_in_them_alone(changes, message):
+    config = yaml.safe_load(STUDY)
+    config["experiments"]["other"] = {**config["experiments"]["waves"], **changes}
+    config["figures"]["starts"]["experiments"].append("other")
+    if message is None:
+        study.load(config, "study.yaml")
+        return
+    with pytest.raises(StudyError) as error:
+        study.load(config, "study.yaml")
+    assert str(error.value).startswith(f"study.yaml: figures.starts.experiments: {message}")
+    assert "\n" not in str(error.value)
 
 
 def test_the_study_that_these_mistakes_are_made_in_is_sound():
@@ -460,6 +492,12 @@ JOBS = {
         {"figure": "training"},
         {"summaries": ["s.csv"], "phases": ["p.csv"]},
         {name: f"figure.{name}" for name in ("pdf", "png", "svg")} | {"points": "points.csv"},
+    ),
+    "starts": (
+        "plot",
+        {"figure": "starts"},
+        {"summaries": ["s.csv"], "phases": ["p.csv"]},
+        {name: f"starts.{name}" for name in ("pdf", "png", "svg")} | {"points": "starts.csv"},
     ),
     "ratios": ("tabulate", {"table": "ratios"}, {"nulls": ["nulls.csv"]}, {"csv": "r.csv", "html": "r.html"}),
     "signs": ("tabulate", {"table": "signs"}, {"phases": ["p.csv"]}, {"csv": "g.csv", "html": "g.html"}),
@@ -674,6 +712,7 @@ def test_predictions_on_other_data_or_of_another_task_are_refused(job, argument,
         ("summarize", "measures"),
         ("order_examples", "trajectories"),
         ("plot", "summaries"),
+        ("starts", "phases"),
         ("ratios", "nulls"),
         ("claims", "phases"),
         ("agreement", "data"),
@@ -724,6 +763,8 @@ CSV_DAMAGES = {
         ("summarize", "measures"),
         ("plot", "summaries"),
         ("plot", "phases"),
+        ("starts", "summaries"),
+        ("starts", "phases"),
         ("ratios", "nulls"),
         ("signs", "phases"),
         ("claims", "nulls"),
@@ -738,6 +779,12 @@ def test_a_damaged_table_is_named_with_what_to_do(job, argument, damage, made, t
     CSV_DAMAGES[damage](bad)
     remedy = "run the stage that makes it first" if damage == "missing" else "delete it and run its stage again"
     fails(job, made, tmp_path, str(bad), remedy, **{argument: [*given[:-1], bad]})
+
+
+def test_phases_made_before_there_was_a_warm_up_are_made_again(made, tmp_path):
+    old = tmp_path / "old.csv"
+    pd.read_csv(made / "p.csv").query("phase != 'warm_up'").to_csv(old, index=False)
+    fails("starts", made, tmp_path, f"{old}: ", "it has no phase 'warm_up'", "run its stage again", phases=[old])
 
 
 def test_a_sound_table_is_read_back_to_the_last_bit(tmp_path):

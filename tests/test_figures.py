@@ -1,6 +1,7 @@
 """Figures: what is drawn is what their points say, and what the points say is what was made."""
 
 import itertools
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ import pytest
 from workflow_scripts import datasets, files
 from workflow_scripts.config.analysis import Printed
 from workflow_scripts.config.data import Ball
-from workflow_scripts.figures import boundaries, dynamics
+from workflow_scripts.config.training import Init, Network
+from workflow_scripts.figures import boundaries, dynamics, initialisation
 from workflow_scripts.figures.points import Points
 
 EPOCHS = np.array([0.0, 1.0, 2.0, 4.0])
@@ -197,3 +199,119 @@ def test_below_each_panel_stand_the_accuracy_and_the_share_that_the_explainer_ac
     assert said[0] == f"accuracy {(arrays['test_labels'] == 0).mean():.2f}", "nothing to have a share of"
     assert said[1].endswith(", μ/I = 1.00"), "on the test set they say the same"
     assert said[2].startswith("accuracy 1.00, μ/I = 0.")
+
+
+def start(name, network="cnn", init="pytorch", scale=1.0, warm_up=(0.5, 3), t0=(2.0, 3), level=1.0):
+    """An experiment of three seeds and 4 epochs; warm_up and t0: epoch, and the seeds that have one."""
+    tables = []
+    for quantity, height in (("I_FY", level), ("I_LY", 0.5), ("mu", level / 2)):
+        mean = height * np.array([0.0, 0.25, 0.5, 1.0]) if quantity != "I_LY" else height
+        values = {"seeds": 3, "mean": mean, "std": 0.1, "corrected": mean - 0.01, "lo": mean - 0.2, "hi": mean + 0.2}
+        index = {"explainer": "linear", "checkpoint": range(4), "step": EPOCHS * PER_EPOCH, "epoch": EPOCHS}
+        tables.append(pd.DataFrame({**index, "quantity": quantity, **values}))
+    spans = pd.DataFrame(
+        {"phase": phase, "seeds": seeds, "to_epoch": at, "to_epoch_lo": at - 0.25, "to_epoch_hi": at + 0.5}
+        for phase, (at, seeds) in (("warm_up", warm_up), ("first", t0))
+    ).assign(explainer="linear", quantity="I_FY")
+    others = [spans.assign(quantity="mu", to_epoch=99), spans.assign(explainer="t0", to_epoch=99)]
+    return initialisation.Run(name, network, init, scale, pd.concat(tables), pd.concat([*others, spans]))
+
+
+NETWORKS = ["linear", "MLP", "CNN", "ResNet", "ViT"]
+STARTS = [
+    start("small", scale=0.3, warm_up=(4.0, 3), t0=(np.nan, 0), level=0.02),
+    start("he", init="he_uniform"),
+    start("vit", "vit", warm_up=(np.nan, 0), t0=(3.0, 1)),
+    start("plain", level=2.0),
+    start("xavier", init="xavier_uniform"),
+]
+
+
+@pytest.fixture(scope="module")
+def starts():
+    points = Points()
+    return initialisation.draw(STARTS, points), pd.concat(points.tables, ignore_index=True).set_index("panel")
+
+
+def test_initialisations_have_a_panel_per_network_and_stand_in_their_order(starts):
+    figure, _ = starts
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["CNN", "ViT", "", "end of the warm-up", "T$_0$", "at the end of training"]
+    for axes in figure.axes[3:]:
+        words = [label.get_text() for label in axes.get_xticklabels()]
+        assert words == ["Xavier", "He", "PyTorch", "PyTorch\n× 0.3"]
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines() if line.get_label().startswith("I(F")}
+    assert list(lines) == [f"I(F$_t$; Y), {name}" for name in ("Xavier", "He", "PyTorch", "PyTorch × 0.3")]
+    assert len({line.get_color() for line in lines.values()}) == 4
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend[:6] == ["Xavier", "He", "PyTorch", "PyTorch × 0.3", "CNN", "ViT"]
+
+
+def test_curves_of_initialisations_are_those_of_the_summary(starts):
+    figure, points = starts
+    for run in STARTS:
+        found = points.loc[run.name][points.loc[run.name, "series"].str.startswith("I(F$_t$")]
+        np.testing.assert_array_equal(found[["x", "y", "std"]], run.curve("I_FY")[["step", "mean", "std"]])
+        axes = figure.axes[run.network == "vit"]
+        (line,) = (line for line in axes.get_lines() if line.get_label() == f"I(F$_t$; Y), {run.start}")
+        np.testing.assert_array_equal(line.get_xydata(), found[["x", "y"]])
+
+
+def marked(axes):
+    """Where markers stand, and whether they are filled."""
+    marks = [line for line in axes.get_lines() if line.get_marker() != "None" and np.isfinite(line.get_ydata()).all()]
+    return {tuple(line.get_xydata()[0]): line.get_markerfacecolor() != "white" for line in marks}
+
+
+def test_ends_of_spans_count_in_steps_with_their_intervals_and_keep_what_they_are_about(starts):
+    figure, points = starts
+    for title, phase, epoch in (("end of the warm-up", "warm_up", 0.5), ("T$_0$", "first", 2.0)):
+        row = points.loc["he"][points.loc["he", "series"] == f"{title}, CNN, He"].iloc[0]
+        assert row[["y", "lo", "hi"]].tolist() == [PER_EPOCH * at for at in (epoch, epoch - 0.25, epoch + 0.5)]
+        assert row[["explainer", "quantity", "phase"]].tolist() == ["linear", "I_FY", phase]
+        axes = figure.axes[3 if phase == "warm_up" else 4]
+        assert marked(axes)[row["x"], row["y"]]
+        assert [[row["x"]] * 2, [row["lo"], row["hi"]]] in [
+            np.transpose(line.get_xydata()).tolist() for line in axes.lines
+        ]
+
+
+def test_what_no_seed_has_is_marked_open_and_what_some_have_is_counted(starts):
+    figure, points = starts
+    warm_up, t0 = figure.axes[3:5]
+
+    def ticks(axes):
+        return {label.get_text(): at for label, at in zip(axes.get_yticklabels(), axes.get_yticks(), strict=True)}
+
+    def at(name, series):
+        return points.loc[name][points.loc[name, "series"] == series].iloc[0]
+
+    never = at("small", "T$_0$, CNN, PyTorch × 0.3: not reached")
+    assert np.isnan(never["y"]) and marked(t0)[never["x"], ticks(t0)["not\nreached"]] is False
+    lasting = at("small", "end of the warm-up, CNN, PyTorch × 0.3: not reached")
+    assert marked(warm_up)[lasting["x"], ticks(warm_up)["not\nreached"]] is False
+    none = at("vit", "end of the warm-up, ViT, PyTorch: none")
+    assert ticks(warm_up)["none"] == 0 and marked(warm_up)[none["x"], 0] is False
+    assert [text.get_text() for text in t0.texts] == ["1 of 3"] and not warm_up.texts
+    some = at("vit", "T$_0$, ViT, PyTorch")
+    assert t0.texts[0].xy == (some["x"], some["y"]) and marked(t0)[some["x"], some["y"]]
+
+
+def test_the_end_of_training_has_corrected_values_of_mu_and_of_all_that_the_network_knows(starts):
+    figure, points = starts
+    for run in STARTS:
+        found = points.loc[run.name][points.loc[run.name, "checkpoint"] == 3].set_index("quantity")
+        for quantity in ("mu", "I_FY"):
+            told = run.curve(quantity).iloc[-1]
+            row = found.loc[[quantity]].iloc[-1]
+            assert row[["y", "lo", "hi"]].tolist() == told[["corrected", "lo", "hi"]].tolist()
+            assert (row["x"], row["y"]) in marked(figure.axes[5])
+
+
+def test_every_network_and_every_initialisation_has_a_name():
+    kinds = [get_args(model.model_fields["kind"].annotation)[0] for model in get_args(get_args(Network)[0])]
+    runs = [start(f"{kind} {init}", kind, init) for kind, init in itertools.product(kinds, get_args(Init))]
+    figure = initialisation.draw(runs, Points())
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words[: len(get_args(Init)) + len(kinds)] == ["Xavier", "He", "PyTorch", *NETWORKS]
+    assert [axes.get_title(loc="left") for axes in figure.axes[: len(kinds)]] == NETWORKS

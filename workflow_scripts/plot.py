@@ -4,7 +4,7 @@ import pandas as pd
 
 from workflow_scripts import examples, files, stage, style, tables, tasks
 from workflow_scripts.config.analysis import Figure, Printed
-from workflow_scripts.config.base import JobConfig, Seed
+from workflow_scripts.config.base import JobConfig, Seed, Strict
 from workflow_scripts.config.data import Task
 from workflow_scripts.figures import (
     agreement,
@@ -13,17 +13,27 @@ from workflow_scripts.figures import (
     classes,
     dynamics,
     information_accuracy,
+    initialisation,
     modes,
     theorem1,
 )
 from workflow_scripts.figures.points import Points
 
 
+class Initial(Strict):
+    """The kind of an experiment's network, and its keys init and init_scale."""
+
+    network: str
+    init: str
+    scale: float
+
+
 class Config(JobConfig):
     """What the stage reads of the experiments shown, by name: titles, numbers of groups, what papers print.
 
     Of a figure of boundaries also the seed of each, and explainer -> the file under results with its predictions; of
-    one of agreement, the task of all.
+    one of agreement, the task of all; of
+    one of initialisations the network of each and how it starts.
     """
 
     settings: Figure
@@ -33,6 +43,7 @@ class Config(JobConfig):
     seeds: dict[str, Seed]
     found_in: dict[str, dict[str, str]]
     task: Task | None
+    initial: dict[str, Initial]
 
 
 def run(config: Config, inputs, outputs) -> None:
@@ -46,6 +57,7 @@ def run(config: Config, inputs, outputs) -> None:
         "class_order": _class_order,
         "boundaries": _boundaries,
         "modes": _modes,
+        "initialisation": _initialisation,
         "theorem1": _theorem1,
         "agreement": _agreement,
     }[config.settings.kind]
@@ -148,6 +160,25 @@ def _modes(config: Config, inputs, points: Points):
     return modes.draw(linear, orders, points)
 
 
+def _initialisation(config: Config, inputs, points: Points):
+    names = config.settings.experiments
+    for flag, paths in (("--summaries", inputs.summaries), ("--phases", inputs.phases)):
+        files.check_number(flag, paths, len(names))
+    runs = [
+        initialisation.Run(
+            name,
+            **config.initial[name].model_dump(),
+            summary=tables.read(summary, *initialisation.SUMMARY),
+            phases=tables.read(found, *initialisation.PHASES),
+        )
+        for name, summary, found in zip(names, inputs.summaries, inputs.phases, strict=True)
+    ]
+    for one, path in zip(runs, inputs.phases, strict=True):
+        if one.span("warm_up").empty:
+            raise files.damaged(path, "it has no phase 'warm_up'")
+    return initialisation.draw(runs, points)
+
+
 def _theorem1(config: Config, inputs, points: Points):
     files.check_number("--simulations", inputs.simulations, 1)
     return theorem1.draw(tables.read(inputs.simulations[0], *theorem1.COLUMNS), points)
@@ -171,7 +202,7 @@ if __name__ == "__main__":
         run,
         Config,
         inputs={
-            "summaries*": "kinds dynamics, classes, class_panels: summary of each experiment shown (.csv)",
+            "summaries*": "kinds dynamics, classes, class_panels, initialisation: summary of each experiment shown (.csv)",
             "phases*": "the same kinds: phases of each experiment shown (.csv)",
             "classes*": "kinds classes, class_panels: summary of the classes of each experiment shown (.csv)",
             "data*": "kind boundaries: the arrays of each experiment's data set; kind agreement: those of all (.npz)",

@@ -80,6 +80,13 @@ class Boundaries(Strict):
     seed: Seed | None = Field(None, description="the seed shown; null: the first of each experiment")
 
 
+class Initialisation(Strict):
+    """S23, future work: the warm-up, T0 and mu of networks from several initialisations, a panel per network."""
+
+    kind: Literal["initialisation"]
+    experiments: Experiments
+
+
 class Printed(Strict):
     """What a paper prints for an experiment, or its figure shows: set beside our results, used for nothing else."""
 
@@ -165,6 +172,7 @@ Figure = Annotated[
     | ClassOrder
     | Boundaries
     | Modes
+    | Initialisation
     | Theorem1Dynamics
     | Agreement,
     Field(discriminator="kind"),

@@ -13,6 +13,7 @@ from workflow_scripts.config.analysis import (
     Classes,
     ClassPanels,
     Figure,
+    Initialisation,
     Modes,
     Nulls,
     Printed,
@@ -100,6 +101,8 @@ class Study(Strict):
                 self._check_explainers_shown(key, figure)
             if figure.kind == "modes":
                 self._check_modes(key, figure)
+            if figure.kind == "initialisation":
+                self._check_initialisation(key, figure)
             if figure.kind == "theorem1":
                 _named(f"{key}.simulation", "simulation", figure.simulation, self.simulations)
         for key, table in _prefixed("tables", self.tables):
@@ -142,6 +145,29 @@ class Study(Strict):
         for experiment in figure.orders:
             if (other := self.experiments[experiment].task) != task:
                 raise ValueError(f"{key}.orders: {experiment!r} is on task {other!r}: expected one on {task!r}")
+
+    def _check_initialisation(self, key: str, figure: Initialisation) -> None:
+        shown = {name: self.experiments[name] for name in figure.experiments}
+        networks, starts = {}, {}
+        first_name, first = next(iter(shown.items()))
+        for name, experiment in shown.items():
+            for what, found, expected in (
+                ("task", experiment.task, first.task),
+                ("first explainer", experiment.explainers[0], first.explainers[0]),
+            ):
+                if found != expected:
+                    raise ValueError(
+                        f"{key}.experiments: the {what} of {name!r} is {found!r}, that of {first_name!r} {expected!r}: "
+                        "show experiments with the same"
+                    )
+            kind = experiment.network.kind
+            if networks.setdefault(kind, experiment.network) != experiment.network:
+                raise ValueError(f"{key}.experiments: {name!r} has another network of kind {kind}: show one of a kind")
+            other = starts.setdefault((kind, experiment.init, experiment.init_scale), name)
+            if other != name:
+                raise ValueError(
+                    f"{key}.experiments: {other!r} and {name!r} have the same network and initialisation: keep one"
+                )
 
     def _check_experiment(self, key: str, name: str, experiment: Experiment) -> None:
         if name in RESERVED:
@@ -402,12 +428,14 @@ def _plot(study: Study, figure: str) -> dict:
     settings = study.figures[figure]
     in_the_plane = settings.experiments if settings.kind == "boundaries" else []
     agreeing = settings.experiments[:1] if settings.kind == "agreement" else []
+    started = settings.experiments if settings.kind == "initialisation" else []
     return {
         "settings": _plain(settings),
         **_shown(study, settings),
         "seeds": {name: study.seed_shown(figure, name) for name in in_the_plane},
         "found_in": {name: _found_in(study, name) for name in in_the_plane},
         "task": next((_plain(study.tasks[study.experiments[name].task]) for name in agreeing), None),
+        "initial": {name: _initial(study.experiments[name]) for name in started},
     }
 
 
@@ -447,6 +475,10 @@ def _shown(study: Study, shown) -> dict:
             name: _plain(study.experiments[name].printed) for name in experiments if study.experiments[name].printed
         },
     }
+
+
+def _initial(experiment: Experiment) -> dict:
+    return {"network": experiment.network.kind, "init": experiment.init, "scale": experiment.init_scale}
 
 
 def _found_in(study: Study, experiment: str) -> dict[str, str]:

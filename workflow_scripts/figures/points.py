@@ -55,6 +55,14 @@ class Points:
         axes.plot([x], [y], linestyle="", zorder=5, **look)
         self.keep(panel=[panel], series=[series], x=[x], y=[y], quantity=["printed"])
 
+    def estimate(
+        self, axes, panel: str, series: str, x: float, y: float, lo: float, hi: float, of: pd.DataFrame, **look
+    ) -> None:
+        """A marker, and its interval as an upright line; nothing is drawn where y is NaN."""
+        axes.plot([x, x], [lo, hi], color=look["color"], linewidth=1.1, alpha=look.get("alpha"))
+        axes.plot([x], [y], linestyle="", markersize=5.5, markeredgewidth=0, **look)
+        self._keep(of, {"panel": [panel], "series": [series], "x": [x], "y": [y], "lo": [lo], "hi": [hi]})
+
     def keep(self, **columns) -> None:
         """Points that were drawn in another way; columns of one length, or single values."""
         self.tables.append(pd.DataFrame(columns))

@@ -1,0 +1,189 @@
+"""S23, future work: how several networks learn from several initialisations."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
+
+from workflow_scripts import style
+from workflow_scripts.figures.points import Points
+
+#: the columns that are read of summary.csv and of phases.csv
+SUMMARY = ("explainer", "checkpoint", "step", "epoch", "quantity", "seeds", "mean", "std", "corrected", "lo", "hi")
+PHASES = ("explainer", "phase", "quantity", "seeds", "to_epoch", "to_epoch_lo", "to_epoch_hi")
+_NETWORKS = {"linear": "linear", "mlp": "MLP", "cnn": "CNN", "preact_resnet": "ResNet", "vit": "ViT"}
+_INITS = {"xavier_uniform": "Xavier", "he_uniform": "He", "pytorch": "PyTorch"}
+_COLORS = dict(zip(_INITS, (style.BLUE, style.GREEN, style.BLACK), strict=True))
+_MARKERS = ("o", "s", "^", "D", "v")
+_SYMLOG = {"linthresh": 1, "linscale": 0.5}  # from the first step on logarithmic, with room for step 0
+_SIZE = 5.5
+_HOLLOW = {"linestyle": "", "markersize": _SIZE, "markerfacecolor": "white"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment: network kind, init and init_scale as in the config, its summary.csv and its phases.csv."""
+
+    name: str
+    network: str
+    init: str
+    scale: float
+    summary: pd.DataFrame
+    phases: pd.DataFrame
+
+    @property
+    def start(self) -> str:
+        """The initialisation in words."""
+        return _INITS[self.init] + (f" × {self.scale:g}" if self.scale != 1 else "")
+
+    @property
+    def explainer(self) -> str:
+        """The first explainer."""
+        return self.summary["explainer"].iloc[0]
+
+    def curve(self, quantity: str) -> pd.DataFrame:
+        """The rows of the summary about a quantity, one per checkpoint."""
+        of = self.summary
+        return of[(of["explainer"] == self.explainer) & (of["quantity"] == quantity)]
+
+    def span(self, phase: str) -> pd.DataFrame:
+        """The row of a phase about I(F;Y)."""
+        of = self.phases
+        return of[(of["explainer"] == self.explainer) & (of["phase"] == phase) & (of["quantity"] == "I_FY")]
+
+
+def draw(runs: list[Run], points: Points):
+    """Above I(F_t;Y), a panel per network; below, by initialisation, end of warm-up, T0, and mu and I(F;Y) at the end.
+
+    Networks stand in the order given; initialisations as Xavier, He, PyTorch, then by scale.
+    """
+    networks = list(dict.fromkeys(run.network for run in runs))
+    runs = sorted(runs, key=lambda run: (run.scale != 1, run.scale, list(_INITS).index(run.init)))
+    colors = _colors(runs)
+    looks = _looks(runs, networks, colors)
+    last = max(float(run.summary["step"].max()) for run in runs)
+    figure, axes = style.panels(2, max(3, len(networks)), 4.3, 3.3)
+    above, below = axes[0, : len(networks)], axes[1, :3]
+    for spare in set(axes.flat) - {*above, *below}:
+        spare.set_axis_off()
+    for place, network in zip(above, networks, strict=True):
+        _curves(place, [run for run in runs if run.network == network], colors, last, points)
+    top = max(place.get_ylim()[1] for place in above)
+    for place in above:
+        place.set_ylim(0, top)
+    _instants(below[0], runs, looks, "warm_up", "end of the warm-up", last, points)
+    _instants(below[1], runs, looks, "first", "T$_0$", last, points)
+    _ends(below[2], runs, looks, points)
+    for place in below:
+        place.set_xticks(range(len(colors)), [start.replace(" ×", "\n×") for start in colors])
+        place.set_xlim(-0.5, len(colors) - 0.5)
+        place.grid(False, axis="x")
+    _legend(figure, networks, colors)
+    return figure
+
+
+def _colors(runs: list[Run]) -> dict[str, str]:
+    """Initialisation -> colour: named ones apart, scaled ones from light to dark."""
+    starts = {run.start: run for run in runs}
+    scaled = sum(run.scale != 1 for run in starts.values())
+    ramp = iter(colormaps["YlOrRd"](np.linspace(0.4, 0.95, scaled)))
+    return {start: _COLORS[run.init] if run.scale == 1 else to_hex(next(ramp)) for start, run in starts.items()}
+
+
+def _looks(runs: list[Run], networks: list[str], colors: dict[str, str]) -> dict[str, dict]:
+    """Experiment -> where its marks stand, and what they look like."""
+    starts, width = list(colors), 0.6 / len(networks)
+    looks = {}
+    for run in runs:
+        number = networks.index(run.network)
+        x = starts.index(run.start) + width * (number - (len(networks) - 1) / 2)
+        looks[run.name] = {"x": x, "color": colors[run.start], "marker": _MARKERS[number % len(_MARKERS)]}
+    return looks
+
+
+def _curves(axes, runs: list[Run], colors: dict[str, str], last: float, points: Points) -> None:
+    """I(F_t;Y) of one network, and I(L;Y) of the explainers behind T0: one line if they are of the task."""
+    for run in runs:
+        known, best = run.curve("I_FY"), run.curve("I_LY").iloc[-1:]
+        known = known.assign(lo=np.nan, hi=np.nan)  # intervals of so many lines would hide them
+        look = {"color": colors[run.start], "linewidth": 1.4}
+        points.line(axes, run.name, f"I(F$_t$; Y), {run.start}", known["step"], known["mean"], known, **look)
+        points.level(axes, run.name, f"I(L; Y) of {run.explainer}", float(best["mean"].iloc[0]), style.GREY, best)
+    axes.set(title=_NETWORKS[runs[0].network], xlabel="SGD step", ylabel="I(F$_t$; Y) (bits)")
+    axes.set_xscale("symlog", **_SYMLOG)
+    _count_steps(axes.xaxis, last)
+    axes.set_xlim(0, last)
+
+
+def _instants(axes, runs: list[Run], looks: dict, phase: str, title: str, last: float, points: Points) -> None:
+    """The step at which a phase ends; a tick names where those are marked that have none."""
+    named = {}
+    for run in runs:
+        row, look = run.span(phase), looks[run.name]
+        series = f"{title}, {_NETWORKS[run.network]}, {run.start}"
+        per_epoch = float(run.summary["step"].max() / run.summary["epoch"].max())
+        end, lo, hi = (float(row[name].iloc[0]) * per_epoch for name in ("to_epoch", "to_epoch_lo", "to_epoch_hi"))
+        if word := _missing(run, phase):
+            series, end, lo, hi = f"{series}: {word}", np.nan, np.nan, np.nan
+            named[word] = 0.0 if word == "none" else 8 * last
+            axes.plot(look["x"], named[word], **_HOLLOW, marker=look["marker"], markeredgecolor=look["color"])
+        points.estimate(axes, run.name, series, y=end, lo=lo, hi=hi, of=row, **look)
+        found, trained = int(row["seeds"].iloc[0]), int(run.curve("I_FY")["seeds"].max())
+        if 0 < found < trained:
+            place = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 6.5}
+            axes.annotate(f"{found} of {trained}", (look["x"], named.get(word, end)), **place)
+    axes.set(title=title, ylabel="SGD step")
+    axes.set_yscale("symlog", **_SYMLOG)
+    _count_steps(axes.yaxis, last, named)
+    axes.set_ylim(-0.4, 24 * last if max(named.values(), default=0) else 3 * last)
+
+
+def _missing(run: Run, phase: str) -> str:
+    """Why a phase has no end to show, if it has none: the warm-up is over at once, or it or T0 never comes."""
+    row = run.span(phase).iloc[0]
+    if row["seeds"] == 0:
+        return "none" if phase == "warm_up" else "not reached"
+    lasts = phase == "warm_up" and np.isclose(row["to_epoch"], run.summary["epoch"].max())
+    return "not reached" if lasts else ""
+
+
+def _ends(axes, runs: list[Run], looks: dict, points: Points) -> None:
+    """mu(F;L), and fainter I(F;Y), at the last checkpoint: corrected values."""
+    for run in runs:
+        for quantity, symbol, look in (("I_FY", "I(F; Y)", {"alpha": 0.35}), ("mu", "μ(F; L)", {"zorder": 3})):
+            row = run.curve(quantity).iloc[-1:]
+            end, lo, hi = (float(row[name].iloc[0]) for name in ("corrected", "lo", "hi"))
+            series = f"{symbol}, {_NETWORKS[run.network]}, {run.start}"
+            points.estimate(axes, run.name, series, y=end, lo=lo, hi=hi, of=row, **looks[run.name], **look)
+    axes.set(title="at the end of training", ylabel="information (bits)")
+    axes.set_ylim(min(0, axes.get_ylim()[0]), None)
+
+
+def _count_steps(axis, last: float, named: dict[str, float] | None = None) -> None:
+    """Ticks at step 0 and at powers of ten, and further ones with a name."""
+    decades = 10 ** np.arange(int(np.log10(last)) + 1)
+    ticks = {0: "0"} | {step: f"$10^{power}$" for power, step in enumerate(decades)}
+    ticks |= {step: word for word, step in (named or {}).items()}
+    axis.set_ticks(list(ticks), [word.replace("not ", "not\n") for word in ticks.values()])
+    axis.set_minor_locator(NullLocator())
+
+
+def _legend(figure, networks: list[str], colors: dict[str, str]) -> None:
+    handles = {start: Line2D([], [], color=color, linewidth=2.2) for start, color in colors.items()}
+    look = {"color": style.DARK, "linestyle": "", "markersize": _SIZE}
+    handles |= {
+        _NETWORKS[network]: Line2D([], [], marker=marker, **look)
+        for network, marker in zip(networks, itertools.cycle(_MARKERS), strict=False)
+    }
+    handles["faint: I(F; Y)"] = Line2D([], [], marker=_MARKERS[0], alpha=0.35, **look)
+    handles["open: in no seed"] = Line2D([], [], marker=_MARKERS[0], markerfacecolor="white", **look)
+    handles["dashed: I(L; Y)"] = Line2D([], [], color=style.GREY, linewidth=0.9, linestyle=(0, (6, 3)))
+    handles["band: ± 1 std over seeds"] = Patch(color=style.GREY, alpha=0.22, linewidth=0)
+    handles["upright lines: 95% interval"] = Line2D([], [], color=style.GREY, linewidth=1.1)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=7)
