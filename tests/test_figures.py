@@ -294,7 +294,7 @@ def test_what_no_seed_has_is_marked_open_and_what_some_have_is_counted(starts):
     assert ticks(warm_up)["none"] == 0 and marked(warm_up)[none["x"], 0] is False
     assert [text.get_text() for text in t0.texts] == ["1 of 3"] and not warm_up.texts
     some = at("vit", "T$_0$, ViT, PyTorch")
-    assert t0.texts[0].xy == (some["x"], some["y"]) and marked(t0)[some["x"], some["y"]]
+    assert t0.texts[0].xy == (some["x"], some["hi"]) and marked(t0)[some["x"], some["y"]]
 
 
 def test_the_end_of_training_has_corrected_values_of_mu_and_of_all_that_the_network_knows(starts):

@@ -136,8 +136,10 @@ def _instants(axes, runs: list[Run], looks: dict, phase: str, title: str, last: 
         points.estimate(axes, run.name, series, y=end, lo=lo, hi=hi, of=row, **look)
         found, trained = int(row["seeds"].iloc[0]), int(run.curve("I_FY")["seeds"].max())
         if 0 < found < trained:
-            place = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 6.5}
-            axes.annotate(f"{found} of {trained}", (look["x"], named.get(word, end)), **place)
+            top = np.nanmax([end, hi, named.get(word, np.nan)])
+            place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "fontsize": 6.5}
+            place["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
+            axes.annotate(f"{found} of {trained}", (look["x"], top), **place)
     axes.set(title=title, ylabel="SGD step")
     axes.set_yscale("symlog", **_SYMLOG)
     _count_steps(axes.yaxis, last, named)
