@@ -41,7 +41,7 @@ def test_every_job_of_the_paper_is_planned_without_any_data(tmp_path):
 
 
 def test_the_overlay_leaves_out_nothing():
-    whole, cut = merged([PAPER]), merged([PAPER, OVERLAY])
+    whole, cut = merged([PAPER]), study_config.overlaid(merged([PAPER, OVERLAY]))
     assert names(cut) == names(whole)
     for part in ("figures", "tables"):
         for name, shown in whole[part].items():
@@ -111,7 +111,7 @@ def test_figures_of_dynamics_hold_every_curve(results, figure):
 def test_figure_5_counts_steps(results):
     points = pd.read_csv(results / "figures/fig5.csv")
     curve = points[points["series"] == "I(F$_t$; Y)"]
-    steps = merged([PAPER, OVERLAY])["experiments"]["resnet"]["sgd"]["steps"]
+    steps = study_config.overlaid(merged([PAPER, OVERLAY]))["experiments"]["resnet"]["sgd"]["steps"]
     assert curve["x"].tolist() == curve["step"].tolist() and curve["x"].max() == steps
 
 
@@ -120,7 +120,7 @@ def test_figure_5_counts_steps(results):
 def test_figures_of_boundaries_hold_data_noise_and_the_boundaries_at_the_end(results, figure):
     points = pd.read_csv(results / f"figures/{figure}.csv")
     (experiment,) = STUDY.figures[figure].experiments
-    steps = merged([PAPER, OVERLAY])["figures"][figure]["steps"]
+    steps = study_config.overlaid(merged([PAPER, OVERLAY]))["figures"][figure]["steps"]
     panels = list(points["panel"].unique())
     assert len(panels) == len(steps) and panels[-1] == f"{experiment} step {steps[-1]}"
     last = points[points["panel"] == panels[-1]]

@@ -12,6 +12,7 @@ STUDIES = {
     "default": (ROOT / "config.yaml",),
     **{path.stem: (path,) for path in sorted((ROOT / "experiments").glob("*.yaml")) if path != OVERLAY},
     "nakkiran2019, tiny": (ROOT / "experiments" / "nakkiran2019.yaml", OVERLAY),
+    "schouten2023, tiny": (ROOT / "experiments" / "schouten2023.yaml", OVERLAY),
     "of the tests": (TINY,),
 }
 TARGETS = ("data", "trained", "finals", "explainers", "measures", "nulls", "simulations", "figures", "all", "total")

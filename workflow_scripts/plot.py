@@ -32,8 +32,7 @@ class Config(JobConfig):
     """What the stage reads of the experiments shown, by name: titles, numbers of groups, what papers print.
 
     Of a figure of boundaries also the seed of each, and explainer -> the file under results with its predictions; of
-    one of agreement, the task of all; of
-    one of initialisations the network of each and how it starts.
+    one of agreement the task of all; of one of initialisations the network of each and how it starts.
     """
 
     settings: Figure
@@ -202,8 +201,8 @@ if __name__ == "__main__":
         run,
         Config,
         inputs={
-            "summaries*": "kinds dynamics, classes, class_panels, initialisation: summary of each experiment shown (.csv)",
-            "phases*": "the same kinds: phases of each experiment shown (.csv)",
+            "summaries*": "of most kinds: summary of each experiment shown (.csv)",
+            "phases*": "of the same kinds: phases of each experiment shown (.csv)",
             "classes*": "kinds classes, class_panels: summary of the classes of each experiment shown (.csv)",
             "data*": "kind boundaries: the arrays of each experiment's data set; kind agreement: those of all (.npz)",
             "trajectories*": "kind boundaries: the trajectory of each experiment's seed (.npz)",

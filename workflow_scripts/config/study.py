@@ -3,6 +3,7 @@
 import functools
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -67,6 +68,9 @@ class Study(Strict):
     simulations: dict[Name, Simulation] = Field({}, description="simulations of Theorem 1 by name")
     figures: dict[Name, Figure] = Field({}, description="figures by name")
     tables: dict[Name, Table] = Field({}, description="tables by name")
+    if_present: dict[Literal["datasets", "explainers", "experiments", "simulations", "figures"], dict[Name, dict]] = (
+        Field({}, description="section -> name -> keys that replace those of this entry, in studies that have it")
+    )
 
     @model_validator(mode="after")
     def _names_and_sizes(self):
@@ -300,7 +304,28 @@ class Study(Strict):
 
 def load(config: dict, source: str = "config") -> Study:
     """The typed study. Raises StudyError with a line per mistake."""
-    return parse(Study, config, source)
+    return parse(Study, overlaid(config), source)
+
+
+def overlaid(config: dict) -> dict:
+    """The config with what stands under if_present laid over the entries that it has."""
+    overlay = config.get("if_present")
+    if not isinstance(overlay, dict):
+        return config
+    found = {section: of for section, of in overlay.items() if isinstance(of, dict) and section in config}
+    return _merged(
+        config,
+        {section: {name: of[name] for name in of if name in (config[section] or ())} for section, of in found.items()},
+    )
+
+
+def _merged(config: dict, changes: dict) -> dict:
+    """Changes laid over a config, key by key."""
+    both = {
+        key: _merged(config[key], value) if isinstance(value, dict) and isinstance(config.get(key), dict) else value
+        for key, value in changes.items()
+    }
+    return config | both
 
 
 def stage_config(study: Study, stage: str, **wildcards: str) -> dict:
