@@ -5,15 +5,13 @@ import sys
 
 import pandas as pd
 import pytest
-import yaml
 
-from tests.workflow import OVERLAY, ROOT, planned, snakemake
+from tests.workflow import OVERLAY, ROOT, made_from, planned
 from workflow_scripts.config import study as study_config
 from workflow_scripts.config.configfiles import merged
 
 PAPER = ROOT / "experiments" / "nakkiran2019.yaml"
 STUDY = study_config.load(merged([PAPER]))
-CIFAR = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def names(config: dict) -> dict[str, list[str]]:
@@ -52,15 +50,7 @@ def test_the_overlay_leaves_out_nothing():
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, shared_data):
     """The results of the study cut down, from the real images."""
-    folder = tmp_path_factory.mktemp("nakkiran2019")
-    cifar = {"kind": "images", "path": str(shared_data / "cifar10-jpeg.zip"), "classes": list(CIFAR)}
-    here = folder / "here.yaml"
-    here.write_text(yaml.safe_dump({"data_root": str(shared_data), "datasets": {"cifar10": cifar}}))
-    configfiles = (PAPER, OVERLAY, here)
-    assert names(merged(configfiles)) == names(merged([PAPER]))
-    done = snakemake(folder, configfiles=configfiles)
-    assert done.returncode == 0, done.stderr
-    return folder
+    return made_from(PAPER, tmp_path_factory.mktemp("nakkiran2019"), shared_data)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "tiny.yaml"
 OVERLAY = ROOT / "experiments" / "tiny.yaml"
@@ -29,6 +31,17 @@ def snakemake(
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, done.stdout + done.stderr)
+
+
+def made_from(paper: Path, folder: Path, shared_data: Path) -> Path:
+    """The folder, with the study of a paper made in it, cut down, from the real images; CIFAR-10 as JPEG."""
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    cifar = {"kind": "images", "path": str(shared_data / "cifar10-jpeg.zip"), "classes": names}
+    here = folder / "here.yaml"
+    here.write_text(yaml.safe_dump({"data_root": str(shared_data), "datasets": {"cifar10": cifar}}))
+    done = snakemake(folder, configfiles=(paper, OVERLAY, here))
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def planned(folder: Path, *arguments: str, **options) -> dict[str, int]:

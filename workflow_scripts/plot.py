@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from workflow_scripts import examples, files, stage, style, tables, tasks
+from workflow_scripts import classes, examples, files, stage, style, tables, tasks
 from workflow_scripts.config.analysis import Figure, Printed
 from workflow_scripts.config.base import JobConfig, Seed, Strict
 from workflow_scripts.config.data import Task
@@ -10,11 +10,11 @@ from workflow_scripts.figures import (
     agreement,
     boundaries,
     class_order,
-    classes,
     dynamics,
     information_accuracy,
     initialisation,
     modes,
+    per_class,
     theorem1,
 )
 from workflow_scripts.figures.points import Points
@@ -74,12 +74,12 @@ def _dynamics(config: Config, inputs, points: Points):
 
 
 def _classes(config: Config, inputs, points: Points):
-    return classes.overview(_class_rows(config, inputs), points)
+    return per_class.overview(_class_rows(config, inputs), points)
 
 
 def _class_panels(config: Config, inputs, points: Points):
     (row,) = _class_rows(config, inputs)
-    return classes.small_multiples(row, points)
+    return per_class.small_multiples(row, points)
 
 
 def _class_order(config: Config, inputs, points: Points):
@@ -106,12 +106,12 @@ def _panels(config: Config, inputs) -> list[dynamics.Panel]:
     ]
 
 
-def _class_rows(config: Config, inputs) -> list[classes.Row]:
+def _class_rows(config: Config, inputs) -> list[per_class.Row]:
     panels = _panels(config, inputs)
     files.check_number("--classes", inputs.classes, len(panels))
     columns = ("explainer", "epoch", "class", "quantity", "mean", "std", "lo", "hi")
     return [
-        classes.read(panel, tables.read(path, *columns), config.settings.explainer_of(panel.name))
+        per_class.read(panel, tables.read(path, *columns), config.settings.explainer_of(panel.name))
         for panel, path in zip(panels, inputs.classes, strict=True)
     ]
 
@@ -189,10 +189,11 @@ def _agreement(config: Config, inputs, points: Points):
     files.check_number("--data", inputs.data, 1)
     class_of, epochs = examples.read(inputs.examples)
     data = tasks.load(inputs.data[0], config.task)
-    pixels = data.inputs["test"]
+    labels, pixels = data.labels["test"], data.inputs["test"]
     if len(pixels) != len(class_of):
         raise files.damaged(inputs.examples[0], f"{len(class_of)} examples, expected {len(pixels)}")
-    images = agreement.Images(pixels, list(class_of)) if pixels.ndim == 4 else None
+    names_of = classes.names(inputs.data[0], config.task)
+    images = agreement.Images(pixels, [names_of[label] for label in labels]) if pixels.ndim == 4 else None
     return agreement.draw(dict(zip(names, epochs, strict=True)), config.titles, class_of, images, points)
 
 

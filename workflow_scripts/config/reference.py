@@ -102,8 +102,10 @@ def _link(name: str) -> str:
     return f"[{name}](#{name.lower()})"
 
 
-def _type(value: dict) -> str:
+def _type(value: dict | bool) -> str:
     """The type in plain words, with links to the sections of models."""
+    if value is True:
+        return "any value"
     if "$ref" in value:
         return _link(value["$ref"].rpartition("/")[2])
     if options := value.get("oneOf") or value.get("anyOf"):

@@ -1,5 +1,6 @@
 """When each class is learned: the first epoch with half of the final I(F_t;Y=y), of one or several networks."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
@@ -29,13 +30,16 @@ def draw(orders: dict[str, pd.DataFrame], titles: dict[str, str], points: Points
         mean["height"] = mean["class"].map(names.index) + shift
         place.hlines(mean["height"], mean["lo"].clip(lower=0), mean["hi"], color=look["color"], linewidth=1.2)
         place.plot(mean["epoch"], mean["height"], markersize=6.5, **look)
+        for _, never in mean[mean["epoch"].isna()].iterrows():
+            at = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "center"}
+            place.annotate("not learned", (0.99, never["height"]), **at, fontsize=7, color=look["color"])
         kept = {"x": mean["epoch"], "y": mean["height"], "lo": mean["lo"], "hi": mean["hi"], "class": mean["class"]}
         points.keep(panel=experiment, series="mean over seeds", **kept)
         kept = {"x": of_seeds["epoch"], "y": of_seeds["height"], "seed": of_seeds["seed"], "class": of_seeds["class"]}
         points.keep(panel=experiment, series="of each seed", **kept)
         handles.append(Line2D([], [], label=titles[experiment], **look))
     place.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-    latest = max(float(found["epoch"].max()) for found in orders.values())
+    latest = np.nanmax([1.0, *(found["epoch"].max() for found in orders.values())])
     place.set(xlabel="SGD epochs until I(F$_t$; Y = y) is half of what it is at the end", xlim=(0, 1.08 * latest))
     handles.append(Line2D([], [], color=style.GREY, linewidth=1.2, label="95% interval over seeds (small marks)"))
     figure.legend(handles=handles, loc="outside lower center", ncols=2)

@@ -1,6 +1,7 @@
 """N19 Figs 4, 5 and 8: what the network knows during training, and what of it explainers account for."""
 
 import itertools
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,12 +47,12 @@ def draw(panels: list[Panel], axis: str, points: Points):
     for place, panel in zip(axes.flat, panels, strict=False):
         draw_panel(place, panel, axis, colors, points)
         place.set_title(panel.title)
-    figure.legend(*legend(axes.flat, points), loc="outside lower center", ncols=5 if columns > 1 else 2)
+    add_legend(figure, axes.flat, points)
     return figure
 
 
-def legend(axes, points: Points) -> tuple[list, list]:
-    """Handles and labels of all that panels show, each once."""
+def add_legend(figure, axes, points: Points) -> None:
+    """All that panels show, each once, below them; as many columns as fit."""
     handles = {}
     for place in axes:
         handles |= {label: handle for handle, label in zip(*place.get_legend_handles_labels(), strict=True)}
@@ -63,7 +64,9 @@ def legend(axes, points: Points) -> tuple[list, list]:
         handles["dashed: corrected for bias"] = Line2D([], [], color=style.GREY, linestyle=_DASHED, linewidth=1.1)
     if any(table["series"].iloc[0].startswith("printed") for table in points.tables):
         handles["printed in the paper"] = Line2D([], [], color=style.GREY, linestyle="", **_MARK)
-    return list(handles.values()), list(handles)
+    longest = max(len(re.sub(r"[$_{}\\]", "", label)) for label in handles)
+    fitting = int(figure.get_figwidth() / (0.075 * longest + 0.55))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=max(1, min(5, fitting)))
 
 
 def draw_panel(axes, panel: Panel, axis: str, colors: dict, points: Points) -> None:

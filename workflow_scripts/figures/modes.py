@@ -57,7 +57,7 @@ def read_order(path: Path, predicted: pd.DataFrame) -> np.ndarray:
 def draw(linear: Linear, orders: list[Order], points: Points):
     """The strongest modes as images, where they are; their strengths during training; then a panel per order."""
     images = _are_images(linear)
-    columns = min(1 + len(orders), 3)
+    columns = 2 if len(orders) in (1, 3) else 3
     rows = -(-(1 + len(orders)) // columns)
     width = max(4.1 * columns, 8.2)
     figure, parts = style.stacked(width, [width / 5.6 + 0.35] * images + [3.5 * rows])

@@ -44,9 +44,10 @@ def overview(rows: list[Row], points: Points):
         _every_class(places[2], row, "mu", points)
         places[2].set_title(f"μ(F$_t$; {row.explainer}) of each class")
         lowest, highest = zip(*(place.get_ylim() for place in places[1:]), strict=True)
-        for place in places[1:]:
+        for place, quantity in zip(places[1:], ("I_FY", "mu"), strict=True):
             place.set_ylim(min(lowest), max(highest))
-    figure.legend(*dynamics.legend(axes.flat, points), loc="outside lower center", ncols=5)
+            _name_ends(place, row, quantity)
+    dynamics.add_legend(figure, axes.flat, points)
     return figure
 
 
@@ -88,27 +89,27 @@ def small_multiples(row: Row, points: Points):
 def _every_class(axes, row: Row, quantity: str, points: Points) -> None:
     """A line with a band over seeds for every class, its name at the line's end."""
     shown = row.classes[row.classes["quantity"] == quantity]
-    ends = {}
-    for (name, of), color in zip(shown.groupby("class", sort=False), itertools.cycle(style.CLASSES)):
+    for (_, of), color in zip(shown.groupby("class", sort=False), itertools.cycle(style.CLASSES)):
         label = "_I(F$_t$; Y = y)" if quantity == "I_FY" else f"_μ(F$_t$; {row.explainer})"
         banded = of.drop(columns=["lo", "hi"]).assign(lo=np.nan, hi=np.nan)
         points.line(
             axes, row.together.name, label, of["epoch"], of["mean"], banded, band=0.1, color=color, linewidth=1.3
         )
-        ends[name] = float(of["mean"].iloc[-1]), color
     axes.set(xlabel="SGD epochs", ylabel="information (bits)", xlim=(0, float(shown["epoch"].max())))
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.set_ylim(min(0, 1.1 * shown["mean"].min()), 1.08 * shown["mean"].max())
-    _name_ends(axes, ends)
 
 
-def _name_ends(axes, ends: dict[str, tuple[float, str]]) -> None:
+def _name_ends(axes, row: Row, quantity: str) -> None:
     """Names to the right of the axes at the heights where lines end, moved apart where they would overlap."""
+    shown = row.classes[row.classes["quantity"] == quantity]
+    ends = shown.groupby("class", sort=False)["mean"].last()
+    colors = dict(zip(ends.index, itertools.cycle(style.CLASSES)))
     bottom, top = axes.get_ylim()
     gap = 0.055 * (top - bottom)
-    ordered = sorted(ends, key=lambda name: ends[name][0])
-    heights = [ends[name][0] for name in ordered]
-    for _ in range(100):
+    ends = ends.sort_values(kind="stable")
+    ordered, heights = ends.index, ends.tolist()
+    for _ in range(10 * len(heights)):
         for below, above in itertools.pairwise(range(len(heights))):
             overlap = heights[below] + gap - heights[above]
             if overlap > 0:
@@ -116,4 +117,4 @@ def _name_ends(axes, ends: dict[str, tuple[float, str]]) -> None:
                 heights[above] += overlap / 2
     for name, height in zip(ordered, heights, strict=True):
         place = {"xycoords": ("axes fraction", "data"), "annotation_clip": False}
-        axes.annotate(name, (1.02, height), **place, va="center", fontsize=8, color=ends[name][1])
+        axes.annotate(name, (1.02, height), **place, va="center", fontsize=8, color=colors[name])
