@@ -144,7 +144,8 @@ def test_tables_have_a_row_for_every_class_and_tell_the_bias(results):
         ["cifar_cnn", "mu", 0.43],
     ]
     biased = totals[totals["quantity"] == "I_FY"]
-    assert (biased["bias"] > 0).all() and np.allclose(biased["bias"], biased["mean"] - biased["corrected"])
+    assert (biased["bias"] > -1e-9).all() and (biased["bias"] > 0.01).any()
+    assert np.allclose(biased["bias"], biased["mean"] - biased["corrected"])
 
 
 @pytest.mark.slow

@@ -53,5 +53,7 @@ def page(rows: pd.DataFrame, title: str) -> str:
 
 
 def _cell(row: pd.Series) -> str:
+    values = pd.to_numeric(row[["mean", "corrected", "lo", "hi", "bias", "paper"]])
+    row = values.mask(values.abs() < 1e-9, 0.0)  # rounding errors of what is 0
     plug_in = f"<br><small>plug-in {row['mean']:.4g}, {row['bias']:+.2g}</small>" if row["bias"] else ""
     return f"{with_interval(row, 'corrected', 'lo', 'hi')}{plug_in}{printed(row['paper'])}"
