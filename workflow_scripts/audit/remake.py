@@ -49,8 +49,8 @@ def _arguments(record: dict, results: Results, made: dict[str, Path]) -> list[st
             next(given, None)
         else:
             arguments.append(moved.get(argument, argument))
-    flags = [argument for argument in arguments if re.fullmatch("--[a-z-]+", argument)]
-    known = sorted([*flags, *moved.values()]) == sorted(arguments)
+    paths = {argument for argument in arguments if not re.fullmatch("--[a-z-]+", argument)}
+    known = paths == set(moved.values())
     return ["--cfg", files.canonical_json(record["cfg"]), *arguments] if known else None
 
 
