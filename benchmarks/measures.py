@@ -70,7 +70,8 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(
             f"{n_classes} classes: ours {median:.2f} s, scikit-learn per checkpoint {other:.2f} s, "
-            f"ratio {ratio:.1f}; per class another {of_classes:.2f} s; intervals without random tables {untested:.2f} s; peak memory {peak:.0f} MiB"
+            f"ratio {ratio:.1f}; per class another {of_classes:.2f} s; "
+            f"intervals without random tables {untested:.2f} s; peak memory {peak:.0f} MiB"
         )
 
 

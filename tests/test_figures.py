@@ -11,7 +11,7 @@ from workflow_scripts import datasets, files
 from workflow_scripts.config.analysis import Printed
 from workflow_scripts.config.data import Ball
 from workflow_scripts.config.training import Init, Network
-from workflow_scripts.figures import boundaries, dynamics, initialisation
+from workflow_scripts.figures import boundaries, class_order, dynamics, initialisation, per_class
 from workflow_scripts.figures.points import Points
 
 EPOCHS = np.array([0.0, 1.0, 2.0, 4.0])
@@ -24,7 +24,7 @@ def summary(explainers, nested):
     quantities = ("I_FY", "I_FY_train", "I_LY", "mu", "mu_null", *(["mu_joint"] if nested else []))
     tables = []
     for number, (explainer, quantity) in enumerate(itertools.product(explainers, quantities)):
-        mean = 0.02 * (1 + number) * np.arange(1, 5) / 4
+        mean = 0.02 * (1 + number) * (np.full(4, 1.0) if quantity == "I_LY" else np.arange(1, 5) / 4)
         index = {"explainer": explainer, "checkpoint": range(4), "step": EPOCHS * PER_EPOCH, "epoch": EPOCHS}
         spread = {"mean": mean, "std": 0.01, "lo": mean - 0.02, "hi": mean + 0.03}
         tables.append(pd.DataFrame({**index, "quantity": quantity, **spread}))
@@ -315,3 +315,67 @@ def test_every_network_and_every_initialisation_has_a_name():
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     assert words[: len(get_args(Init)) + len(kinds)] == ["Xavier", "He", "PyTorch", *NETWORKS]
     assert [axes.get_title(loc="left") for axes in figure.axes[: len(kinds)]] == NETWORKS
+
+
+def test_a_co_trained_explainer_has_a_line_where_a_fixed_one_has_a_level():
+    table, points = summary(("linear", "cnn"), False), Points()
+    learns = (table["explainer"] == "cnn") & (table["quantity"] == "I_LY")
+    table.loc[learns, "mean"] = [0.0, 0.1, 0.2, 0.3]
+    dynamics.draw([dynamics.Panel("digits", "Digits", 2, table, phases(("linear", "cnn")), None)], "epochs", points)
+    drawn = pd.concat(points.tables, ignore_index=True)
+    assert drawn.loc[drawn["series"] == "I(L$_t$; Y) of cnn", "y"].tolist() == [0.0, 0.1, 0.2, 0.3]
+    assert (drawn["series"] == "I(L; Y) of linear").sum() == 1
+
+
+def test_many_classes_have_a_line_corrected_for_bias():
+    table, points = summary(("linear",), False).assign(corrected=lambda rows: rows["mean"] - 0.01), Points()
+    dynamics.draw([dynamics.Panel("digits", "Digits", 10, table, phases(("linear",)), None)], "epochs", points)
+    drawn = pd.concat(points.tables, ignore_index=True)
+    corrected = drawn.loc[drawn["series"] == f"{I_FY}, corrected", "y"].to_numpy()
+    np.testing.assert_allclose(corrected, drawn.loc[drawn["series"] == I_FY, "y"] - 0.01)
+
+
+def class_rows(names):
+    """classes.csv of one explainer: a class's values are its number times the epoch."""
+    rows = [
+        {"explainer": "linear", "class": name, "quantity": quantity, "epoch": epoch, "checkpoint": at}
+        | {"mean": (1 + number) * epoch / 50, "std": 0.01, "lo": 0.0, "hi": 0.5}
+        for at, epoch in enumerate(EPOCHS)
+        for quantity in ("I_FY", "mu", "I_LY")
+        for number, name in enumerate(names)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("names", [["zero", "one", "two"], [f"class {k}" for k in range(12)]], ids=["few", "many"])
+def test_small_multiples_have_a_panel_per_class_on_one_scale(names):
+    table = summary(("linear", "cnn"), False).assign(corrected=0.1)
+    panel, points = dynamics.Panel("net", "Net", len(names), table, phases(("linear", "cnn")), None), Points()
+    row = per_class.read(panel, class_rows(names), None)
+    figure = per_class.small_multiples(row, points)
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title(loc="left") for axes in shown] == names
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in shown}) == 1
+    drawn = pd.concat(points.tables, ignore_index=True)
+    assert drawn.groupby("class")["quantity"].nunique().to_dict() == dict.fromkeys(names, 3)
+    overview = Points()
+    figure = per_class.overview([row], overview)
+    told = [text.get_text() for text in figure.axes[1].texts]
+    assert sorted(told) == sorted(names)
+    heights = [text.xy[1] for text in figure.axes[1].texts]
+    assert np.diff(heights).min() > 0
+    assert set(pd.concat(overview.tables)["explainer"].dropna()) == {"linear"}
+
+
+@pytest.mark.parametrize("never", [False, True])
+def test_the_order_of_classes_has_marks_for_means_and_seeds_and_says_what_is_never_learned(never):
+    epochs = [np.nan] * 4 if never else [3.0, 5.0, 1.0, np.nan]
+    found = pd.DataFrame({"class": ["cat", "cat", "dog", "dog"], "seed": [0, 1, 0, 1], "epoch": epochs, "final": 0.2})
+    points = Points()
+    figure = class_order.draw({"net": found}, {"net": "Net"}, points)
+    drawn = pd.concat(points.tables, ignore_index=True)
+    means = drawn[drawn["series"] == "mean over seeds"].set_index("class")["x"].to_dict()
+    assert means == pytest.approx({"cat": np.nan, "dog": np.nan} if never else {"cat": 4, "dog": 1}, nan_ok=True)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["not learned"] * (2 * never)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == (["cat", "dog"] if never else ["dog", "cat"])

@@ -16,7 +16,7 @@ from workflow_scripts import (
     tasks,
 )
 from workflow_scripts.config.analysis import Printed
-from workflow_scripts.tabulated import ratios, signs
+from workflow_scripts.tabulated import class_order, ratios, signs, totals
 
 T_2 = 12.706204736  # 97.5% point of Student's t with one degree of freedom: two seeds
 
@@ -102,7 +102,9 @@ def test_measures_hold_the_quantities_of_each_part_of_the_data():
         "test_predictions": np.array([[0, 1, 0, 1], [0, 0, 1, 1]]),
         "train_predictions": np.array([[0, 1, 0, 1], [0, 0, 1, 1]]),
     }
-    found = measure.measure(trajectory, np.array([1, 0, 1, 1]), {"test": test, "train": train}, 2, "linear")
+    said, f = np.array([1, 0, 1, 1]), trajectory["test_predictions"]
+    counts = information.joint_counts(f, said, test, 2)
+    found = measure.measure(trajectory, said, counts, {"test": test, "train": train}, "linear")
     assert tuple(found.columns) == measure.COLUMNS
     assert found["epoch"].tolist() == [0, 0.5]
     assert found["accuracy"].tolist() == [0.5, 1]
@@ -153,7 +155,8 @@ def seeds_that_share_a_test_set(folder, monkeypatch, n=200, checkpoints=3):
     inputs = SimpleNamespace(data=None, trajectories=[], explainers=[])
     for seed, (f, explained) in enumerate(seeds):
         inputs.trajectories.append(folder / f"t{seed}.npz")
-        files.save_arrays(inputs.trajectories[-1], test_predictions=f.astype(np.uint8))
+        about = {"steps": np.arange(checkpoints), "epochs": np.arange(checkpoints) / 2, "test_sha256": ""}
+        files.save_arrays(inputs.trajectories[-1], **about, test_predictions=f.astype(np.uint8))
         for number, l in enumerate(explained):
             inputs.explainers.append(folder / f"x{seed}{number}.npz")
             files.save_arrays(inputs.explainers[-1], test_predictions=l.astype(np.uint8))
@@ -342,7 +345,7 @@ def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tm
     monkeypatch.setattr(tasks, "load_labels", lambda path, task: ({"test": y}, 2))
     paths = [tmp_path / name for name in ("trajectory.npz", "explainer.npz", "nulls.csv")]
     steps = {"steps": np.array([0]), "epochs": np.array([0.0])}
-    files.save_arrays(paths[0], **steps, test_predictions=np.array([[0, 1, 0, 1]]))
+    files.save_arrays(paths[0], **steps, test_sha256="", test_predictions=np.array([[0, 1, 0, 1]]))
     files.save_arrays(paths[1], test_predictions=y)
     config = SimpleNamespace(
         seeds=[3],
@@ -439,3 +442,43 @@ def test_the_signs_page_says_where_a_phase_is_missing():
     page = signs.page(table, "table")
     assert page.count("<td>none</td>") == 6  # two explainers, three phases
     assert page.count("no such phase") == 6 * len(phases.QUANTITIES)
+
+
+def summary_rows(mean: float, corrected: float, quantities=("accuracy", "I_FY", "I_LY", "mu")) -> pd.DataFrame:
+    rows = [
+        {"explainer": explainer, "epoch": epoch, "quantity": quantity, "seeds": 2, "mean": mean * epoch}
+        | {"corrected": corrected * epoch, "lo": 0.1, "hi": 0.3}
+        for explainer in ("linear", "other")
+        for epoch in (0.0, 1.0)
+        for quantity in (*quantities, *set(totals._HEADS) - set(quantities))
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_totals_are_those_of_the_last_checkpoint_with_their_bias_and_the_papers_beside_the_first_explainer():
+    found = totals.table(summary_rows(0.25, 0.2), Printed(source="nowhere", I_FY=0.3, mu=0.1))
+    assert len(found) == 2 * len(totals._HEADS) and (found["epoch"] == 1).all()
+    assert found["bias"].tolist() == pytest.approx([0.05] * len(found))
+    told = found.dropna(subset="paper").set_index(["explainer", "quantity"])["paper"].to_dict()
+    assert told == {("linear", "I_FY"): 0.3, ("linear", "mu"): 0.1}
+    page = totals.page(found.assign(title="a < b"), "totals")
+    assert "a &lt; b" in page and "plug-in 0.25, +0.05" in page and page.count("paper 0.3") == 1
+    assert totals.table(summary_rows(0.25, 0.25), None)["paper"].isna().all()
+
+
+def test_a_rounding_error_of_nothing_is_told_as_nothing():
+    page = totals.page(totals.table(summary_rows(1e-16, -3e-17), None).assign(title="t"), "totals").partition(
+        "<tbody>"
+    )[2]
+    assert "e-1" not in page and "plug-in 0" not in page
+
+
+def test_classes_stand_in_the_order_in_which_they_are_learned():
+    found = pd.DataFrame(
+        {"class": ["cat", "cat", "dog", "dog", "eel", "eel"], "seed": [0, 1] * 3, "final": [0.3, 0.3, 0.2, 0.2, 0, 0]}
+        | {"epoch": [3.0, 5.0, 1.0, 2.0, np.nan, np.nan]}
+    )
+    table = class_order.tables({"net": found})["net"]
+    assert table.set_index("class")["rank"].to_dict() == pytest.approx({"cat": 2, "dog": 1, "eel": np.nan}, nan_ok=True)
+    page = class_order.page(table.assign(title="Net"), "order")
+    assert page.index("<b>dog</b><br>1.5") < page.index("<b>cat</b><br>4") < page.index("<b>eel</b><br>none")
