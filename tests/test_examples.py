@@ -200,7 +200,7 @@ def shown(folder, data=None):
     about = {"settings": settings, "titles": titles, "printed": {}}
     outputs = {name: folder / f"shown.{name}" for name in ("pdf", "png", "svg", "csv", "html")}
     outputs |= {"points": folder / "points.csv", "key": "k"}
-    of_plot = {"n_classes": {}, "seeds": {}, "found_in": {}, "task": Task(**TASK)}
+    of_plot = {"n_classes": {}, "seeds": {}, "found_in": {}, "task": Task(**TASK), "initial": {}}
     config = plot.Config(wildcards={"figure": "shown"}, **about, **of_plot)
     inputs = SimpleNamespace(examples=paths, data=[data or folder / "data.npz"])
     plot.run(config, inputs, SimpleNamespace(**outputs))

@@ -397,7 +397,7 @@ def drawn(folder, orders):
     shown = {"kind": "modes", "experiment": "ten", "orders": [f"e{k}" for k in range(len(orders))]}
     names = ["ten", *shown["orders"]]
     cfg = {"wildcards": {}, "settings": shown, "titles": {name: name for name in names}, "n_classes": {}}
-    cfg |= {"printed": {}, "seeds": {}, "found_in": {}, "task": None}
+    cfg |= {"printed": {}, "seeds": {}, "found_in": {}, "task": None, "initial": {}}
     given = {"modes": "modes.csv", "class_modes": "class_modes.csv", "vectors": "modes.npz"}
     inputs = SimpleNamespace(**{name: [folder / path] for name, path in given.items()}, orders=orders)
     outputs = SimpleNamespace(**{name: folder / f"f.{name}" for name in ("pdf", "png", "svg")}, key="0" * 16)

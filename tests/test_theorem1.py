@@ -218,7 +218,7 @@ def test_a_mistake_in_a_simulation_is_one_line(changed, message):
 def test_the_figure_holds_every_mean_of_both_accuracies_and_the_level_1_less_p(tmp_path):
     tables.write(tmp_path / "s.csv", simulate.simulation(simulation()))
     figure = {"settings": {"kind": "theorem1", "simulation": "s"}, "titles": {}, "n_classes": {}}
-    figure |= {"printed": {}, "seeds": {}, "found_in": {}}
+    figure |= {"printed": {}, "seeds": {}, "found_in": {}, "task": None, "initial": {}}
     config = parse(plot.Config, {"wildcards": {"figure": "f"}, **figure}, "cfg")
     outputs = SimpleNamespace(**{name: tmp_path / f"f.{name}" for name in ("pdf", "png", "svg")}, key="0" * 16)
     outputs.points = tmp_path / "points.csv"

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from workflow_scripts import classes, files, modes, stage, tables, tasks, uncertainty
 from workflow_scripts.config.base import JobConfig, Seed
@@ -86,7 +85,7 @@ def predicted(found: modes.Modes, moments: modes.Moments, names: list[str], time
             "strength": parts.sum(1),
             "dominant_mode": 1 + parts.argmax(1),
             "predicted_epoch": times / time_per_epoch,
-            "predicted_rank": rankdata(times),
+            "predicted_rank": pd.Series(times).rank(),
         }
     )
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from workflow_scripts import tables
 from workflow_scripts.errors import StudyError
@@ -173,4 +173,4 @@ def _jackknife(left: np.ndarray, pairs: int) -> float:
     if pairs == 0:
         return 0.0
     seeds = len(left)
-    return student_t.ppf(0.975, seeds - 1) ** 2 * (seeds - 1) * np.var(left / pairs)
+    return stdtrit(seeds - 1, 0.975) ** 2 * (seeds - 1) * np.var(left / pairs)

@@ -8,7 +8,7 @@ names it as future work; equations and choices: docs/method.md, Modes.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 from workflow_scripts import uncertainty
 from workflow_scripts.errors import StudyError
@@ -151,7 +151,8 @@ def _relaxed(initial: np.ndarray, drive: np.ndarray, rate: np.ndarray, time: np.
 
 def _standardised(values: np.ndarray) -> np.ndarray:
     """Ranks along the last axis, NaN last, centred and of length 1; NaN where all are tied."""
-    ranks = rankdata(np.where(np.isnan(values), np.inf, values), axis=-1)
+    rows = pd.DataFrame(np.atleast_2d(np.where(np.isnan(values), np.inf, values)))
+    ranks = rows.rank(axis=1).to_numpy().reshape(np.shape(values))
     centred = ranks - ranks.mean(-1, keepdims=True)
     with np.errstate(invalid="ignore"):
         return centred / np.sqrt((centred**2).sum(-1, keepdims=True))

@@ -6,9 +6,7 @@ nats; what it returns is in bits.
 """
 
 import numpy as np
-from scipy.special import gammainc, gammaln, xlogy
-from scipy.stats import chi2
-from scipy.stats import t as student_t
+from scipy.special import gammainc, gammaincinv, gammaln, stdtrit, xlogy  # scipy.stats takes a second to import
 
 from workflow_scripts import information
 
@@ -228,7 +226,7 @@ def over_seeds(values: np.ndarray, shared: np.ndarray | float = 0.0) -> dict[str
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.nansum(values, 0) / n
         deviation = np.sqrt(np.nansum((values - mean) ** 2, 0) / (n - 1))
-        t = student_t.ppf(0.975, np.maximum(n - 1, 1))
+        t = stdtrit(np.maximum(n - 1, 1), 0.975)
         half = np.sqrt(t**2 * deviation**2 / n + Z_95**2 * shared)
     several = n > 1
     return {
@@ -363,7 +361,7 @@ def _few_disagreements(counts: np.ndarray, name: str) -> np.ndarray:
     of_given = counts.sum(-3 if name == "I_FY_given_L" else -2)
     error = np.maximum(1 - np.trace(of_given, axis1=-2, axis2=-1) / n, 1 / n)
     bits = np.log2(np.maximum(n_classes - 1, 1) / error)
-    return np.where(k < 4, chi2.ppf(0.975, 2 * (k + 1)) / (2 * n) * bits, 0.0)
+    return np.where(k < 4, gammaincinv(k + 1.0, 0.975) / n * bits, 0.0)
 
 
 def _conditional_bias(counts: np.ndarray) -> np.ndarray:
