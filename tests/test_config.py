@@ -28,7 +28,7 @@ def jobs(of: study.Study) -> list[tuple[str, dict]]:
     found += [(stage, job) for stage in ("train", "extract_final", "measure") for job in per_seed]
     for job in per_seed:
         experiment = of.experiments[job["experiment"]]
-        for name in experiment.explainers:
+        for name in set(experiment.explainers) - set(of.experiments):  # the others are co-trained
             owner = {"task": experiment.task} if of.explainers[name].labels == "true" else job
             found.append(("distill", {"explainer": name, **owner}))
     stages = ("null_models", "summarize", "order_examples")
