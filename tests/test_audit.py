@@ -101,7 +101,7 @@ def test_every_result_of_a_finished_study_is_current(finished):
     assert [line for line in lines if line.endswith(": CURRENT")] == [f"{', '.join(of)}: CURRENT" for of in of_a_job]
     record = provenance.read(finished / f"{FIGURE}.prov.json")
     assert re.match(rf"  made by .+@{record['host']} at 20..-..-.. ..:.., .*, key {record['key']}$", lines[2])
-    assert lines[3] == "  26 jobs and 31 files as recorded, settings and code as now"
+    assert lines[3] == "  26 jobs and 36 files as recorded, settings and code as now"
     assert lines.count("  made again just now: the same bytes") == 2, "the figure and the table"
     assert lines[-1] == "  1 job and 1 file as recorded, settings and code as now"
     assert "repair" not in done.stdout
@@ -109,7 +109,7 @@ def test_every_result_of_a_finished_study_is_current(finished):
 
 def test_a_folder_is_judged_as_a_whole(study, audit):
     verdict, said = audit("results/sinusoid", "results/tasks", "results/data")
-    assert verdict == "CURRENT" and said.splitlines() == ["CURRENT", "23 CURRENT"]
+    assert verdict == "CURRENT" and said.splitlines() == ["CURRENT", "27 CURRENT"]
     with Path(MEASURES).open("a") as table:
         table.write("\n")
     Path("results/tables/notes.txt").write_text("my own")
@@ -347,7 +347,7 @@ def test_a_job_that_the_study_no_longer_has_is_stale(study, audit):
         "  STALE  summarize sinusoid: seeds: 1 removed",
     ]
     assert said.splitlines()[4] == gone
-    phases = "results/digits/phases.csv results/sinusoid/phases.csv"
+    phases = "results/digits/classes.csv results/sinusoid/classes.csv"
     assert f"--cores all {phases} --forcerun {phases} {HERE}" in said
 
 

@@ -230,6 +230,7 @@ def test_a_stage_runs_by_hand_with_the_config_that_the_package_prints(study, tmp
     command = [sys.executable, "-m", "workflow_scripts.measure", "--cfg", cfg, "--data", results / "data/digits.npz"]
     command += ["--trajectory", results / "digits/seed0/trajectory.npz", "--explainers", *explainers]
     command += [results / "digits/seed0/explainers/linear_final.npz", "--measures", tmp_path / "measures.csv"]
+    command += ["--classes", tmp_path / "classes.csv"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     assert (tmp_path / "measures.csv").read_bytes() == (results / "digits/seed0/measures.csv").read_bytes()
 

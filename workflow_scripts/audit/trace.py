@@ -21,9 +21,10 @@ def lines(report: Report, row: int) -> list[str]:
     """The way from a row (0: the first) to the data, line by line. Raises StudyError where there is no such row."""
     if report.record is None:
         raise StudyError(f"{report.path}: {report.findings[0].why}: there is nothing to trace")
-    told = next((name for name in report.record["outputs"] if name.endswith(".csv")), None)
-    if told is None:
+    tables = [name for name in report.record["outputs"] if name.endswith(".csv")]
+    if not tables:
         raise StudyError(f"{report.path}: not a table or figure: --trace follows a row of a CSV")
+    told = next((name for name in tables if report.results.path(name).name == report.path.name), tables[0])
     table = _read(report.results.path(told))
     if not 0 <= row < len(table):
         raise StudyError(f"{told}: it has rows 0 to {len(table) - 1}: there is no row {row}")
@@ -46,11 +47,15 @@ def _below(report: Report, record: dict, keys: dict, depth: int, passed: list[di
             yield f"{'  ' * depth}{told}: missing, or no sidecar says what made it"
         elif all(_about(keys, name, value) for name, value in producer["wildcards"].items() if name != "seed"):
             found[told] = producer, _read(path)
-    closest = max((sum(key in table for key in keys) for _, table in found.values()), default=0)
+
+    def closeness(table: pd.DataFrame) -> tuple[int, bool]:
+        return sum(key in table for key in keys), ("class" in table) == ("class" in keys)
+
+    closest = max((closeness(table) for _, table in found.values()), default=None)
     for told, (producer, table) in found.items():
         same = [table[key] == value for key, value in keys.items() if key in table]
         chosen = table[np.logical_and.reduce(same)] if same else table
-        if len(same) == closest and len(chosen):
+        if closeness(table) == closest and len(chosen):
             passed.append(producer)
             yield f"{'  ' * depth}{told} {_rows(chosen, keys.get('quantity'))}"
             yield from _below(report, producer, keys, depth + 1, passed)
@@ -111,6 +116,6 @@ def _values(row: pd.Series) -> str:
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, dtype={"class": str})
     except (OSError, ValueError) as error:
         raise files.damaged(path, error) from None
