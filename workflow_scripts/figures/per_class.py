@@ -115,6 +115,7 @@ def _name_ends(axes, row: Row, quantity: str) -> None:
             if overlap > 0:
                 heights[below] -= overlap / 2
                 heights[above] += overlap / 2
+    below_title = max(0.0, heights[-1] - top)
     for name, height in zip(ordered, heights, strict=True):
         place = {"xycoords": ("axes fraction", "data"), "annotation_clip": False}
-        axes.annotate(name, (1.02, height), **place, va="center", fontsize=8, color=colors[name])
+        axes.annotate(name, (1.02, height - below_title), **place, va="center", fontsize=8, color=colors[name])
