@@ -75,8 +75,11 @@ figures:
   plane: {kind: boundaries, experiments: [disc], steps: [0, 9]}
   order: {kind: agreement, experiments: [waves]}
   starts: {kind: initialisation, experiments: [waves]}
+  parts: {kind: classes, experiments: [waves]}
+  class_order: {kind: class_order, experiments: [waves]}
 tables:
   ratios: {kind: ratios, experiments: [waves]}
+  totals: {kind: totals, experiments: [waves]}
   signs: {kind: phases, experiments: [waves]}
   claims: {kind: claims, experiments: [waves]}
   order: {kind: agreement, experiments: [waves]}
@@ -448,7 +451,7 @@ JOBS = {
         "linear": ("distill", {"explainer": "linear"}, {"data": "waves.npz"}, {"explainer": "linear{}.npz"}),
         "final": (
             "distill",
-            {"explainer": "lines"},
+            {"explainer": "final"},
             {"data": "waves.npz", "final_labels": "f{}.npz"},
             {"explainer": "final{}.npz"},
         ),
@@ -462,7 +465,7 @@ JOBS = {
             "measure",
             {},
             {"data": "waves.npz", "trajectory": "t{}.npz", "explainers": ["linear{}.npz", "final{}.npz", "t0{}.npz"]},
-            {"measures": "m{}.csv"},
+            {"measures": "m{}.csv", "classes": "k{}.csv"},
         ),
     }.items()
 } | {
@@ -482,10 +485,11 @@ JOBS = {
         {
             "data": "waves.npz",
             "measures": ["m0.csv", "m1.csv"],
+            "class_measures": ["k0.csv", "k1.csv"],
             "trajectories": ["t0.npz", "t1.npz"],
             "explainers": [f"{name}{seed}.npz" for seed in (0, 1) for name in ("linear", "final", "t0")],
         },
-        {"summary": "s.csv", "phases": "p.csv"},
+        {"summary": "s.csv", "phases": "p.csv", "classes": "k.csv", "order": "l.csv"},
     ),
     "plot": (
         "plot",
@@ -499,6 +503,19 @@ JOBS = {
         {"summaries": ["s.csv"], "phases": ["p.csv"]},
         {name: f"starts.{name}" for name in ("pdf", "png", "svg")} | {"points": "starts.csv"},
     ),
+    "parts": (
+        "plot",
+        {"figure": "parts"},
+        {"summaries": ["s.csv"], "phases": ["p.csv"], "classes": ["k.csv"]},
+        {name: f"parts.{name}" for name in ("pdf", "png", "svg")} | {"points": "parts.csv"},
+    ),
+    "class_order": (
+        "plot",
+        {"figure": "class_order"},
+        {"orders": ["l.csv"]},
+        {name: f"class_order.{name}" for name in ("pdf", "png", "svg")} | {"points": "class_order.csv"},
+    ),
+    "totals": ("tabulate", {"table": "totals"}, {"summaries": ["s.csv"]}, {"csv": "u.csv", "html": "u.html"}),
     "ratios": ("tabulate", {"table": "ratios"}, {"nulls": ["nulls.csv"]}, {"csv": "r.csv", "html": "r.html"}),
     "signs": ("tabulate", {"table": "signs"}, {"phases": ["p.csv"]}, {"csv": "g.csv", "html": "g.html"}),
     "claims": (
@@ -710,6 +727,10 @@ def test_predictions_on_other_data_or_of_another_task_are_refused(job, argument,
         ("null_models", "trajectories"),
         ("null_models", "explainers"),
         ("summarize", "measures"),
+        ("summarize", "class_measures"),
+        ("parts", "classes"),
+        ("class_order", "orders"),
+        ("totals", "summaries"),
         ("order_examples", "trajectories"),
         ("plot", "summaries"),
         ("starts", "phases"),
@@ -725,7 +746,8 @@ def test_predictions_on_other_data_or_of_another_task_are_refused(job, argument,
 )
 def test_a_file_too_many_is_counted(job, argument, made, tmp_path):
     given = arguments_of(job, made, tmp_path)[2][argument]
-    words = (f"--{argument}: the config lists {len(given)}, but {len(given) + 1} files were given", "give one for each")
+    flag = argument.replace("_", "-")
+    words = (f"--{flag}: the config lists {len(given)}, but {len(given) + 1} files were given", "give one for each")
     fails(job, made, tmp_path, *words, **{argument: [*given, given[0]]})
 
 
@@ -761,6 +783,10 @@ CSV_DAMAGES = {
     ("job", "argument"),
     [
         ("summarize", "measures"),
+        ("summarize", "class_measures"),
+        ("parts", "classes"),
+        ("class_order", "orders"),
+        ("totals", "summaries"),
         ("plot", "summaries"),
         ("plot", "phases"),
         ("starts", "summaries"),

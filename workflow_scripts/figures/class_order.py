@@ -1,6 +1,5 @@
 """When each class is learned: the first epoch with half of the final I(F_t;Y=y), of one or several networks."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
@@ -39,8 +38,12 @@ def draw(orders: dict[str, pd.DataFrame], titles: dict[str, str], points: Points
         points.keep(panel=experiment, series="of each seed", **kept)
         handles.append(Line2D([], [], label=titles[experiment], **look))
     place.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-    latest = np.nanmax([1.0, *(found["epoch"].max() for found in orders.values())])
-    place.set(xlabel="SGD epochs until I(F$_t$; Y = y) is half of what it is at the end", xlim=(0, 1.08 * latest))
+    epochs = pd.concat([found["epoch"] for found in orders.values()]).dropna()
+    earliest = float(epochs[epochs > 0].min()) if (epochs > 0).any() else 1.0
+    place.set_xscale("symlog", linthresh=earliest, linscale=0.4)
+    place.xaxis.set_major_formatter("{x:g}")
+    place.set_xlabel("SGD epochs until I(F$_t$; Y = y) is half of what it is at the end")
+    place.set_xlim(0, 1.3 * max([1.0, *epochs]))
     handles.append(Line2D([], [], color=style.GREY, linewidth=1.2, label="95% interval over seeds (small marks)"))
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure

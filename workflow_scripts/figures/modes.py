@@ -122,7 +122,8 @@ def _order(axes, order: Order, linear: Linear, points: Points) -> None:
     found = uncertainty.over_seeds(order.epochs)
     y, lo, hi = (found[name] for name in ("mean", "lo", "hi"))
     of = modes.rank_correlation(x, order.epochs)
-    told = f"ρ = {of['rho']:.2f}  [{of['lo']:.2f}, {of['hi']:.2f}],  p = {of['p']:.2g}"
+    interval = f"  [{of['lo']:.2f}, {of['hi']:.2f}]" if np.isfinite(of["lo"]) else ""
+    told = f"ρ = {of['rho']:.2f}{interval},  p = {of['p']:.2g}"
     axes.errorbar(x, y, [y - lo, hi - y], fmt="o", color=style.BLUE, markersize=4.5, elinewidth=0.6, label=told)
     if never := x[np.isnan(y)].tolist():
         edge = {"transform": axes.get_xaxis_transform(), "marker": "^", "linestyle": "", "color": style.BLUE}
