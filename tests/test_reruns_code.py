@@ -56,7 +56,7 @@ CODE = {
         ],
     ),
     "uncertainty": (
-        edit("workflow_scripts/uncertainty.py", "ppf(0.975", "ppf(0.995"),
+        edit("workflow_scripts/uncertainty.py", "Z_95 = 1.959963984540054", "Z_95 = 1.96"),
         {"simulate": 1, "measure": 6, "null_models": 4, "summarize": 4, "plot": 4, "tabulate": 3},
         [
             "simulate theorem1 (1 job): workflow_scripts/uncertainty.py changed",

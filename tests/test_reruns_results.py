@@ -227,7 +227,7 @@ def test_without_its_records_snakemake_plans_nothing_and_the_audit_finds_all_cur
     removed(".snakemake")(project)
     assert plan(project).jobs == {}
     copy = shutil.copytree(project / "results", tmp_path / "elsewhere" / "results")
-    assert audit(project, results=str(copy)).lines == ["CURRENT", "77 CURRENT"]
+    assert audit(project, results=str(copy)).lines == ["CURRENT", "91 CURRENT"]
 
 
 def test_a_setting_changed_without_records_is_found_and_repaired(project):
