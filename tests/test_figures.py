@@ -11,6 +11,7 @@ from workflow_scripts import datasets, files
 from workflow_scripts.config.analysis import Printed
 from workflow_scripts.config.data import Ball
 from workflow_scripts.config.training import Init, Network
+from workflow_scripts.errors import StudyError
 from workflow_scripts.figures import boundaries, class_order, dynamics, initialisation, per_class
 from workflow_scripts.figures.points import Points
 
@@ -379,3 +380,19 @@ def test_the_order_of_classes_has_marks_for_means_and_seeds_and_says_what_is_nev
     assert [text.get_text() for text in figure.axes[0].texts] == ["not learned"] * (2 * never)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == (["cat", "dog"] if never else ["dog", "cat"])
+
+
+def test_a_co_trained_explainer_has_the_boundary_of_the_same_step(plane, tmp_path):
+    paths = tmp_path / "data.npz", tmp_path / "trajectory.npz"
+    row = boundaries.read("disc", "Disc", *paths, {"twin": paths[1]})
+    np.testing.assert_array_equal(row.explainers["twin"], row.network)
+    points = Points()
+    boundaries.draw([row], [10, 40], points)
+    drawn = pd.concat(points.tables, ignore_index=True)
+    for _, panel in drawn.groupby("panel"):
+        own, twin = (panel[panel["series"] == f"boundary of {name}"] for name in ("network", "twin"))
+        assert len(own) and own[["x", "y"]].to_numpy().tolist() == twin[["x", "y"]].to_numpy().tolist()
+    short = files.load_arrays(paths[1], "steps", "test_predictions", "grid_predictions")
+    files.save_arrays(tmp_path / "short.npz", **{name: values[1:] for name, values in short.items()})
+    with pytest.raises(StudyError, match=r"short\.npz: made from other data than"):
+        boundaries.read("disc", "Disc", *paths, {"twin": tmp_path / "short.npz"})

@@ -23,7 +23,7 @@ class Row:
     """One experiment, one seed: predictions on the grid, and what they are compared with.
 
     x: float[N, 2] training inputs, y: their labels, flipped: which of these are noise; axis: float[G], the grid's
-    coordinates; network: uint8[T, G, G] (axes: step, x2, x1) at steps int64[T]; explainers: name -> uint8[G, G];
+    coordinates; network: uint8[T, G, G] (axes: step, x2, x1) at steps int64[T]; explainers: name -> the same of each;
     concept: int64[G, G], labels without noise; share: name -> mu(F_t;L) / I(F_t;Y) of the test set, float[T].
     """
 
@@ -56,7 +56,7 @@ def read(name: str, title: str, data: Path, trajectory: Path, explainers: dict[s
     }
     for path, given in ((trajectory, found), *((explainers[key], values) for key, values in fitted.items())):
         for part, n in (("grid", side * side), ("test", len(labels))):
-            if given[f"{part}_predictions"].shape[-1] != n:
+            if given[f"{part}_predictions"].shape not in ((n,), (len(found["steps"]), n)):
                 raise StudyError(f"{path}: made from other data than {data}: delete it and run its stage again")
     measured = {
         key: information.measures(information.joint_counts(test, values["test_predictions"], labels, 2))
@@ -73,7 +73,10 @@ def read(name: str, title: str, data: Path, trajectory: Path, explainers: dict[s
         steps=found["steps"],
         network=found["grid_predictions"].reshape(-1, side, side),
         accuracy=(test == labels).mean(-1),
-        explainers={key: values["grid_predictions"].reshape(side, side) for key, values in fitted.items()},
+        explainers={
+            key: np.broadcast_to(values["grid_predictions"].reshape(-1, side, side), (len(found["steps"]), side, side))
+            for key, values in fitted.items()
+        },
         share=share,
     )
 
@@ -118,7 +121,7 @@ def _panel(axes, row: Row, at: int, colors: dict, points: Points) -> None:
     points.keep(panel=panel, series=np.where(noise, "noise", "example"), x=x[:, 0], y=x[:, 1], label=y)
     _boundary(axes, panel, "concept", row, row.concept, disc, points, colors=style.GREY, linestyles=[(0, (1, 1.2))])
     for key, values in row.explainers.items():
-        _boundary(axes, panel, key, row, values, disc, points, colors=colors[key], linestyles=[_DASHED])
+        _boundary(axes, panel, key, row, values[at], disc, points, colors=colors[key], linestyles=[_DASHED])
     _boundary(axes, panel, "network", row, row.network[at], disc, points, colors=style.BLACK)
     axes.set(xlim=(-1.03, 1.03), ylim=(-1.03, 1.03), xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(False)
