@@ -6,7 +6,7 @@ import sys
 import pandas as pd
 import pytest
 
-from tests.workflow import OVERLAY, ROOT, made_from, planned
+from tests.workflow import OVERLAY, ROOT, figures_and_tables, made_from, planned
 from workflow_scripts.config import study as study_config
 from workflow_scripts.config.configfiles import merged
 
@@ -60,12 +60,8 @@ def results(made):
 
 @pytest.mark.slow
 def test_every_figure_and_table_is_made(results):
-    for name in STUDY.figures:
-        for kind in ("svg", "pdf", "png", "csv"):
-            assert (results / f"figures/{name}.{kind}").stat().st_size > 500, f"{name}.{kind}"
-    for name in STUDY.tables:
-        for kind in ("csv", "html"):
-            assert (results / f"tables/{name}.{kind}").stat().st_size > 500, f"{name}.{kind}"
+    for path in figures_and_tables(STUDY):
+        assert (results / path).stat().st_size > 500, path
 
 
 def expected_series(name: str) -> set[str]:

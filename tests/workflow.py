@@ -44,6 +44,12 @@ def made_from(paper: Path, folder: Path, shared_data: Path) -> Path:
     return folder
 
 
+def figures_and_tables(study) -> list[str]:
+    """The files of every figure and table of a study, under results."""
+    figures = [f"figures/{name}.{kind}" for name in study.figures for kind in ("svg", "pdf", "png", "csv")]
+    return figures + [f"tables/{name}.{kind}" for name in study.tables for kind in ("csv", "html")]
+
+
 def planned(folder: Path, *arguments: str, **options) -> dict[str, int]:
     """Stage -> number of jobs that a dry run plans."""
     done = snakemake(folder, "--dry-run", "--quiet=rules", *arguments, **options)
