@@ -4,7 +4,7 @@ import torch
 
 from workflow_scripts import datasets, networks, sgd
 from workflow_scripts.config.data import Digits
-from workflow_scripts.config.training import CNN, MLP, SGD, Checkpoints, Linear, PreactResNet
+from workflow_scripts.config.training import CNN, MLP, SGD, Checkpoints, Linear, PreactResNet, ViT
 from workflow_scripts.errors import StudyError
 from workflow_scripts.tasks import PARTS, TaskData
 
@@ -256,3 +256,35 @@ def test_cuda_repeats_itself_and_starts_like_the_cpu(network, images, augmentati
     for part in PARTS:
         np.testing.assert_array_equal(first.predictions[part], again.predictions[part])
     np.testing.assert_allclose(first.losses["train"][:3], on_cpu.losses["train"][:3], rtol=accuracy)
+
+
+@pytest.mark.parametrize("init", ["pytorch", "xavier_uniform"])
+def test_training_changes_every_weight_of_the_transformer(init):
+    """The replication of S23 stepped another network's optimiser."""
+    task = data(images=True, n_classes=3)
+    order = sgd.generators(0)
+    vit = ViT(kind="vit", layers=2, hidden=16, mlp=32)
+    module = networks.build(vit, (1, 8, 8), 3, init)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    trajectory = sgd.train(module, task, SGD(lr=0.1, batch_size=20, epochs=4), Checkpoints(), order, CPU)
+    unchanged = [name for name, value in module.state_dict().items() if torch.equal(value, before[name])]
+    assert not unchanged
+    assert trajectory.losses["train"][-1] < trajectory.losses["train"][0]
+    _, of_cnn = run(task, CNN(kind="cnn", channels=[4], pool_after=[1], dense=[]), SGD(lr=0.1, batch_size=20, epochs=4))
+    assert (trajectory.predictions["test"][-1] != of_cnn.predictions["test"][-1]).any()
+
+
+def test_weights_are_kept_at_every_checkpoint_if_asked_for():
+    task = data(n_classes=3)
+    order = sgd.generators(0)
+    module = networks.build(Linear(kind="linear"), (5,), 3)
+    first = module[1].weight.detach().clone()
+    settings = SGD(lr=0.1, batch_size=20, epochs=3)
+    trajectory = sgd.train(module, task, settings, Checkpoints(early=2), order, CPU, keep_weights=True)
+    kept = trajectory.weights["1.weight"]
+    assert kept.shape == (len(trajectory.steps), 3, 5) and trajectory.weights["1.bias"].shape == (len(kept), 3)
+    np.testing.assert_array_equal(kept[0], first.numpy())
+    np.testing.assert_array_equal(kept[-1], module[1].weight.detach().numpy())
+    logits = task.inputs["test"] @ kept[1].T + trajectory.weights["1.bias"][1]
+    np.testing.assert_array_equal(logits.argmax(1), trajectory.predictions["test"][1])
+    assert run(task, Linear(kind="linear"), settings)[1].weights == {}

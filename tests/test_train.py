@@ -102,3 +102,13 @@ def test_an_explainer_keeps_the_weights_and_statistics_that_make_its_predictions
     module.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in stored.items()})
     resident = sgd.Resident(np.load(digits)["test_inputs"], np.load(digits)["test_labels"] * 0, torch.device("cpu"))
     np.testing.assert_array_equal(sgd.evaluate(module, resident)[0], arrays["test_predictions"])
+
+
+def test_trajectories_tell_their_test_set_and_label_map(tmp_path, digits):
+    low, high = TASK["groups"].values()
+    swapped = {**TASK, "groups": {"high": high, "low": low}}
+    own, other_network, other_labels = (
+        str(trained(tmp_path, digits, **settings)["test_sha256"])
+        for settings in ({}, {"network": {"kind": "linear"}, "seed": 4}, {"task": swapped})
+    )
+    assert own == other_network != other_labels and len(own) == 64
