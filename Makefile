@@ -1,5 +1,6 @@
 # make run      set up .venv and build the default study: results/figures, results/tables
-# make test     set up and run every test
+# make test     set up and run the tests, about a quarter of an hour on two cores
+# make test-thorough  those left out: every kind of change planned and audited, coverage of intervals by simulation
 # make report   results/report.html: the figures and tables with captions and run times
 # make docs     renew docs/configuration.md and the JSON schema after an edit of workflow_scripts/config
 # make lock     renew the pinned requirements after an edit of envs/*.in
@@ -9,7 +10,7 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test report lint docs lock clean
+.PHONY: run test test-thorough report lint docs lock clean
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -18,7 +19,10 @@ report: run
 	$(BIN)/snakemake --report results/report.html
 
 test: $(VENV)/installed-dev lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not thorough"
+
+test-thorough: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m thorough
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

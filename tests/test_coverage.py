@@ -6,6 +6,8 @@ import pytest
 from benchmarks import coverage
 from workflow_scripts import uncertainty
 
+pytestmark = pytest.mark.thorough
+
 SIZES = (2000, 10_000)
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from tests.reruns import ANALYSIS, CONFIG, DISTIL, TRAIN, audit, check, code, edit, plan, put, several, snakemake
 
+pytestmark = pytest.mark.thorough
+
 
 def reformatted(project):
     """Every module without comments, in another layout, and with other docstrings."""

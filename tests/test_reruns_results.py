@@ -9,6 +9,8 @@ import pytest
 from tests.reruns import CONFIG, audit, code, plan, put, repair, several, snakemake
 from workflow_scripts import files, provenance
 
+pytestmark = pytest.mark.thorough
+
 TRAJECTORY = "results/digits/seed0/trajectory.npz"
 MEASURES = "results/digits/seed0/measures.csv"
 TABLE = "results/tables/table1.csv"

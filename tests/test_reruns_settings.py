@@ -5,6 +5,8 @@ import yaml
 
 from tests.reruns import ANALYSIS, CONFIG, DIGITS, DISTIL, SINUSOID, TRAIN, audit, check, plan, put, study
 
+pytestmark = pytest.mark.thorough
+
 
 def added(config):
     config["experiments"]["more"] = {**config["experiments"]["sinusoid"], "title": "More"}
