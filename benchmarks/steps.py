@@ -40,7 +40,10 @@ def compare(network: Network, shape: tuple[int, ...], batch_size: int, device: t
     module = networks.build(network, shape, 2, "xavier_uniform").to(device)
     settings = SGD(lr=1e-4, batch_size=batch_size, steps=10**9)
     batches = cycle([data.batch(slice(k, k + batch_size)) for k in range(0, EXAMPLES, batch_size)])
-    kinds = sgd.training_steps(module, data, settings, order), bare(module, batches, settings)
+    kinds = (
+        sgd.training_steps(module, sgd.optimizer(module, settings), data, settings, order),
+        bare(module, batches, settings),
+    )
     for steps in kinds:
         seconds(steps, 2, device)
     number = max(1, round(BLOCK_SECONDS / seconds(kinds[1], 2, device)))

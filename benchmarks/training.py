@@ -67,7 +67,7 @@ def reference(data_root: Path, threads: int) -> tuple[float, float]:
 def ours(data_root: Path, threads: int) -> tuple[float, float]:
     """Seconds of training and of predicting with the workflow's own functions."""
     network, train, test = _resident(data_root, threads)
-    steps = sgd.training_steps(network, train, SETTINGS, sgd.generators(0))
+    steps = sgd.training_steps(network, sgd.optimizer(network, SETTINGS), train, SETTINGS, sgd.generators(0))
     per_epoch = -(-len(train) // SETTINGS.batch_size)
     for _ in range(WARM_UP):
         next(steps)
@@ -86,7 +86,7 @@ def against_bare(data_root: Path, threads: int) -> tuple[float, float]:
     The two alternate in blocks of 60 steps inside one process, 900 steps each.
     """
     network, train, _ = _resident(data_root, threads)
-    steps = sgd.training_steps(network, train, SETTINGS, sgd.generators(0))
+    steps = sgd.training_steps(network, sgd.optimizer(network, SETTINGS), train, SETTINGS, sgd.generators(0))
     inputs, labels = train.batch(slice(0, len(train)))
     batches = list(zip(inputs.split(SETTINGS.batch_size), labels.split(SETTINGS.batch_size), strict=True))
     optimizer = torch.optim.SGD(network.parameters(), lr=SETTINGS.lr, fused=True)

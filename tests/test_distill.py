@@ -35,7 +35,7 @@ def distilled(problem, **settings):
             "device": "cpu",
         }
     )
-    outputs = SimpleNamespace(explainer=problem.folder / "x.npz")
+    outputs = SimpleNamespace(explainer=problem.folder / "x.npz", state=problem.folder / "resume")
     distill.run(config, problem.inputs, outputs)
     return np.load(outputs.explainer)
 

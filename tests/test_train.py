@@ -1,3 +1,4 @@
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,8 +26,11 @@ def digits(tmp_path_factory):
 def trained(folder, digits, **settings):
     config = {"wildcards": {}, "seed": 0, "task": TASK, "network": NETWORK, "init": "xavier_uniform", "device": "cpu"}
     config |= {"sgd": SGD, "checkpoints": {"early": 2}} | settings
-    outputs = SimpleNamespace(trajectory=folder / "trajectory.npz", weights=folder / "network.safetensors")
+    outputs = SimpleNamespace(
+        trajectory=folder / "trajectory.npz", weights=folder / "network.safetensors", state=folder / "resume"
+    )
     train.run(train.Config.model_validate(config), SimpleNamespace(data=digits), outputs)
+    shutil.rmtree(outputs.state)
     return dict(np.load(outputs.trajectory))
 
 
@@ -73,7 +77,7 @@ def test_weights_and_statistics_of_a_resnet_come_back_as_they_were(tmp_path, dig
         data=digits, trajectory=tmp_path / "trajectory.npz", weights=tmp_path / "network.safetensors"
     )
     outputs = SimpleNamespace(final_weights=tmp_path / "final.safetensors", final_labels=tmp_path / "final.npz")
-    config = {"wildcards": {"seed": "0"}, "task": TASK, "network": RESNET, "device": "cpu"}
+    config = {"wildcards": {"seed": "0"}, "task": TASK, "network": RESNET}
     extract_final.run(extract_final.Config.model_validate(config), inputs, outputs)
     labels = np.load(outputs.final_labels)
     for part in ("train", "test", "fresh"):
@@ -94,7 +98,7 @@ def test_an_explainer_keeps_the_weights_and_statistics_that_make_its_predictions
         {"wildcards": {"explainer": "cnn2"}, "settings": settings, "task": TASK, "device": "cpu"}
     )
     inputs = SimpleNamespace(data=digits, final_labels=None, trajectory=None, reference=None)
-    distill.run(config, inputs, SimpleNamespace(explainer=tmp_path / "x.npz"))
+    distill.run(config, inputs, SimpleNamespace(explainer=tmp_path / "x.npz", state=tmp_path / "resume"))
     arrays = np.load(tmp_path / "x.npz")
     assert arrays["iterations"] == 40 and arrays["weights.norm.num_batches_tracked"] == 40
     module = networks.build(config.settings.network, (1, 8, 8), 2)

@@ -1,6 +1,7 @@
 """Fit one explainer to the labels of a task, of f_inf, or of f_T0, and record what it predicts on the test set."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def run(config: Config, inputs, outputs) -> None:
     labels, step = _labels(config, inputs, data)
     fit_inputs = data.inputs[settings.inputs]
     if settings.fit.solver == "sgd":
-        fitted = _fit_by_sgd(fit_inputs, labels, data, config)
+        fitted = _fit_by_sgd(fit_inputs, labels, data, config, outputs.state / "training.npz")
     else:
         from workflow_scripts import shallow  # here: a network starts without scikit-learn
 
@@ -58,7 +59,7 @@ def run(config: Config, inputs, outputs) -> None:
     )
 
 
-def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: tasks.TaskData, config: Config) -> dict:
+def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: tasks.TaskData, config: Config, state: Path) -> dict:
     from workflow_scripts import networks, sgd  # here: logistic regression starts faster without PyTorch
 
     fit = config.settings.fit
@@ -70,7 +71,7 @@ def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: tasks.TaskData, co
     )
     order = sgd.generators(fit.seed)
     network = networks.build(config.settings.network, inputs.shape[1:], data.n_classes, fit.init)
-    trajectory = sgd.train(network, task, fit, Checkpoints(early=0, every=1), order, device)
+    trajectory = sgd.train(network, task, fit, Checkpoints(early=0, every=1), order, device, state=state)
     return {
         "fit_predictions": trajectory.predictions["train"][-1],
         **{f"{part}_predictions": trajectory.predictions[part][-1] for part in PREDICTED},

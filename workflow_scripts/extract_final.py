@@ -4,10 +4,10 @@ import logging
 
 import numpy as np
 
-from workflow_scripts import files, networks, sgd, stage, tasks, weights
+from workflow_scripts import files, networks, stage, tasks, weights
 from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Task
-from workflow_scripts.config.training import Device, Network
+from workflow_scripts.config.training import Network
 from workflow_scripts.errors import StudyError
 
 log = logging.getLogger("workflow_scripts")
@@ -18,15 +18,14 @@ class Config(JobConfig):
 
     task: Task
     network: Network
-    device: Device
 
 
 def run(config: Config, inputs, outputs) -> None:
-    """Write f_inf's weights, and its labels on the training, test and fresh inputs."""
-    device = sgd.prepare_device(config.device)
+    """Write f_inf's weights, and its labels on every input: what the trained network said at its last checkpoint."""
     data = tasks.load(inputs.data, config.task)
     tensors, metadata = weights.load(inputs.weights)
-    trajectory = files.load_arrays(inputs.trajectory, "steps", "weights_sha256")
+    predictions = {part: f"{part}_predictions" for part in tasks.PARTS}
+    trajectory = files.load_arrays(inputs.trajectory, "steps", "weights_sha256", *predictions.values())
     if str(trajectory["weights_sha256"]) != metadata["sha256"]:
         raise StudyError(f"{inputs.weights}: these weights don't end {inputs.trajectory}: train this seed again")
     network = networks.build(config.network, data.inputs["train"].shape[1:], data.n_classes)
@@ -34,11 +33,10 @@ def run(config: Config, inputs, outputs) -> None:
         network.load_state_dict(tensors)
     except RuntimeError:
         raise StudyError(f"{inputs.weights}: these weights are not of the configured network: train again") from None
-    network.to(device)
-    labels = {
-        part: sgd.evaluate(network, sgd.Resident(data.inputs[part], data.labels[part], device))[0]
-        for part in tasks.PARTS
-    }
+    for part, name in predictions.items():
+        shape = (len(data.labels[part]), data.n_classes, len(trajectory["steps"]))
+        tasks.check_predictions(inputs.trajectory, name, trajectory[name], *shape)
+    labels = {part: trajectory[name][-1] for part, name in predictions.items()}
     errors = int(np.count_nonzero(labels["train"] != data.labels["train"]))
     n = len(data.labels["train"])
     log.info(

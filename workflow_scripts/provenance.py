@@ -42,8 +42,8 @@ DISTRIBUTIONS = {
     "torchvision": "torchvision",
 }
 
-#: modules that write down what a job did and have no part in what it makes: an edit of theirs reruns nothing
-RECORDERS = (f"{PACKAGE}.provenance",)
+#: modules that have no part in what a job makes: an edit of theirs reruns nothing
+RECORDERS = (f"{PACKAGE}.locks", f"{PACKAGE}.provenance")
 
 Told = Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$")]
 

@@ -3,16 +3,17 @@
 import ctypes
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workflow_scripts import networks
+from workflow_scripts import networks, resume
 from workflow_scripts.config.training import SGD, Checkpoints
 from workflow_scripts.errors import StudyError
 from workflow_scripts.tasks import PARTS, TaskData
@@ -109,50 +110,182 @@ def train(
     order: torch.Generator,
     device: torch.device,
     keep_weights: bool = False,
+    state: Path | None = None,
 ) -> Trajectory:
     """Train on data's training part by SGD and record predictions and losses on every part at each checkpoint.
 
-    The network is changed in place. Raises StudyError when a batch is larger than the training set, or too small for
-    batch normalisation, when what is to be augmented is no image, or when the loss is no longer finite.
+    The network is changed in place. Given a file for the state, training goes on from what it holds and leaves the same
+    bytes as if it had never been cut off; the state is saved every few minutes, on SIGTERM and Ctrl-C, and at the end.
+    Raises StudyError when a batch is larger than the training set, or too small for batch normalisation, when what is
+    to be augmented is no image, or when the loss is no longer finite.
     """
     _check(network, data, sgd)
     parts = {part: Resident(data.inputs[part], data.labels[part], device) for part in PARTS}
     n = len(data.labels["train"])
-    steps, per_epoch = checkpoint_steps(n, sgd, checkpoints), _per_epoch(n, sgd)
-    predictions = {part: np.empty((len(steps), len(data.labels[part])), np.uint8) for part in PARTS}
-    losses = {part: np.empty(len(steps), np.float32) for part in PARTS}
+    steps = checkpoint_steps(n, sgd, checkpoints)
     network.to(device)
-    kept = {name: [] for name in network.state_dict()} if keep_weights else {}
-    log.info("%d steps in %.6g epochs on %s; %d checkpoints", steps[-1], steps[-1] / per_epoch, device, len(steps))
-    progress = _Progress(int(steps[-1]), per_epoch, len(steps))
-    batches = training_steps(network, parts["train"], sgd, order)
-    for index, (before, step) in enumerate(pairwise([0, *steps])):
-        for done in range(before, step):
-            progress.report(done)
+    training = _Training(network, parts, sgd, order, keep_weights)
+    log.info(
+        "%d steps in %.6g epochs on %s; %d checkpoints",
+        *(steps[-1], steps[-1] / training.per_epoch, device, len(steps)),
+    )
+    if state:
+        training.resume(state)
+    with resume.Signals() as signals:
+        try:
+            _train(training, steps, signals, state)
+        except resume.Stopped:
+            log.info("stopped at step %d", training.done)
+        if state:
+            training.save(state)
+    if signals.came:
+        signal.raise_signal(signals.came)
+    return training.trajectory(steps)
+
+
+def _train(training: "_Training", steps: np.ndarray, signals: resume.Signals, state: Path | None) -> None:
+    """Train up to the last of the steps, looking at each; raises Stopped after a signal, between two steps."""
+    progress = _Progress(steps, training.done, training.per_epoch)
+    batches = training.batches()
+    saved = time.monotonic()
+    for step in steps[training.looks :]:
+        while training.done < step:
+            progress.report(training.done)
             next(batches)
+            if state and time.monotonic() - saved > resume.SECONDS:
+                training.save(state)
+                saved = time.monotonic()
+            signals.check()
         started = time.monotonic()
-        for part in PARTS:
-            predictions[part][index], losses[part][index] = evaluate(network, parts[part])
-        for name, values in kept.items():
-            values.append(network.state_dict()[name].cpu().numpy().copy())
-        loss = losses["train"][index]
-        if not np.isfinite(loss):
-            raise StudyError(f"lr: the training loss is {loss} at step {step}: lower lr ({sgd.lr})")
-        progress.looked(f"train loss {loss:.4f}, test loss {losses['test'][index]:.4f}", time.monotonic() - started)
+        with signals.at_once():
+            looked = training.looked()
+        training.record(looked)
+        losses = {part: looked[f"{part}_loss"] for part in ("train", "test")}
+        if not np.isfinite(losses["train"]):
+            raise StudyError(f"lr: the training loss is {losses['train']} at step {step}: lower lr ({training.sgd.lr})")
+        progress.looked("train loss {train:.4f}, test loss {test:.4f}".format(**losses), time.monotonic() - started)
     progress.report(int(steps[-1]), last=True)
-    weights = {name: np.stack(values) for name, values in kept.items()}
-    return Trajectory(steps, steps / per_epoch, predictions, losses, weights)
 
 
-def training_steps(network: nn.Module, data: "Resident", sgd: SGD, order: torch.Generator) -> Iterator[None]:
-    """Yield after each SGD step, epoch after epoch; each epoch visits the examples in a new random order.
+class _Training:
+    """Where a training stands: all that it takes to go on as if it had never been cut off."""
 
-    With augmentation, each epoch also draws a new shift and flip for every example.
-    """
-    optimizer = torch.optim.SGD(
+    def __init__(
+        self, network: nn.Module, parts: dict[str, "Resident"], sgd: SGD, order: torch.Generator, keep_weights: bool
+    ):
+        self.network, self.parts, self.sgd, self.order = network, parts, sgd, order
+        self.optimizer = optimizer(network, sgd)
+        self.per_epoch = _per_epoch(len(parts["train"]), sgd)
+        self.done = 0
+        self.epoch_order = order.get_state()
+        names = [f"{part}_{what}" for part in PARTS for what in ("predictions", "loss")]
+        kept = [f"weights.{name}" for name in network.state_dict()] if keep_weights else []
+        self.recorded: dict[str, list[np.ndarray]] = {name: [] for name in names + kept}
+
+    @property
+    def looks(self) -> int:
+        """Checkpoints that are recorded."""
+        return len(self.recorded["train_loss"])
+
+    def batches(self) -> Iterator[None]:
+        """Yield after each step, from where the training stands."""
+        skip = self.done % self.per_epoch
+        for _ in training_steps(self.network, self.optimizer, self.parts["train"], self.sgd, self.order, skip):
+            self.done += 1
+            if self.done % self.per_epoch == 0:
+                self.epoch_order = self.order.get_state()
+            yield
+
+    def looked(self) -> dict[str, np.ndarray]:
+        """Predictions and losses of the network as it is on every part, and its weights if they are kept."""
+        found = {f"weights.{name}": tensor.cpu().numpy().copy() for name, tensor in self.network.state_dict().items()}
+        for part in PARTS:
+            predictions, loss = evaluate(self.network, self.parts[part])
+            found |= {f"{part}_predictions": predictions, f"{part}_loss": np.float32(loss)}
+        return found
+
+    def record(self, looked: dict[str, np.ndarray]) -> None:
+        for name, values in self.recorded.items():
+            values.append(looked[name])
+
+    def save(self, path: Path) -> None:
+        """Save the state, once there is a checkpoint in it."""
+        if self.looks:
+            recorded = {f"recorded.{name}": np.stack(values) for name, values in self.recorded.items()}
+            if resume.save(path, self._standing() | recorded):
+                log.info("state saved at step %d", self.done)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a saved state, if there is one and it is one of this training."""
+        state = resume.load(path)
+        if state is None:
+            return
+        recorded = {name: list(state.pop(f"recorded.{name}", ())) for name in self.recorded}
+        if _forms(state) != _forms(self._standing()) or len({len(values) for values in recorded.values()}) > 1:
+            resume.refused(path, "not the state of this training")
+            return
+        self.done, self.recorded = int(state["done"]), recorded
+        self.epoch_order = torch.from_numpy(state["order"])
+        self.order.set_state(self.epoch_order)
+        torch.set_rng_state(torch.from_numpy(state["random"]))
+        self.network.load_state_dict(
+            {name: torch.from_numpy(state[f"network.{name}"]) for name in self.network.state_dict()}
+        )
+        for i, parameter in enumerate(self._moving()):
+            self.optimizer.state[parameter]["momentum_buffer"] = torch.from_numpy(state[f"momentum.{i}"]).to(
+                parameter.device
+            )
+        log.info("resumed at step %d, with %d checkpoints", self.done, self.looks)
+
+    def trajectory(self, steps: np.ndarray) -> Trajectory:
+        """What was recorded at these steps."""
+        stacked = {name: np.stack(values) for name, values in self.recorded.items()}
+        return Trajectory(
+            steps,
+            steps / self.per_epoch,
+            {part: stacked[f"{part}_predictions"] for part in PARTS},
+            {part: stacked[f"{part}_loss"] for part in PARTS},
+            {name.removeprefix("weights."): values for name, values in stacked.items() if name.startswith("weights.")},
+        )
+
+    def _standing(self) -> dict[str, np.ndarray]:
+        """The state but for what is recorded: steps done, random generators, weights and momentum."""
+        momentum = [self.optimizer.state[p].get("momentum_buffer", torch.zeros_like(p)) for p in self._moving()]
+        arrays = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        arrays |= {f"momentum.{i}": tensor for i, tensor in enumerate(momentum)}
+        arrays |= {"order": self.epoch_order, "random": torch.get_rng_state()}
+        return {"done": np.int64(self.done), **{name: tensor.cpu().numpy() for name, tensor in arrays.items()}}
+
+    def _moving(self) -> list[nn.Parameter]:
+        """The parameters that have a momentum."""
+        return list(self.network.parameters()) if self.sgd.momentum else []
+
+
+def _forms(arrays: dict[str, np.ndarray]) -> dict[str, tuple]:
+    return {name: (values.shape, values.dtype) for name, values in arrays.items()}
+
+
+def optimizer(network: nn.Module, sgd: SGD) -> torch.optim.SGD:
+    """SGD on all parameters of the network."""
+    return torch.optim.SGD(
         network.parameters(), lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay, fused=True
     )
-    for inputs, labels in islice(_batches(data, sgd, order), total_steps(len(data), sgd)):
+
+
+def training_steps(
+    network: nn.Module,
+    optimizer: torch.optim.SGD,
+    data: "Resident",
+    sgd: SGD,
+    order: torch.Generator,
+    skip: int = 0,
+) -> Iterator[None]:
+    """Yield after each SGD step, without end; each epoch visits the examples in a new random order.
+
+    With augmentation, each epoch also draws a new shift and flip for every example. The first `skip` steps of the first
+    epoch are left out.
+    """
+    for inputs, labels in _batches(data, sgd, order, skip):
         loss = networks.loss(network(inputs), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -176,15 +309,16 @@ def crop_flip(images: Tensor, shifts: Tensor, flips: Tensor) -> Tensor:
     ]
 
 
-def _batches(data: "Resident", sgd: SGD, order: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and labels of one batch after another, without end."""
+def _batches(data: "Resident", sgd: SGD, order: torch.Generator, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs and labels of one batch after another, without end, but for the first `skip` of the first epoch."""
     n = len(data)
     while True:
         permutation = torch.randperm(n, generator=order).to(data.device)
         if sgd.augmentation:
             shifts = torch.randint(-4, 5, (n, 2), generator=order).to(data.device)
             flips = torch.randint(2, (n,), generator=order).bool().to(data.device)
-        for chosen in permutation.split(sgd.batch_size):
+        chunks, skip = permutation.split(sgd.batch_size)[skip:], 0
+        for chosen in chunks:
             inputs, labels = data.batch(chosen)
             if sgd.augmentation:
                 inputs = crop_flip(inputs, shifts[chosen], flips[chosen])
@@ -262,8 +396,9 @@ class _Progress:
 
     SECONDS = 5.0
 
-    def __init__(self, steps: int, per_epoch: int, checkpoints: int):
-        self.steps, self.per_epoch, self.checkpoints = steps, per_epoch, checkpoints
+    def __init__(self, steps: np.ndarray, done: int, per_epoch: int):
+        self.steps, self.per_epoch, self.checkpoints = int(steps[-1]), per_epoch, len(steps)
+        self.first = done
         self.losses, self.evaluations, self.evaluating = "", 0, 0.0
         self.start = self.shown = time.monotonic()
 
@@ -274,10 +409,10 @@ class _Progress:
 
     def report(self, done: int, last: bool = False) -> None:
         now = time.monotonic()
-        if not last and (done == 0 or now - self.shown < self.SECONDS):
+        if self.evaluations == 0 or done == self.first or (not last and now - self.shown < self.SECONDS):
             return
         self.shown = now
-        per_step = (now - self.start - self.evaluating) / done
+        per_step = (now - self.start - self.evaluating) / (done - self.first)
         per_evaluation = self.evaluating / self.evaluations
         left = (self.steps - done) * per_step + (self.checkpoints - self.evaluations) * per_evaluation
         log.info(

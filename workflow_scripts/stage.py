@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
-from workflow_scripts import files, provenance
+from workflow_scripts import files, locks, provenance
 from workflow_scripts.config.base import parse_json
 from workflow_scripts.errors import StudyError
 
@@ -34,9 +34,11 @@ def main(
 
     run(config, inputs, outputs) gets the typed config and the paths by name; the output paths lie in a scratch folder
     beside the real ones and are moved into place together after run returns, the sidecar last. outputs.key stands for
-    the job in provenance (a figure carries it). inputs, outputs and folders map each name
-    to its help text; an input that ends in "+" takes one or more files, in "*" any number, in "?" it may be left out; a
-    folder is only passed on. BLAS gets one thread: a result must not depend on how many cores there are.
+    the job in provenance (a figure carries it); outputs.state is a folder for what lets the same job go on where it was
+    cut off, and is removed once the job is done. While another process makes the same products, this one waits.
+    inputs, outputs and folders map each name to its help text; an input that ends in "+" takes one or more files, in
+    "*" any number, in "?" it may be left out; a folder is only passed on. BLAS gets one thread: a result must not
+    depend on how many cores there are.
     """
     stage = Path(sys.argv[0]).stem
     inputs, outputs, folders = inputs or {}, outputs or {}, folders or {}
@@ -57,7 +59,7 @@ def main(
             "mend its permissions, or give another path"
         )
     except KeyboardInterrupt:
-        sys.exit("stopped: nothing was written")
+        sys.exit("stopped: no result was written")
 
 
 def _run(stage, run, config, arguments, input_names, output_names, folder_names) -> None:
@@ -83,26 +85,50 @@ def _run(stage, run, config, arguments, input_names, output_names, folder_names)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise StudyError(f"{path}: a folder lies where {stage} writes this file: remove it, or give another path")
-    scratch = Path(tempfile.mkdtemp(prefix=f".{stage}-", dir=next(iter(final.values())).parent))
-    try:
-        written = {name: scratch / f"{name}{path.suffix}" for name, path in final.items()}
-        run(cfg, inputs, SimpleNamespace(**written, key=key))
-        provenance.check_imports(stage)
-        moves = {final[name]: written[name] for name in output_names}
-        if arguments.provenance:
-            record = provenance.sidecar(stage, settings, read, moves, started, key)
-            beside = scratch / "provenance.json"
-            provenance.write(beside, record)
-            moves[arguments.provenance] = beside
-        for path, there in moves.items():
-            os.replace(there, path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    product = arguments.provenance or next(iter(final.values()))
+    with locks.held(product) as waited:
+        if waited and _is_made(arguments.provenance, final, key):
+            log.info("the job that was waited for has made it: nothing is left to do")
+            return
+        _make(stage, run, cfg, inputs, final, arguments.provenance, read, started, key)
     log.info("done in %.1f s: %s", (datetime.now(UTC) - started).total_seconds(), ", ".join(map(str, final.values())))
 
 
+def _make(stage, run, cfg, inputs, final, sidecar, read, started, key) -> None:
+    """Make the products in a scratch folder and move them into place."""
+    folder = next(iter(final.values())).parent
+    scratch = Path(tempfile.mkdtemp(prefix=f".{stage}-", dir=folder))
+    state = folder / f"resume-{stage}-{key}"
+    try:
+        written = {name: scratch / f"{name}{path.suffix}" for name, path in final.items()}
+        run(cfg, inputs, SimpleNamespace(**written, key=key, state=state))
+        provenance.check_imports(stage)
+        moves = {path: written[name] for name, path in final.items()}
+        if sidecar:
+            record = provenance.sidecar(stage, cfg.model_dump(mode="json"), read, moves, started, key)
+            beside = scratch / "provenance.json"
+            provenance.write(beside, record)
+            moves[sidecar] = beside
+        for path, there in moves.items():
+            os.replace(there, path)
+        shutil.rmtree(state, ignore_errors=True)
+    except StudyError:
+        shutil.rmtree(state, ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_made(sidecar: Path | None, final: dict[str, Path], key: str) -> bool:
+    """Whether the products stand, whole, as this job would make them."""
+    record = provenance.read(sidecar) if sidecar else None
+    if record is None or record["key"] != key or not provenance.is_sealed(record):
+        return False
+    return all(path.is_file() and provenance.told(record, path) == files.sha256(path) for path in final.values())
+
+
 def _stop(*_) -> None:
-    log.error("stopped by SIGTERM: nothing was written")
+    log.error("stopped by SIGTERM: no result was written")
     sys.exit(128 + signal.SIGTERM)
 
 

@@ -1,6 +1,7 @@
 """Train one network with one seed and record its predictions at every checkpoint."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -40,9 +41,12 @@ def run(config: Config, inputs, outputs) -> None:
     network = networks.build(config.network, shape, data.n_classes, config.init, config.init_scale)
     pretraining_accuracy = float("nan")
     if config.pretraining is not None:
-        pretraining_accuracy = pretrain(network, data, config.pretraining, config.seed, device)
+        pretraining_accuracy = pretrain(
+            network, data, config.pretraining, config.seed, device, outputs.state / "pretraining.npz"
+        )
     linear = config.network.kind == "linear"
-    trajectory = sgd.train(network, data, config.sgd, config.checkpoints, order, device, keep_weights=linear)
+    state = outputs.state / "training.npz"
+    trajectory = sgd.train(network, data, config.sgd, config.checkpoints, order, device, linear, state)
     digest = weights.save(outputs.weights, network.state_dict())
     files.save_arrays(
         outputs.trajectory,
@@ -58,7 +62,12 @@ def run(config: Config, inputs, outputs) -> None:
 
 
 def pretrain(
-    network: torch.nn.Module, data: tasks.TaskData, pretraining: Pretraining, seed: int, device: torch.device
+    network: torch.nn.Module,
+    data: tasks.TaskData,
+    pretraining: Pretraining,
+    seed: int,
+    device: torch.device,
+    state: Path,
 ) -> float:
     """Fit random labels of the training inputs, the network in place; returns the share of them that it has learnt.
 
@@ -68,7 +77,9 @@ def pretrain(
     random = sgd.random_labels(data, generator)
     log.info("pretraining on random labels")
     try:
-        reached = sgd.train(network, random, pretraining, Checkpoints(early=0), generator, device).predictions
+        reached = sgd.train(
+            network, random, pretraining, Checkpoints(early=0), generator, device, state=state
+        ).predictions
     except StudyError as error:
         raise StudyError(f"pretraining.{error}") from None
     fitted = int(np.count_nonzero(reached["train"][-1] == random.labels["train"]))

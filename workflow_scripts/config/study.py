@@ -380,7 +380,6 @@ def _extract_final(study: Study, experiment: str, seed: str) -> dict:
     return {
         "task": _plain(study.tasks[e.task]),
         "network": _plain(e.network),
-        "device": study.device,
     }
 
 

@@ -1,0 +1,245 @@
+"""A training that is cut off goes on where it was, and leaves the bytes that it would have left undisturbed."""
+
+import errno
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.test_sgd import CPU, RESNET, data
+from tests.workflow import ROOT
+from workflow_scripts import datasets, files, networks, resume, sgd
+from workflow_scripts.config.data import Sinusoid
+from workflow_scripts.config.training import MLP, SGD, Checkpoints, Linear
+
+PLAIN = SGD(lr=0.1, batch_size=32, epochs=4)
+HEAVY = SGD(lr=0.05, batch_size=32, epochs=3, momentum=0.9, weight_decay=0.01, augmentation="crop_flip")
+
+
+class Terminated(Exception):
+    pass
+
+
+@pytest.fixture
+def terminated():
+    """SIGTERM raises Terminated, as it ends a stage."""
+
+    def end(*_):
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    yield Terminated
+    signal.signal(signal.SIGTERM, before)
+
+
+def trained(task, network, settings, state=None) -> dict[str, bytes]:
+    """All bytes that a training from scratch, or from the state, leaves."""
+    order = sgd.generators(5)
+    module = networks.build(network, task.inputs["train"].shape[1:], task.n_classes, "xavier_uniform")
+    found = sgd.train(module, task, settings, Checkpoints(early=3), order, CPU, network.kind == "linear", state)
+    arrays = {"steps": found.steps, "epochs": found.epochs} | {
+        f"network.{k}": v for k, v in module.state_dict().items()
+    }
+    arrays |= {f"{part} predictions": values for part, values in found.predictions.items()}
+    arrays |= {f"{part} losses": values for part, values in found.losses.items()}
+    arrays |= {f"kept {name}": values for name, values in found.weights.items()}
+    return {name: np.asarray(values).tobytes() for name, values in arrays.items()}
+
+
+def cut_off_at(calls, monkeypatch, owner, function, how) -> None:
+    """At these calls of the function something happens."""
+    original, number = getattr(owner, function), iter(range(1, 10**9))
+
+    def counted(*arguments, **options):
+        if next(number) in calls:
+            how()
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(owner, function, counted)
+
+
+def terminate():
+    signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("network", "settings", "images"),
+    [
+        (Linear(kind="linear"), PLAIN, False),
+        (MLP(kind="mlp", widths=[7]), SGD(lr=0.1, batch_size=30, steps=13, momentum=0.5), False),
+        (RESNET, HEAVY, True),
+    ],
+    ids=["linear", "momentum", "resnet"],
+)
+@pytest.mark.parametrize(
+    ("owner", "function", "calls"), [(torch.optim.SGD, "step", {2, 5, 9, 11}), (sgd, "evaluate", {6, 11, 16, 20})]
+)
+def test_training_that_is_terminated_again_and_again_leaves_the_same_bytes(
+    network, settings, images, owner, function, calls, tmp_path, monkeypatch, terminated, caplog
+):
+    caplog.set_level("INFO")
+    task = data(images=images)
+    undisturbed = trained(task, network, settings)
+    cut_off_at(calls, monkeypatch, owner, function, terminate)
+    times = 0
+    while True:
+        try:
+            resumed = trained(task, network, settings, tmp_path / "training.npz")
+            break
+        except Terminated:
+            times += 1
+    assert resumed == undisturbed
+    assert times == len(calls) == caplog.text.count("resumed at step") == caplog.text.count("state saved at step") - 1
+
+
+def test_a_training_without_a_state_is_ended_by_the_signal(monkeypatch, terminated):
+    cut_off_at({3}, monkeypatch, torch.optim.SGD, "step", terminate)
+    with pytest.raises(Terminated):
+        trained(data(), Linear(kind="linear"), PLAIN)
+
+
+def test_ctrl_c_saves_the_state_too(tmp_path, monkeypatch):
+    cut_off_at({3}, monkeypatch, torch.optim.SGD, "step", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        trained(data(), Linear(kind="linear"), PLAIN, tmp_path / "training.npz")
+    assert int(np.load(tmp_path / "training.npz")["done"]) == 3
+
+
+def test_what_is_killed_without_a_signal_goes_on_from_the_last_save(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    task, state = data(images=True), tmp_path / "training.npz"
+    undisturbed = trained(task, RESNET, HEAVY)
+
+    def kill():
+        raise RuntimeError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(resume, "SECONDS", 0.0)
+        cut_off_at({7}, patched, torch.optim.SGD, "step", kill)
+        with pytest.raises(RuntimeError):
+            trained(task, RESNET, HEAVY, state)
+    assert trained(task, RESNET, HEAVY, state) == undisturbed
+    assert "resumed at step 6, with 4 checkpoints" in caplog.text
+
+
+def test_a_finished_state_trains_no_more(tmp_path, monkeypatch):
+    task, state = data(), tmp_path / "training.npz"
+    done = trained(task, Linear(kind="linear"), PLAIN, state)
+    monkeypatch.setattr(torch.optim.SGD, "step", None)
+    assert trained(task, Linear(kind="linear"), PLAIN, state) == done
+
+
+def test_random_numbers_go_on_too(tmp_path, monkeypatch, terminated):
+    """No network draws any while it trains today; one with dropout would."""
+    original = networks.loss
+
+    def noisy(logits, labels, *rest):
+        return original(logits + torch.randn(()) * logits.requires_grad, labels, *rest)
+
+    monkeypatch.setattr(networks, "loss", noisy)
+    undisturbed = trained(data(), Linear(kind="linear"), PLAIN)
+    cut_off_at({6}, monkeypatch, torch.optim.SGD, "step", terminate)
+    with pytest.raises(Terminated):
+        trained(data(), Linear(kind="linear"), PLAIN, tmp_path / "training.npz")
+    torch.manual_seed(8)
+    assert trained(data(), Linear(kind="linear"), PLAIN, tmp_path / "training.npz") == undisturbed
+
+
+def flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("damage", [flipped, lambda content: content[:-200], lambda _: b"", lambda _: b"{}", "other"])
+def test_a_damaged_state_is_reported_and_not_used(damage, tmp_path, caplog):
+    caplog.set_level("INFO")
+    network, state = MLP(kind="mlp", widths=[7]), tmp_path / "training.npz"
+    undisturbed = trained(data(), network, PLAIN, state)
+    if damage == "other":
+        trained(data(), MLP(kind="mlp", widths=[8]), PLAIN, tmp_path / "other.npz")
+        state.write_bytes((tmp_path / "other.npz").read_bytes())
+    else:
+        state.write_bytes(damage(state.read_bytes()))
+    caplog.clear()
+    assert trained(data(), network, PLAIN, state) == undisturbed
+    assert f"{state}: damaged (" in caplog.text and "it is not used, training starts anew" in caplog.text
+    assert "resumed" not in caplog.text
+
+
+def test_training_goes_on_where_its_state_cannot_be_saved(tmp_path, monkeypatch, caplog):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    state = tmp_path / "resume" / "training.npz"
+    undisturbed = trained(data(), Linear(kind="linear"), PLAIN)
+    monkeypatch.setattr(np, "savez", full)
+    assert trained(data(), Linear(kind="linear"), PLAIN, state) == undisturbed
+    assert f"{state}: the state can't be saved here: No space left on device" in caplog.text
+    assert list(state.parent.iterdir()) == []
+
+
+# The stage as a command
+
+CFG = {
+    "wildcards": {"experiment": "waves", "seed": "0"},
+    "seed": 0,
+    "task": {"dataset": "waves"},
+    "network": {"kind": "mlp", "widths": [64, 64]},
+    "init": "xavier_uniform",
+    "pretraining": {"lr": 0.1, "batch_size": 10, "steps": 2500},
+    "sgd": {"lr": 0.1, "batch_size": 10, "epochs": 25, "momentum": 0.5},
+    "checkpoints": {"early": 3},
+    "device": "cpu",
+}
+
+
+@pytest.fixture(scope="module")
+def waves(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("waves") / "waves.npz"
+    source = Sinusoid(kind="sinusoid", train=1000, test=200, dimension=10)
+    files.save_arrays(path, **datasets.make(source, None))
+    return path
+
+
+def started(waves: Path, folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "workflow_scripts.train", "--cfg", json.dumps(CFG), "--data", waves]
+    command += ["--trajectory", folder / "t.npz", "--weights", folder / "w.safetensors"]
+    return subprocess.Popen(
+        [*command, "--provenance", folder / "t.npz.prov.json"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+
+
+def products(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("t.npz", "w.safetensors")}
+
+
+def test_the_stage_goes_on_from_pretraining_and_from_training_and_leaves_no_state(waves, tmp_path):
+    with started(waves, tmp_path / "undisturbed") as process:
+        assert process.wait(60) == 0
+    folder = tmp_path / "disturbed"
+    for phase in ("pretraining", "training"):
+        with started(waves, folder) as process:
+            while " steps in " not in process.stderr.readline() or (phase == "training" and not _is_training(process)):
+                pass
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            said = process.communicate(timeout=30)[1]
+        assert process.returncode == 128 + signal.SIGTERM, said
+        assert "state saved at step" in said and said.endswith("stopped by SIGTERM: no result was written\n")
+        (state,) = folder.iterdir()
+        assert state.name.startswith("resume-train-") and (state / f"{phase}.npz").is_file()
+    with started(waves, folder) as process:
+        said = process.communicate(timeout=60)[1]
+    assert said.count("resumed at step") == 2, said
+    assert products(folder) == products(tmp_path / "undisturbed")
+    assert len(list(folder.iterdir())) == 3
+
+
+def _is_training(process) -> bool:
+    return any(" steps in " in line for line in process.stderr if "pretraining" not in line)
