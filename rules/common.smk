@@ -37,6 +37,10 @@ atexit.register(planning.explain, workflow, Path.cwd())
 
 onstart:
     if workflow.is_main_process:
+        try:
+            planning.refuse_orphans(Path.cwd())
+        except StudyError as error:
+            sys.exit(f"error: {error}")
         planning.freeze(config, CODE)
         cache.spell_out(workflow)
 

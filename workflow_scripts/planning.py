@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,6 +39,30 @@ def frozen() -> tuple[dict, dict[str, str]]:
             f"PLAN={path}: the plan of this run can't be read: a cluster must hand the environment to its jobs "
             "(sbatch --export=ALL) and show them the same working directory; then run snakemake again"
         ) from None
+
+
+def refuse_orphans(folder: Path) -> None:
+    """Raise StudyError while Slurm jobs of an earlier run in this folder wait or run.
+
+    When Snakemake is killed its jobs go on, and nobody waits for them any more. One that starts late would delete
+    results that a new run has made and reads. Where there is no Slurm, or it doesn't answer, nothing is refused.
+    """
+    command = ["squeue", "--noheader", f"--user={os.getuid()}", "--format=%i|%T|%k|%Z"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return
+    jobs = [line.split("|") for line in said.splitlines()]
+    here = [job for job in jobs if job[1] != "COMPLETING" and Path(job[-1]).resolve() == folder.resolve()]
+    orphans = [job for job in here if job[2].startswith(("rule_", "group_"))]
+    if orphans:
+        numbers = [job[0] for job in orphans]
+        told = ", ".join(f"{job[0]} ({job[1].lower()}, {job[2]})" for job in orphans[:5])
+        more = f" and {len(orphans) - 5} more" if len(orphans) > 5 else ""
+        raise StudyError(
+            f"{folder}: Slurm still has jobs of an earlier run here: {told}{more}: let them finish, or stop them, then "
+            f"run the same command again, and what they did is kept. To stop them: scancel {' '.join(numbers)}"
+        )
 
 
 def origin(configfiles: list[Path], config: dict) -> str:
