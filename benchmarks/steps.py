@@ -14,7 +14,7 @@ from itertools import cycle
 import numpy as np
 import torch
 
-from workflow_scripts import networks, sgd
+from workflow_scripts import devices, networks, sgd
 from workflow_scripts.config.training import CNN, MLP, SGD, Linear, Network, PreactResNet
 
 BLOCK_SECONDS = 0.5
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--blocks", type=int, default=9)
     arguments = parser.parse_args()
-    device = sgd.prepare_device(arguments.device)
+    device = devices.prepare(arguments.device)
     print(f"on {device}:")
     print("| network | inputs | batch | ours, ms | bare, ms | ratio | its quartiles |\n|---|---|---|---|---|---|---|")
     for name, network, shape, batch_size in KINDS:

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from workflow_scripts import datasets, networks, sgd
+from workflow_scripts import datasets, devices, networks, sgd
 from workflow_scripts.config.data import Mnist
 from workflow_scripts.config.training import CNN, SGD
 
@@ -108,7 +108,7 @@ def against_bare(data_root: Path, threads: int) -> tuple[float, float]:
 
 
 def _resident(data_root: Path, threads: int):
-    device = sgd.prepare_device("cpu")
+    device = devices.prepare("cpu")
     torch.set_num_threads(threads)
     arrays = datasets.make(Mnist(kind="mnist"), data_root)
     parts = [

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from workflow_scripts import datasets, networks, sgd
+from workflow_scripts import datasets, devices, networks, sgd
 from workflow_scripts.config.data import Digits
 from workflow_scripts.config.training import CNN, MLP, SGD, Checkpoints, Linear, PreactResNet, ViT
 from workflow_scripts.errors import StudyError
@@ -24,7 +24,7 @@ def data(n=100, n_test=30, dimension=5, n_classes=2, images=False):
 
 
 def run(task, network, settings, seed=0, device="cpu"):
-    device = sgd.prepare_device(device)
+    device = devices.prepare(device)
     order = sgd.generators(seed)
     module = networks.build(network, task.inputs["train"].shape[1:], task.n_classes, "xavier_uniform")
     return module, sgd.train(module, task, settings, Checkpoints(early=3), order, device)

@@ -60,10 +60,10 @@ def run(config: Config, inputs, outputs) -> None:
 
 
 def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: tasks.TaskData, config: Config, state: Path) -> dict:
-    from workflow_scripts import networks, sgd  # here: logistic regression starts faster without PyTorch
+    from workflow_scripts import devices, networks, sgd  # here: logistic regression starts faster without PyTorch
 
     fit = config.settings.fit
-    device = sgd.prepare_device(config.device)
+    device = devices.prepare(config.device)
     task = tasks.TaskData(
         {**data.inputs, "train": inputs, "fresh": inputs[:0]},
         {**data.labels, "train": labels.astype(np.int64), "fresh": data.labels["train"][:0]},

@@ -1,8 +1,6 @@
 """Training by SGD with the data resident on the device, and the trajectory of predictions that it leaves."""
 
-import ctypes
 import logging
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -36,38 +34,6 @@ class Trajectory:
     predictions: dict[str, np.ndarray]
     losses: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
-
-
-def prepare_device(device: str) -> torch.device:
-    """The device for `auto`, `cpu` or `cuda`, set up so that equal seeds give equal bits.
-
-    One CPU thread: results must not depend on the number of cores. Raises StudyError when CUDA is asked for and absent.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise StudyError("device: cuda was asked for, but PyTorch finds no CUDA device here: use auto or cpu")
-    keep_freed_memory()
-    torch.set_num_threads(1)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.backends.cudnn.benchmark = False
-    if device == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    for attention in ("flash", "mem_efficient", "cudnn"):  # their gradients need not be the same twice
-        getattr(torch.backends.cuda, f"enable_{attention}_sdp")(False)
-    return torch.device("cuda")
-
-
-def keep_freed_memory() -> None:
-    """Ask glibc not to return freed memory: the page faults of getting it back can double the time of a CPU step."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # not glibc
-        return
-    trim_threshold, top_pad, mmap_threshold = -1, -2, -3
-    mallopt(mmap_threshold, 1 << 30)
-    mallopt(trim_threshold, (1 << 31) - 1)
-    mallopt(top_pad, 1 << 26)
 
 
 def total_steps(n: int, sgd: SGD) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow_scripts import files, networks, sgd, stage, tasks, weights
+from workflow_scripts import devices, files, networks, sgd, stage, tasks, weights
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
@@ -34,7 +34,7 @@ def run(config: Config, inputs, outputs) -> None:
 
     The trajectory of a linear network has its weights at every checkpoint too.
     """
-    device = sgd.prepare_device(config.device)
+    device = devices.prepare(config.device)
     data = tasks.load(inputs.data, config.task)
     order = sgd.generators(config.seed)
     shape = data.inputs["train"].shape[1:]
