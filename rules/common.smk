@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from workflow_scripts import cache, files, planning, provenance
+from workflow_scripts import cache, files, planning, progress, provenance
 from workflow_scripts.config.study import load, stage_config
 from workflow_scripts.errors import StudyError
 
@@ -42,6 +42,7 @@ onstart:
         except StudyError as error:
             sys.exit(f"error: {error}")
         planning.freeze(config, CODE)
+        progress.begin(workflow)
         cache.spell_out(workflow)
 
 

@@ -21,11 +21,16 @@ def freeze(config: dict, code: dict[str, str]) -> None:
     """
     plan = files.canonical_json({"config": config, "code": code})
     path = FOLDER / f"{provenance.digest(plan)[:16]}.json"
+    keep(path, plan)
+    os.environ.update(PLAN=str(path))
+
+
+def keep(path: Path, text: str) -> None:
+    """Write a file, and its folder if there is none; it is there as a whole or as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(f".{os.getpid()}")
-    beside.write_text(plan)
+    beside.write_text(text)
     os.replace(beside, path)
-    os.environ.update(PLAN=str(path))
 
 
 def frozen() -> tuple[dict, dict[str, str]]:
