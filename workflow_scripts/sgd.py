@@ -194,6 +194,8 @@ class _Training:
         self.epoch_order = torch.from_numpy(state["order"])
         self.order.set_state(self.epoch_order)
         torch.set_rng_state(torch.from_numpy(state["random"]))
+        if "cuda_random" in state:
+            torch.cuda.set_rng_state(torch.from_numpy(state["cuda_random"]))
         self.network.load_state_dict(
             {name: torch.from_numpy(state[f"network.{name}"]) for name in self.network.state_dict()}
         )
@@ -220,6 +222,8 @@ class _Training:
         arrays = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         arrays |= {f"momentum.{i}": tensor for i, tensor in enumerate(momentum)}
         arrays |= {"order": self.epoch_order, "random": torch.get_rng_state()}
+        if torch.cuda.is_initialized():
+            arrays["cuda_random"] = torch.cuda.get_rng_state()
         return {"done": np.int64(self.done), **{name: tensor.cpu().numpy() for name, tensor in arrays.items()}}
 
     def _moving(self) -> list[nn.Parameter]:
