@@ -43,6 +43,9 @@ localrules:
     nulls,
     simulations,
     figures,
+    prepare_data,
+    plot,
+    tabulate,
 
 
 rule all:

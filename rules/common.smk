@@ -46,12 +46,23 @@ onstart:
         cache.spell_out(workflow)
 
 
+#: what a rule that trains networks asks for
+GPU = 0 if STUDY.device == "cpu" else 1
 SEED_FOLDER = "results/{experiment}/seed{seed}"
 
 
 def one_of(names):
     """A wildcard constraint: one of these names, or nothing at all."""
     return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def growing(**first):
+    """The resources of a rule: so much in the first attempt, twice that in the second, and so on."""
+
+    def times_attempt(amount):
+        return lambda wildcards, attempt: amount * attempt
+
+    return {name: times_attempt(amount) for name, amount in first.items()}
 
 
 def tracked(stage):

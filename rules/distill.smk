@@ -12,13 +12,13 @@ rule distill_true_labels:
     log:
         "results/tasks/{task}/logs/{explainer}.log",
     wildcard_constraints:
-        explainer=one_of(STUDY.explainers_with("true")),
+        explainer=one_of(STUDY.explainers_with("true", by_sgd=False)),
     cache: True
     conda:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        **growing(mem_mb=4000, runtime=60),
     params:
         **tracked("distill"),
     message:
@@ -27,6 +27,15 @@ rule distill_true_labels:
         "python -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q}"
         " --explainer {output.explainer:q} --provenance {output.provenance:q} > {log:q} 2>&1"
+
+
+use rule distill_true_labels as distill_true_labels_by_sgd with:
+    wildcard_constraints:
+        explainer=one_of(STUDY.explainers_with("true", by_sgd=True)),
+    cache: True
+    resources:
+        **growing(mem_mb=6000, runtime=240),
+        gpu=GPU,
 
 
 rule distill_final_labels:
@@ -40,13 +49,13 @@ rule distill_final_labels:
     log:
         f"{SEED_FOLDER}/logs/{{explainer}}.log",
     wildcard_constraints:
-        explainer=one_of(STUDY.explainers_with("final")),
+        explainer=one_of(STUDY.explainers_with("final", by_sgd=False)),
     cache: True
     conda:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        **growing(mem_mb=4000, runtime=60),
     params:
         **tracked("distill"),
     message:
@@ -55,6 +64,15 @@ rule distill_final_labels:
         "python -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q} --final-labels {input.final_labels:q}"
         " --explainer {output.explainer:q} --provenance {output.provenance:q} > {log:q} 2>&1"
+
+
+use rule distill_final_labels as distill_final_labels_by_sgd with:
+    wildcard_constraints:
+        explainer=one_of(STUDY.explainers_with("final", by_sgd=True)),
+    cache: True
+    resources:
+        **growing(mem_mb=6000, runtime=240),
+        gpu=GPU,
 
 
 rule distill_t0_labels:
@@ -73,13 +91,13 @@ rule distill_t0_labels:
     log:
         f"{SEED_FOLDER}/logs/{{explainer}}.log",
     wildcard_constraints:
-        explainer=one_of(STUDY.explainers_with("t0")),
+        explainer=one_of(STUDY.explainers_with("t0", by_sgd=False)),
     cache: True
     conda:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        **growing(mem_mb=4000, runtime=60),
     params:
         **tracked("distill"),
     message:
@@ -88,3 +106,12 @@ rule distill_t0_labels:
         "python -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q} --trajectory {input.trajectory:q} --reference {input.reference:q}"
         " --explainer {output.explainer:q} --provenance {output.provenance:q} > {log:q} 2>&1"
+
+
+use rule distill_t0_labels as distill_t0_labels_by_sgd with:
+    wildcard_constraints:
+        explainer=one_of(STUDY.explainers_with("t0", by_sgd=True)),
+    cache: True
+    resources:
+        **growing(mem_mb=6000, runtime=240),
+        gpu=GPU,

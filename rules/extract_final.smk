@@ -18,7 +18,7 @@ rule extract_final:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        **growing(mem_mb=1500, runtime=20),
     params:
         **tracked("extract_final"),
     message:

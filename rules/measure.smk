@@ -17,7 +17,7 @@ rule measure:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        **growing(mem_mb=1000, runtime=30),
     params:
         **tracked("measure"),
     message:

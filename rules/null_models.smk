@@ -16,7 +16,7 @@ rule null_models:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        **growing(mem_mb=1000, runtime=30),
     params:
         **tracked("null_models"),
     message:

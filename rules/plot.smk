@@ -46,7 +46,7 @@ rule plot:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        **growing(mem_mb=500, runtime=10),
     params:
         **tracked("plot"),
     message:

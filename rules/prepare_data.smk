@@ -12,7 +12,7 @@ rule prepare_data:
         "../envs/workflow.yaml"
     threads: lambda wildcards: 8 if STUDY.datasets[wildcards.dataset].kind == "images" else 1
     resources:
-        mem_mb=2000,
+        **growing(mem_mb=1500, runtime=30),
     params:
         **tracked("prepare_data"),
     message:

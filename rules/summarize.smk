@@ -22,7 +22,7 @@ rule summarize:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        **growing(mem_mb=1000, runtime=30),
     params:
         **tracked("summarize"),
     message:

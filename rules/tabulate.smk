@@ -30,7 +30,7 @@ rule tabulate:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        **growing(mem_mb=500, runtime=10),
     params:
         **tracked("tabulate"),
     message:

@@ -16,7 +16,8 @@ rule train:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        **growing(mem_mb=6000, runtime=240),
+        gpu=GPU,
     params:
         **tracked("train"),
     message:

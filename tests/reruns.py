@@ -17,7 +17,12 @@ CONFIG = "tests/tiny.yaml"
 
 Change = Callable[[Path], object]
 
-DISTIL = {"distill_true_labels": 5, "distill_final_labels": 2, "distill_t0_labels": 2}
+DISTIL = {
+    "distill_true_labels": 4,
+    "distill_true_labels_by_sgd": 1,
+    "distill_final_labels": 2,
+    "distill_t0_labels": 2,
+}
 TRAIN = {"train": 6, "extract_final": 6}
 ANALYSIS = {"measure": 6, "null_models": 4, "summarize": 4, "plot": 2, "tabulate": 3}  # of the figures fig1 and fig4
 SINUSOID = {"distill_t0_labels": 2, "measure": 2, "null_models": 1, "summarize": 1, "plot": 1, "tabulate": 3}

@@ -28,7 +28,7 @@ def test_every_job_of_the_paper_is_planned_without_any_data(tmp_path):
         "extract_final": 72,
         "distill_true_labels": 7,  # a linear one for each task
         "distill_t0_labels": 10,  # task iii
-        "distill_final_labels": 30,  # CNN_2, CNN_4, CNN_6
+        "distill_final_labels_by_sgd": 30,  # CNN_2, CNN_4, CNN_6
         "measure": 72,
         "null_models": 9,
         "summarize": 9,

@@ -85,7 +85,7 @@ CODE = {
         [
             "train 4 of them (6 jobs): workflow_scripts/networks.py changed",
             "null_models 4 of them (4 jobs): "
-            "follows train, distill_true_labels, distill_final_labels, distill_t0_labels",
+            "follows train, distill_true_labels, distill_true_labels_by_sgd, distill_final_labels, distill_t0_labels",
         ],
     ),
     "explainers by scikit-learn": (

@@ -33,16 +33,16 @@ def task_renamed(config):
 SETTINGS = {
     "the fit of one explainer": (
         put("explainers.linear_sgd.fit.lr", 0.2),
-        {"distill_true_labels": 1, **DIGITS},
+        {"distill_true_labels_by_sgd": 1, **DIGITS},
         [
-            "distill_true_labels low_high (1 job): settings.fit.lr 0.1 -> 0.2",
-            "measure digits (2 jobs): follows distill_true_labels",
+            "distill_true_labels_by_sgd low_high (1 job): settings.fit.lr 0.1 -> 0.2",
+            "measure digits (2 jobs): follows distill_true_labels_by_sgd",
         ],
     ),
     "an explainer of true labels, now of final ones": (
         put("explainers.linear_sgd.labels", "final"),
-        {"distill_final_labels": 2, **DIGITS},
-        ["distill_final_labels digits (2 jobs): not made yet"],
+        {"distill_final_labels_by_sgd": 2, **DIGITS},
+        ["distill_final_labels_by_sgd digits (2 jobs): not made yet"],
     ),
     "the step size of one experiment": (
         put("experiments.sinusoid.sgd.lr", 0.3),

@@ -297,9 +297,13 @@ class Study(Strict):
             return f"tasks/{self.experiments[experiment].task}/explainers/{explainer}.npz"
         return f"{experiment}/seed{{seed}}/explainers/{explainer}.npz"
 
-    def explainers_with(self, labels: str) -> list[str]:
-        """The names of the explainers that are fitted to these labels."""
-        return [name for name, explainer in self.explainers.items() if explainer.labels == labels]
+    def explainers_with(self, labels: str, by_sgd: bool) -> list[str]:
+        """The names of the explainers that are fitted to these labels, by SGD or by scikit-learn."""
+        return [
+            name
+            for name, explainer in self.explainers.items()
+            if explainer.labels == labels and (explainer.fit.solver == "sgd") == by_sgd
+        ]
 
 
 def load(config: dict, source: str = "config") -> Study:
