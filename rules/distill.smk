@@ -18,7 +18,7 @@ rule distill_true_labels:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        **growing(mem_mb=4000, runtime=60),
+        **growing(mem_mb=4500, runtime=30),
     params:
         **tracked("distill"),
     message:
@@ -55,7 +55,7 @@ rule distill_final_labels:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        **growing(mem_mb=4000, runtime=60),
+        **growing(mem_mb=4500, runtime=30),
     params:
         **tracked("distill"),
     message:
@@ -97,7 +97,7 @@ rule distill_t0_labels:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        **growing(mem_mb=4000, runtime=60),
+        **growing(mem_mb=4500, runtime=30),
     params:
         **tracked("distill"),
     message:
