@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from workflow_scripts import cache, files, planning, progress, provenance
+from workflow_scripts import cache, files, persistence, planning, progress, provenance
 from workflow_scripts.config.study import load, stage_config
 from workflow_scripts.errors import StudyError
 
@@ -19,6 +19,7 @@ try:
         config, CODE = planning.frozen()
     STUDY = load(config, " + ".join(os.path.relpath(path) for path in workflow.configfiles))
     cache.install(workflow)
+    persistence.install()
 except StudyError as error:
     sys.exit(f"error: {error}")  # not a WorkflowError: Snakemake would add a file and a line that the user can't mend
 

@@ -176,11 +176,6 @@ UNSEEN = {
         "STALE  measure digits seed 0: numpy not used -> ",
         {"measure": 1, **OF_MEASURES},
     ),
-    "Snakemake's records deleted, and code edited": (
-        several(removed(".snakemake"), code("style")),
-        "STALE  plot fig3: workflow_scripts/style.py changed",
-        {"plot": 4},
-    ),
     "Snakemake's records falsified by --touch": (
         touched,
         "STALE  train sinusoid seeds 0, 1: sgd.lr 0.2 -> 0.3",
@@ -232,14 +227,21 @@ def test_without_its_records_snakemake_plans_nothing_and_the_audit_finds_all_cur
     assert audit(project, results=str(copy)).lines == ["CURRENT", "91 CURRENT"]
 
 
-def test_a_setting_changed_without_records_is_found_and_repaired(project):
-    several(removed(".snakemake"), put("experiments.ten_digits.title", "10 digits"))(project)
-    assert plan(project).jobs == {}
-    audited = audit(project)
-    assert audited.lines[0] == "STALE"
+def test_without_records_sidecars_tell_what_changed(project):
+    several(removed(".snakemake"), put("experiments.ten_digits.title", "10 digits"), code("measure"))(project)
+    planned, audited = plan(project), audit(project)
+    assert planned.jobs["measure"] == 6 and "train" not in planned.jobs
+    assert "measure 4 of them (6 jobs): workflow_scripts/measure.py changed" in planned.why
     assert "STALE  plot fig4: titles.ten_digits Ten digits -> 10 digits" in audited.lines
-    assert repair(project, audited.repair) == {"plot": 1, "tabulate": 1}
+    assert audited.wrong == planned.sidecars
+    assert repair(project, audited.repair) == planned.jobs
     assert audit(project).lines[0] == "CURRENT"
+    assert plan(project).jobs == {}
+
+
+def test_without_records_a_result_that_was_edited_counts_as_a_new_input(project):
+    several(removed(".snakemake"), edited(MEASURES))(project)
+    assert plan(project).jobs == OF_MEASURES
 
 
 def test_measures_edited_under_their_old_time_are_found_and_repaired_with_all_after_them(project):
