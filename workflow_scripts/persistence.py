@@ -17,6 +17,7 @@ class SidecarPersistence(FilePersistence):
     """
 
     def metadata(self, target) -> MetadataRecord | None:
+        """Its record, or what its sidecar tells; None where it has neither."""
         return super().metadata(target) or _from_sidecar(str(target))
 
 
