@@ -1,5 +1,6 @@
 """Progress: what a second terminal tells of a run that goes on, was killed, failed in part, or is over."""
 
+import copy
 import errno
 import fcntl
 import json
@@ -209,7 +210,9 @@ def counts(said: list[str]) -> dict[str, list[int]]:
 
 def test_a_run_is_followed_to_its_end(tmp_path, monkeypatch):
     study = tmp_path / "study.yaml"
-    study.write_text(yaml.safe_dump(STUDY | {"seeds": [0, 1]}))
+    longer = copy.deepcopy(STUDY | {"seeds": [0, 1]})
+    longer["experiments"]["waves"]["sgd"]["epochs"] = 300
+    study.write_text(yaml.safe_dump(longer))
     monkeypatch.chdir(tmp_path)
     seen = []
     with ThreadPoolExecutor() as pool:
@@ -221,6 +224,7 @@ def test_a_run_is_followed_to_its_end(tmp_path, monkeypatch):
     assert run.result().returncode == 0, run.result().stderr
     assert seen[0] == {"prepare_data": [1, 0, 0, 0, 1], "train": [2, 0, 0, 0, 2], "all": [3, 0, 0, 0, 3]}
     assert all(sum(numbers[:4]) == numbers[4] for table in seen for numbers in table.values())
+    assert any(table["train"][1] for table in seen)
     done = [table["all"][2] for table in seen]
     assert done == sorted(done) and {0, 1, 2} <= set(done)
     assert counts(progress.lines())["all"] == [0, 0, 3, 0, 3]
@@ -228,3 +232,16 @@ def test_a_run_is_followed_to_its_end(tmp_path, monkeypatch):
     again = snakemake(tmp_path, "trained", "--forcerun", "train", configfiles=(study,), cores=1)
     assert again.returncode == 0, again.stderr
     assert counts(progress.lines()) == {"train": [0, 0, 2, 0, 2], "all": [0, 0, 2, 0, 2]}, "the latest run alone"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    (tmp_path / ".snakemake/plans").mkdir(parents=True)
+    jobs = [[f"results/a/seed{i}/trajectory.npz.prov.json", f"results/a/seed{i}/logs/train.log"] for i in range(3)]
+    stages = [{"stage": f"train{i}", "logs": LOG, "jobs": jobs} for i in range(3000)]
+    run = {"pid": 1, "host": "nowhere", "stages": stages}
+    (tmp_path / ".snakemake/plans/jobs.json").write_text(json.dumps(run))
+    command = f"{sys.executable} -m workflow_scripts.progress | head -1"
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, shell=True, capture_output=True
+    )
+    assert done.stdout.startswith(b"run started") and done.stderr == b""

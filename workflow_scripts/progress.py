@@ -80,9 +80,11 @@ def main() -> None:
     sys.stdout.reconfigure(errors="backslashreplace")
     width = shutil.get_terminal_size(fallback=(10_000, 0)).columns  # nothing is cut in a pipe
     try:
-        print("\n".join(line if len(line) <= width else f"{line[: width - 3]}..." for line in lines()))
+        print("\n".join(line if len(line) <= width else f"{line[: width - 3]}..." for line in lines()), flush=True)
     except StudyError as error:
         sys.exit(f"error: {error}")
+    except BrokenPipeError:  # of `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def lines() -> list[str]:
