@@ -52,7 +52,7 @@ rule all:
     """The whole study: every figure and table, and everything behind them."""
     default_target: True
     input:
-        FINALS,
+        of_runs("final.npz"),
         SUMMARIES,
         NULLS,
         SIMULATIONS,
@@ -69,25 +69,25 @@ rule data:
 rule trained:
     """Every network, trained."""
     input:
-        TRAJECTORIES,
+        of_runs("trajectory.npz"),
 
 
 rule finals:
     """f_inf of every network."""
     input:
-        FINALS,
+        of_runs("final.npz"),
 
 
 rule explainers:
     """Every explainer, fitted."""
     input:
-        EXPLAINERS,
+        every_explainer,
 
 
 rule measures:
     """The information quantities of every seed, and their summaries."""
     input:
-        MEASURES,
+        of_runs("measures.csv"),
         SUMMARIES,
 
 

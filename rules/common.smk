@@ -1,6 +1,7 @@
 # What the rules share: the typed study, the paths of its results, and the two tracked params of every stage.
 
 import atexit
+import gc
 import os
 import re
 import sys
@@ -33,10 +34,16 @@ os.environ.update(
 if workflow.is_main_process:
     os.environ.update(STUDY=planning.origin(workflow.overwrite_configfiles, workflow.config_settings.config))
 
+# A plan is millions of objects that all stay: looking for garbage among them is a third of planning, and slow at exit.
+if workflow.is_main_process:
+    gc.disable()
+atexit.register(gc.freeze)
 atexit.register(planning.explain, workflow, Path.cwd())
 
 
 onstart:
+    gc.freeze()
+    gc.enable()
     if workflow.is_main_process:
         try:
             planning.refuse_orphans(Path.cwd())
@@ -68,10 +75,11 @@ def growing(**first):
 
 def tracked(stage):
     """The tracked params of a rule: all the settings that its stage reads, and the fingerprint of its code."""
-    try:
-        CODE.setdefault(stage, provenance.code(stage)["fingerprint"])
-    except StudyError as error:
-        sys.exit(f"error: {error}")
+    if stage not in CODE:
+        try:
+            CODE[stage] = provenance.code(stage)["fingerprint"]
+        except StudyError as error:
+            sys.exit(f"error: {error}")
 
     def cfg(wildcards):
         return files.canonical_json(stage_config(STUDY, stage, **wildcards))
@@ -187,23 +195,32 @@ def simulated(figure):
     return [f"results/simulations/{figure.simulation}.csv"] if figure.kind == "theorem1" else []
 
 
-RUNS = [
-    SEED_FOLDER.format(experiment=experiment, seed=seed)
-    for experiment in STUDY.experiments
-    for seed in STUDY.seeds_of(experiment)
-]
+def of_runs(file):
+    """That file of every seed of every experiment: a function, as jobs on nodes have no use for thousands of paths."""
+
+    def paths(_):
+        return [
+            f"{SEED_FOLDER.format(experiment=experiment, seed=seed)}/{file}"
+            for experiment in STUDY.experiments
+            for seed in STUDY.seeds_of(experiment)
+        ]
+
+    return paths
+
+
+def every_explainer(_):
+    """Every explainer, those of true labels once."""
+    return sorted(
+        {
+            explainer_file(name, seed, explainer)
+            for name, experiment in STUDY.experiments.items()
+            for seed in STUDY.seeds_of(name)
+            for explainer in experiment.explainers
+        }
+    )
+
+
 DATA = [f"results/data/{STUDY.dataset_of(experiment)}.npz" for experiment in STUDY.experiments]
-TRAJECTORIES = [f"{folder}/trajectory.npz" for folder in RUNS]
-FINALS = [f"{folder}/final.npz" for folder in RUNS]
-MEASURES = [f"{folder}/measures.csv" for folder in RUNS]
-EXPLAINERS = sorted(
-    {
-        explainer_file(name, seed, explainer)
-        for name, experiment in STUDY.experiments.items()
-        for seed in STUDY.seeds_of(name)
-        for explainer in experiment.explainers
-    }
-)
 SUMMARIES = [f"results/{experiment}/summary.csv" for experiment in STUDY.experiments]
 NULLS = [f"results/{experiment}/nulls.csv" for experiment in STUDY.experiments]
 SIMULATIONS = [f"results/simulations/{simulation}.csv" for simulation in STUDY.simulations]
