@@ -104,7 +104,8 @@ class Cluster:
         """Start every daemon and wait until the node takes jobs."""
         base, sql = self.base, self.base / "mysql"
         self.start("munged", "--foreground", f"--key-file={base}/key/munge", f"--socket={base}/socket/munge",
-                   f"--pid-file={base}/munged.pid", f"--log-file={base}/munged.log", f"--seed-file={base}/key/seed")  # fmt: skip
+                   f"--pid-file={base}/munged.pid", f"--log-file={base}/munged.log",
+                   f"--seed-file={base}/key/seed")  # fmt: skip
         self._wait("munged", f"munge -n -S {base}/socket/munge | unmunge -S {base}/socket/munge")
         _run("mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={sql}", "--skip-test-db",
              "--auth-root-authentication-method=normal")  # fmt: skip

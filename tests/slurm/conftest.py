@@ -36,26 +36,28 @@ STUDY = {
         }
     },
 }
+#: what is made of it
+SMALL = ("--configfile", "study.yaml", "--", "measures")
 #: how often each stage starts where nothing goes wrong
-ONCE = {"train": 2, "extract_final": 2, "measure": 2, "summarize": 1, "null_models": 1}
+ONCE = {"train": 2, "measure": 2, "summarize": 1}
 SECONDS = 300
 
 
 class Project:
     """A copy of the project, in which Snakemake runs on the cluster."""
 
-    def __init__(self, folder: Path, cluster: Cluster, *configfiles: str):
-        self.folder, self.cluster, self.configfiles = folder, cluster, configfiles
+    def __init__(self, folder: Path, cluster: Cluster, *study: str):
+        self.folder, self.cluster, self.study = folder, cluster, study
         self.trace = folder.parent / f"{folder.name}.trace"
         self.began = time.monotonic()
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen:
         """Start the usual command; what it says goes to `said`."""
-        given = ["--configfile", *self.configfiles] if self.configfiles else []
-        command = ["env", "--default-signal=INT", sys.executable, "-m", "snakemake", "--cores", "8", *arguments]
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "snakemake", "--cores", "8"]
+        command += ["--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1"]
         with (self.folder / "said").open("w") as said:
             return subprocess.Popen(
-                [*command, "--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1", *given],
+                [*command, *arguments, *self.study],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=said,
@@ -101,6 +103,9 @@ class Project:
     def jobs(self) -> list[dict]:
         return self.cluster.jobs(self.folder)
 
+    def active(self) -> list[dict]:
+        return [job for job in self.jobs() if job["state"] in ("RUNNING", "PENDING", "COMPLETING")]
+
     def until(self, condition, seconds: float = 90) -> None:
         """Wait until the condition holds; the test fails when it takes too long."""
         end = time.monotonic() + seconds
@@ -126,7 +131,7 @@ class Project:
 
     def is_finished(self) -> None:
         """Nothing is left to be done, and nothing lies about."""
-        assert not [job for job in self.jobs() if job["state"] in ("RUNNING", "PENDING", "COMPLETING")]
+        assert not self.active()
         assert self.run("--dry-run", "--quiet=rules") == 0, self.said
         assert counted(self.said) == {}, self.said
         assert not list((self.folder / ".snakemake/locks").iterdir())
@@ -168,7 +173,7 @@ def prepared(tmp_path_factory) -> Path:
         else:
             shutil.copy2(original, copy)
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
-    here(folder, "data", "explainers", "--configfile", "study.yaml")
+    here(folder, "--configfile", "study.yaml", "--", "data", "explainers")
     return folder
 
 
@@ -176,13 +181,13 @@ def prepared(tmp_path_factory) -> Path:
 def reference(prepared) -> dict[str, bytes]:
     """The results of the study, made here without anything in the way."""
     folder = shutil.copytree(prepared, prepared.parent / "reference")
-    here(folder, "--configfile", "study.yaml")
+    here(folder, *SMALL)
     return products(folder)
 
 
 @pytest.fixture
 def project(cluster, prepared, tmp_path, request):
-    made = Project(shutil.copytree(prepared, tmp_path / "project"), cluster, "study.yaml")
+    made = Project(shutil.copytree(prepared, tmp_path / "project"), cluster, *SMALL)
     yield made
     clean_up(made)
 
