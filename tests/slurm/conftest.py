@@ -161,10 +161,8 @@ def cluster():
         made.down()
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory) -> Path:
-    """A copy of the project with the study, its data and its explainer made here."""
-    folder = tmp_path_factory.mktemp("prepared") / "project"
+def copy_of_project(folder: Path) -> Path:
+    """The folder, with what of the project a run on a cluster needs."""
     for name in (*PROJECT, "slurm"):
         original, copy = ROOT / name, folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -172,6 +170,13 @@ def prepared(tmp_path_factory) -> Path:
             shutil.copytree(original, copy, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(original, copy)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory) -> Path:
+    """A copy of the project with the study, its data and its explainer made here."""
+    folder = copy_of_project(tmp_path_factory.mktemp("prepared") / "project")
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
     here(folder, "--configfile", "study.yaml", "--", "data", "explainers")
     return folder
@@ -210,10 +215,10 @@ def clean_up(project: Project) -> None:
 
 
 @pytest.fixture
-def tell(request, project):
+def tell(request):
     """Write a row of the table of faults, if $FAULTS_TABLE names a file: what was done, and what was seen."""
 
-    def write(seen: str) -> None:
+    def write(project: Project, seen: str) -> None:
         starts = ", ".join(f"{stage} {n}" for stage, n in project.counts().items())
         row = [" ".join(request.function.__doc__.split()), seen, project.states(), starts]
         row.append(f"{time.monotonic() - project.began:.0f} s")

@@ -5,10 +5,11 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 
 import pytest
 
-from tests.slurm.conftest import ONCE, here
+from tests.slurm.conftest import ONCE, Project, copy_of_project, here
 from tests.workflow import products
 
 pytestmark = pytest.mark.slurm
@@ -20,7 +21,7 @@ def test_a_job_that_fails_once_is_tried_again(project, reference, tell):
     assert products(project.folder) == reference
     assert project.counts() == {**ONCE, "train": 4}
     project.is_finished()
-    tell("tried again by the profile's retries")
+    tell(project, "tried again by the profile's retries")
 
 
 def test_a_training_beyond_its_time_limit_is_resumed(project, reference, tell):
@@ -30,7 +31,7 @@ def test_a_training_beyond_its_time_limit_is_resumed(project, reference, tell):
     assert project.counts() == {**ONCE, "train": 4}
     assert all("resumed at step" in project.log("train", seed) for seed in (0, 1))
     project.is_finished()
-    tell("SIGTERM had the state saved; tried again with twice the time and resumed from it")
+    tell(project, "SIGTERM had the state saved; tried again with twice the time and resumed from it")
 
 
 def test_a_job_that_takes_too_much_memory_gets_more(project, reference, tell):
@@ -39,7 +40,7 @@ def test_a_job_that_takes_too_much_memory_gets_more(project, reference, tell):
     assert products(project.folder) == reference
     assert project.counts() == {**ONCE, "train": 4}
     project.is_finished()
-    tell("Slurm killed it; tried again with twice the memory")
+    tell(project, "Slurm killed it; tried again with twice the memory")
 
 
 def test_a_cancelled_job_is_tried_again(project, reference, tell):
@@ -54,7 +55,7 @@ def test_a_cancelled_job_is_tried_again(project, reference, tell):
     assert project.counts() == {**ONCE, "train": 3}
     assert "resumed at step" in project.log("train", victim["wildcards"]["seed"])
     project.is_finished()
-    tell("reported as failed, tried again and resumed; the other training went on")
+    tell(project, "reported as failed, tried again and resumed; the other training went on")
 
 
 def test_a_node_daemon_away_for_ten_seconds_is_not_noticed(project, reference, tell):
@@ -69,7 +70,7 @@ def test_a_node_daemon_away_for_ten_seconds_is_not_noticed(project, reference, t
     assert products(project.folder) == reference
     assert project.counts() == ONCE
     project.is_finished()
-    tell("nothing")
+    tell(project, "nothing")
 
 
 def test_jobs_of_a_lost_node_are_requeued(project, reference, tell):
@@ -83,7 +84,7 @@ def test_jobs_of_a_lost_node_are_requeued(project, reference, tell):
     assert products(project.folder) == reference
     assert project.counts() == {**ONCE, "train": 4}
     project.is_finished()
-    tell("requeued by Slurm; Snakemake waited")
+    tell(project, "requeued by Slurm; Snakemake waited")
 
 
 def test_a_controller_away_for_a_minute_is_waited_for(project, reference, tell):
@@ -98,7 +99,7 @@ def test_a_controller_away_for_a_minute_is_waited_for(project, reference, tell):
     assert products(project.folder) == reference
     assert project.counts() == ONCE
     project.is_finished()
-    tell("trainings went on, and Snakemake waited")
+    tell(project, "trainings went on, and Snakemake waited")
 
 
 def test_ctrl_c_cancels_the_jobs_and_the_next_run_resumes(project, reference, tell):
@@ -113,46 +114,53 @@ def test_ctrl_c_cancels_the_jobs_and_the_next_run_resumes(project, reference, te
     assert project.counts() == {**ONCE, "train": 4}
     assert all("resumed at step" in project.log("train", seed) for seed in (0, 1))
     project.is_finished()
-    tell("jobs cancelled and their state saved; resumed")
+    tell(project, "jobs cancelled and their state saved; resumed")
 
 
-def test_the_jobs_of_a_killed_snakemake_are_waited_for(project, reference, tell):
-    """`kill -9` of Snakemake, `--unlock`, the same command while the trainings of the first one still run"""
+def test_what_the_jobs_of_a_killed_snakemake_finish_is_kept(project, reference, tell):
+    """`kill -9` of Snakemake, and the same command while the trainings still run and after they have finished"""
     run = project.start(FAULT="train:hold")
     project.until_held()
-    orphans = project.starts()
     run.kill()
     run.wait()
     assert project.run() != 0 and "--unlock" in project.said
     assert project.run("--unlock") == 0, project.said
+    assert project.run() != 0
+    orphans = " ".join(job["id"] for job in project.active())
+    assert "let them finish, or stop them, then run the same command again" in project.said
+    assert f"To stop them: scancel {orphans}\n" in project.said
+    project.release()
+    project.until(lambda: not project.active())
+    assert project.run() == 0, project.said
+    assert products(project.folder) == reference
+    assert project.counts() == ONCE, project.log("train")
+    project.is_finished()
+    tell(project, "first refused: the jobs are named with what to do; then nothing trained again")
+
+
+def test_two_jobs_never_write_one_file(project, reference, tell, tmp_path):
+    """The same where `squeue` did not tell of those jobs: two jobs make one network"""
     run = project.start(FAULT="train:hold")
-    project.until(lambda: all("waiting for" in project.log("train", seed) for seed in (0, 1)))
+    project.until_held()
+    run.kill()
+    run.wait()
+    assert project.run("--unlock") == 0, project.said
+    orphans = project.starts()
+    silent = tmp_path / "bin" / "squeue"
+    silent.parent.mkdir()
+    silent.write_text(f'#!/bin/sh\ncase "$*" in *--user*) exit 1;; esac\nexec {shutil.which("squeue")} "$@"\n')
+    silent.chmod(0o755)
+    run = project.start(FAULT="train:hold", PATH=f"{silent.parent}:{os.environ['PATH']}")
     for orphan in orphans:
-        seed = orphan["wildcards"]["seed"]
-        assert f"waiting for Slurm job {orphan['slurm']} on" in project.log("train", seed)
+        seed, holder = orphan["wildcards"]["seed"], f"waiting for Slurm job {orphan['slurm']} on"
+        project.until(lambda seed=seed, holder=holder: holder in project.log("train", seed))
     project.release()
     assert project.finish(run) == 0, project.said
     assert products(project.folder) == reference
     assert project.counts() == {**ONCE, "train": 4}
     assert all("nothing is left to do" in project.log("train", seed) for seed in (0, 1))
     project.is_finished()
-    tell("the second jobs waited for the first, named in their logs, and found the work done")
-
-
-def test_what_the_jobs_of_a_killed_snakemake_finished_is_kept(project, reference, tell):
-    """`kill -9` of Snakemake, `--unlock`, the same command after the trainings of the first one have finished"""
-    run = project.start(FAULT="train:hold")
-    project.until_held()
-    run.kill()
-    run.wait()
-    project.release()
-    project.until(lambda: not project.active())
-    assert project.run("--unlock") == 0, project.said
-    assert project.run() == 0, project.said
-    assert products(project.folder) == reference
-    assert project.counts() == ONCE, project.log("train")
-    project.is_finished()
-    tell("nothing trained again")
+    tell(project, "the second waited for the first, which its log names, and found the work done")
 
 
 def test_a_full_disk_is_told_and_leaves_nothing_half_written(project, reference, tell):
@@ -164,9 +172,9 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(project, reference,
         pytest.skip("a small file system can't be mounted here")
     try:
         shutil.copytree(project.folder / "before", results, dirs_exist_ok=True)
-        used = shutil.disk_usage(results).used
+        room = shutil.disk_usage(results).used + len(reference["waves/seed0/trajectory.npz"]) + 8192
         before = set(products(project.folder))
-        subprocess.run(["mount", "-o", f"remount,size={used + 100_000}", results], check=True)
+        subprocess.run(["mount", "-o", f"remount,size={room}", results], check=True)
         assert project.run("--retries", "0") != 0
         assert "no space left where train writes: free some, then run the same command again" in project.said
         assert set(products(project.folder)) == before
@@ -176,7 +184,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(project, reference,
         assert products(project.folder) == reference
         assert project.counts() == {**ONCE, "train": 4}
         project.is_finished()
-        tell("the log says what to do; nothing half-written; trained in the second run")
+        tell(project, "the log says what to do; nothing half-written; trained in the second run")
     finally:
         project.release()
         project.cluster.cancel()
@@ -191,13 +199,13 @@ def test_jobs_refuse_code_that_was_edited_after_they_were_planned(project, refer
         module.write("\nEDITED = True\n")
     project.release()
     assert project.finish(run) != 0
-    for seed in (0, 1):
-        assert "measure: the code (or a library's version) has changed since this job" in project.log("measure", seed)
+    assert "measure: the code (or a library's version) has changed since this job was planned" in project.said
+    refused = project.counts()["measure"]
     assert project.run() == 0, project.said
     assert products(project.folder) == reference
-    assert project.counts() == {**ONCE, "measure": 4}
+    assert project.counts() == {**ONCE, "measure": refused + 2}
     project.is_finished()
-    tell("measuring refused in one clear line; planned with the new code, and nothing trained again")
+    tell(project, "measuring refused in one clear line; planned with the new code, and nothing trained again")
 
 
 def test_trained_seeds_come_from_the_cache(project, reference, tell, tmp_path):
@@ -214,4 +222,26 @@ def test_trained_seeds_come_from_the_cache(project, reference, tell, tmp_path):
     assert products(project.folder).items() >= reference.items()
     assert project.counts()["train"] == ONCE["train"]
     project.is_finished()
-    tell("restored by the jobs, without training")
+    tell(project, "restored by the jobs, without training")
+
+
+@pytest.fixture(scope="module")
+def default_study(tmp_path_factory):
+    """A copy of the project, and the results of the default study made in it here."""
+    folder = copy_of_project(tmp_path_factory.mktemp("default") / "here")
+    began = time.monotonic()
+    here(folder)
+    return products(folder), time.monotonic() - began
+
+
+def test_the_default_study_on_slurm_is_the_one_made_here(cluster, default_study, tmp_path, tell):
+    """The default study"""
+    expected, seconds = default_study
+    project = Project(copy_of_project(tmp_path / "default"), cluster)
+    assert project.run() == 0, project.said
+    assert products(project.folder) == expected
+    jobs = Counter((start["stage"], *start["wildcards"].values()) for start in project.starts())
+    assert set(jobs.values()) == {1}
+    assert {job["state"] for job in project.jobs()} == {"COMPLETED"}
+    project.is_finished()
+    tell(project, f"{len(project.jobs())} jobs submitted for {len(jobs)}; here, on two cores, it took {seconds:.0f} s")
