@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -92,7 +93,10 @@ class Cluster:
         (base / "key" / "munge").write_bytes(os.urandom(1024))
         (base / "key" / "munge").chmod(0o600)
         for k in range(GPUS):  # clones of /dev/null: Slurm sets CUDA_VISIBLE_DEVICES in the jobs that get one
-            os.mknod(base / "gpu" / f"gpu{k}", 0o666 | 0o020000, os.makedev(1, 3))
+            try:
+                os.mknod(base / "gpu" / f"gpu{k}", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+            except PermissionError:
+                raise Unavailable("device files can't be made here, which the node has for GPUs") from None
         told = {"base": base, "host": socket.gethostname().split(".")[0], "address": self.address, "gpus": GPUS}
         CONFIGURATION.mkdir(exist_ok=True)
         (CONFIGURATION / "slurm.conf").write_text(OURS + SLURM.format(**told))

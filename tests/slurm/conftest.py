@@ -40,7 +40,8 @@ STUDY = {
 SMALL = ("--configfile", "study.yaml", "--", "measures")
 #: how often each stage starts where nothing goes wrong
 ONCE = {"train": 2, "measure": 2, "summarize": 1}
-SECONDS = 300
+#: seconds that a run of the small study, and of the default one, may take
+SECONDS, LONG = 300, 1200
 
 
 class Project:
@@ -152,7 +153,7 @@ def cluster():
     try:
         made = Cluster(base)
     except Unavailable as reason:
-        base.rmdir()
+        shutil.rmtree(base)
         pytest.skip(f"no Slurm: {reason}")
     try:
         made.up()
@@ -200,7 +201,7 @@ def project(cluster, prepared, tmp_path, request):
 def here(folder: Path, *arguments: str) -> None:
     """Run Snakemake in the folder, without the cluster."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LONG)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from tests.slurm.conftest import ONCE, Project, copy_of_project, here
+from tests.slurm.conftest import LONG, ONCE, Project, copy_of_project, here
 from tests.workflow import products
 
 pytestmark = pytest.mark.slurm
@@ -238,7 +238,7 @@ def test_the_default_study_on_slurm_is_the_one_made_here(cluster, default_study,
     """The default study"""
     expected, seconds = default_study
     project = Project(copy_of_project(tmp_path / "default"), cluster)
-    assert project.run() == 0, project.said
+    assert project.finish(project.start(), LONG) == 0, project.said
     assert products(project.folder) == expected
     jobs = Counter((start["stage"], *start["wildcards"].values()) for start in project.starts())
     assert set(jobs.values()) == {1}
