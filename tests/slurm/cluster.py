@@ -37,7 +37,6 @@ PropagateResourceLimits=NONE
 ReturnToService=2
 SlurmdTimeout=30
 MinJobAge=3600
-KillWait=5
 SchedulerParameters=batch_sched_delay=1,sched_interval=5,bf_interval=5
 SlurmdParameters=config_overrides
 SelectType=select/cons_tres

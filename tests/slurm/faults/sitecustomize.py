@@ -9,6 +9,7 @@ hold    the first attempt of each job stops itself (SIGSTOP) two seconds into it
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -34,11 +35,17 @@ def hold() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
+def granted() -> int:
+    """The memory of this Slurm job, in MB."""
+    command = ["squeue", "--noheader", "--job", os.environ["SLURM_JOB_ID"], "--format=%m"]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().removesuffix("M"))
+
+
 def go_wrong(kind: str, before: int) -> None:
     """What $FAULT asks for."""
     if kind == "exit" and not before:
         os._exit(1)
-    if kind == "memory" and int(os.environ["SLURM_MEM_PER_NODE"]) < 1500:
+    if kind == "memory" and granted() < 1500:
         taken = b"x" * 1_500_000_000
         time.sleep(60)
         del taken
