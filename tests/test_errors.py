@@ -1033,11 +1033,11 @@ def test_a_stage_that_is_stopped_leaves_its_state_alone(made, tmp_path):
         command += [f"--{name}".replace("_", "-"), path]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         line = next(line for line in process.stderr if " steps in " in line)
-        working = sorted(path.name[:7] for path in (tmp_path / "out").iterdir())
+        working = sorted(path.name[:8] for path in (tmp_path / "out").iterdir())
         time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=30)[1]
-    assert line and working == [".t0.npz", ".train-"]
+    assert line and working == [".t0.npz-", ".t0.npz."], "scratch and lock"
     assert process.returncode == 128 + signal.SIGTERM
     assert "stopped by SIGTERM: no result was written" in said and "Traceback" not in said
     (state,) = (tmp_path / "out").iterdir()

@@ -41,6 +41,16 @@ def held(tmp_path):
         yield file
 
 
+def test_what_a_killed_job_left_is_removed(tmp_path):
+    left = tmp_path / ".d.npz.prov.json-abc" / "data.npz"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    of_another_job = tmp_path / ".e.npz.prov.json-abc"
+    of_another_job.mkdir()
+    made(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"d.npz", "d.npz.prov.json", of_another_job.name}
+
+
 def test_who_waited_finds_the_work_done(tmp_path, held):
     made(tmp_path / "elsewhere")
     with started(tmp_path) as process:

@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import glob
 import logging
 import os
 import shutil
@@ -90,15 +91,21 @@ def _run(stage, run, config, arguments, input_names, output_names, folder_names)
         if waited and _is_made(arguments.provenance, final, key):
             log.info("the job that was waited for has made it: nothing is left to do")
             return
-        _make(stage, run, cfg, inputs, final, arguments.provenance, read, started, key)
+        scratch = _scratch(product.name, next(iter(final.values())).parent)
+        _make(stage, run, cfg, inputs, final, arguments.provenance, read, started, key, scratch)
     log.info("done in %.1f s: %s", (datetime.now(UTC) - started).total_seconds(), ", ".join(map(str, final.values())))
 
 
-def _make(stage, run, cfg, inputs, final, sidecar, read, started, key) -> None:
-    """Make the products in a scratch folder and move them into place."""
-    folder = next(iter(final.values())).parent
-    scratch = Path(tempfile.mkdtemp(prefix=f".{stage}-", dir=folder))
-    state = folder / f"resume-{stage}-{key}"
+def _scratch(product: str, folder: Path) -> Path:
+    """A new folder to work in, once what a killed job of this product left is removed; its lock must be held."""
+    for left in folder.glob(f".{glob.escape(product)}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f".{product}-", dir=folder))
+
+
+def _make(stage, run, cfg, inputs, final, sidecar, read, started, key, scratch) -> None:
+    """Make the products in a scratch folder beside them and move them into place."""
+    state = scratch.parent / f"resume-{stage}-{key}"
     try:
         written = {name: scratch / f"{name}{path.suffix}" for name, path in final.items()}
         run(cfg, inputs, SimpleNamespace(**written, key=key, state=state))
