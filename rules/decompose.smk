@@ -20,7 +20,7 @@ rule decompose:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        **growing(mem_mb=3000, runtime=30),
+        **growing(mem_mb=1500, runtime=30),
     params:
         **tracked("decompose"),
     message:

@@ -16,7 +16,7 @@ rule null_models:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        **growing(mem_mb=1000, runtime=30),
+        **growing(mem_mb=750, runtime=30),
     params:
         **tracked("null_models"),
     message:

@@ -15,7 +15,7 @@ rule order_examples:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        **growing(mem_mb=1000, runtime=20),
+        **growing(mem_mb=750, runtime=20),
     params:
         **tracked("order_examples"),
     message:

@@ -12,7 +12,7 @@ rule simulate:
         "../envs/workflow.yaml"
     threads: 1
     resources:
-        **growing(mem_mb=500, runtime=30),
+        **growing(mem_mb=750, runtime=30),
     params:
         **tracked("simulate"),
     message:
