@@ -25,11 +25,11 @@ def test_a_job_that_fails_once_is_tried_again(project, reference, tell):
 
 
 def test_a_training_beyond_its_time_limit_is_resumed(project, reference, tell):
-    """Trainings stand still until their time limit of one minute"""
-    assert project.run("--set-resources", "train:runtime=attempt", FAULT="train:hold") == 0, project.said
+    """Trainings too slow for their time limit of one minute"""
+    assert project.run("--set-resources", "train:runtime=attempt", FAULT="train:slow") == 0, project.said
     assert products(project.folder) == reference
     assert project.counts() == {**ONCE, "train": 4}
-    assert all("resumed at step" in project.log("train", seed) for seed in (0, 1))
+    assert all("resumed at step" in project.log("train", seed) for seed in (0, 1)), project.log("train")
     project.is_finished()
     tell(project, "SIGTERM had the state saved; tried again with twice the time and resumed from it")
 
