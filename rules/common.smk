@@ -35,15 +35,16 @@ if workflow.is_main_process:
     os.environ.update(STUDY=planning.origin(workflow.overwrite_configfiles, workflow.config_settings.config))
 
 # A plan is millions of objects that all stay: looking for garbage among them is a third of planning, and slow at exit.
+YOUNG, MIDDLE, OLD = gc.get_threshold()
 if workflow.is_main_process:
-    gc.disable()
+    gc.set_threshold(YOUNG, MIDDLE, 1_000_000)
 atexit.register(gc.freeze)
 atexit.register(planning.explain, workflow, Path.cwd())
 
 
 onstart:
     gc.freeze()
-    gc.enable()
+    gc.set_threshold(YOUNG, MIDDLE, OLD)
     if workflow.is_main_process:
         try:
             planning.refuse_orphans(Path.cwd())
