@@ -173,7 +173,8 @@ def test_from_another_machine_it_cannot_be_told_whether_snakemake_runs(begun):
 
 def call(folder, **environment):
     command = [sys.executable, "-m", "workflow_scripts.progress"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    environment = inherited | {"PYTHONPATH": str(ROOT)} | environment
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
 
 
