@@ -34,7 +34,7 @@ os.environ.update(
 if workflow.is_main_process:
     os.environ.update(STUDY=planning.origin(workflow.overwrite_configfiles, workflow.config_settings.config))
 
-# A plan is millions of objects that all stay: looking for garbage among them is a third of planning, and slow at exit.
+# A plan is millions of objects that all stay: searching them for garbage is a quarter of planning, and slow at exit.
 YOUNG, MIDDLE, OLD = gc.get_threshold()
 if workflow.is_main_process:
     gc.set_threshold(YOUNG, MIDDLE, 1_000_000)
