@@ -9,7 +9,7 @@ import time
 import numpy as np
 from scipy.stats import norm
 
-from workflow_scripts import examples
+from workflow_scripts.measures import learning_order
 
 CLASSES = 4
 #: an example is learned when its difficulty, and noise of the seed, pass a checkpoint; after the last one: never
@@ -70,7 +70,11 @@ def covered(setting: str, seeds: int, n: int, simulations: int, rng: np.random.G
     hits = dict.fromkeys(true, 0)
     for _ in range(simulations):
         classes, a, b = draw(setting, seeds, n, rng)
-        found = (examples.agreement(a), examples.agreement(a, classes=classes), examples.agreement(a, b))
+        found = (
+            learning_order.agreement(a),
+            learning_order.agreement(a, classes=classes),
+            learning_order.agreement(a, b),
+        )
         for (name, value), of in zip(true.items(), found, strict=True):
             hits[name] += of.lo <= value <= of.hi
     return {name: 100 * number / simulations for name, number in hits.items()}
@@ -92,7 +96,7 @@ def main() -> None:
     _, a, b = draw("seeds differ", 100, 10_000, rng)
     for name, other in (("100 seeds", None), ("100 seeds and 100 others", b)):
         started = time.perf_counter()
-        examples.agreement(a, other)
+        learning_order.agreement(a, other)
         print(f"\n{name}, 10,000 examples: {time.perf_counter() - started:.2f} s")
 
 

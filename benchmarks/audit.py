@@ -17,8 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from workflow_scripts import provenance
 from workflow_scripts.config.study import Study, load, stage_config
+from workflow_scripts.provenance import fingerprints, sidecars
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -53,9 +53,9 @@ def make_up(study: Study, folder: Path, size: int) -> int:
         for path in written.values():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(os.urandom(size))
-        key = provenance.key(stage, cfg, provenance.code(stage)["fingerprint"], read)
-        record = provenance.sidecar(stage, cfg, read, written, datetime.now(UTC), key)
-        provenance.write(folder / f"{outputs[0]}{provenance.SUFFIX}", record)
+        key = sidecars.key(stage, cfg, fingerprints.code(stage)["fingerprint"], read)
+        record = sidecars.of_job(stage, cfg, read, written, datetime.now(UTC), key)
+        sidecars.write(folder / f"{outputs[0]}{sidecars.SUFFIX}", record)
         digests.update(record["outputs"])
 
     data, linear = "results/data/d.npz", "results/tasks/t/explainers/linear.npz"

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from workflow_scripts import information, style, uncertainty
+from workflow_scripts.drawing import style
+from workflow_scripts.measures import corrections, information, intervals
+from workflow_scripts.measures.seeds import SharedExamples, over_seeds
 
-CONDITIONAL = tuple(uncertainty.CONDITIONAL)
+CONDITIONAL = tuple(information.CONDITIONAL)
 NONE = 1e-12
 
 
@@ -128,13 +130,13 @@ def seeds_covered(n: int, seeds: int, spread: float, simulations: int, rng) -> d
     for _ in range(simulations):
         f, l, y = runs(_rate(rng.normal(0.1, spread, seeds)), n, rng)
         counts = np.stack([information.joint_counts(each, l, y, 2) for each in f])
-        best, psi = uncertainty.corrected(counts), uncertainty.influence(counts)
+        best, psi = corrections.corrected(counts), intervals.influence(counts)
         for name, hit in hits.items():
-            shared = uncertainty.SharedExamples()
+            shared = SharedExamples()
             for seed in range(seeds):
                 shared.add(name, psi[name][seed, f[seed], l, y])
             for index, common in enumerate((shared.variances()[name], 0.0)):
-                over = uncertainty.over_seeds(best[name], common)
+                over = over_seeds(best[name], common)
                 hit[index] += over["lo"] <= true[name] <= over["hi"]
     return {name: tuple(100 * hit / simulations) for name, hit in hits.items()}
 
@@ -149,7 +151,7 @@ def _table(densities: dict, sizes: tuple[int, ...], simulations: int, rng: np.ra
     for setting, density in densities.items():
         true = truth(density)
         for n in sizes:
-            found = uncertainty.with_intervals(draw(density, n, simulations, rng))
+            found = intervals.with_intervals(draw(density, n, simulations, rng))
             covers = covered(found, true)
             cells = [
                 f"{covers[name]:.1f}% ({1000 * (found[f'{name}_corrected'].mean() - true[name]):+.1f})"
@@ -163,7 +165,7 @@ def _nested_table(sizes: tuple[int, ...], simulations: int, rng: np.random.Gener
     for setting, density in NESTED.items():
         true = {"mu": truth(density)["mu"]}
         for n in sizes:
-            found = uncertainty.performance_correlation(draw(density, n, simulations, rng))
+            found = intervals.performance_correlation(draw(density, n, simulations, rng))
             bias = 1000 * (found["mu_corrected"].mean() - true["mu"])
             print(f"| {setting} | {n:,} | {covered(found, true)['mu']:.1f}% | {bias:+.1f} |")
 
@@ -176,7 +178,7 @@ def picture(path: Path) -> None:
     tables = draw(density, n, 40, rng)
     chosen = tables[np.argsort(information.measures(tables)["I_FY_given_L"])[20]]
     again = information.measures(rng.multinomial(n, chosen.ravel() / n, size=4000).reshape(-1, 2, 2, 2))["I_FY_given_L"]
-    ours = uncertainty.with_intervals(chosen)
+    ours = intervals.with_intervals(chosen)
     figure, axes = style.panels(1, 1, 6.4, 3.2)
     axes, bins = axes[0, 0], np.linspace(0, 6, 60)
     axes.hist(1000 * new, bins, color=style.GREY, alpha=0.6, label="plug-in value on new test sets (the truth is 0)")

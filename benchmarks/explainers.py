@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts import datasets, files
 from workflow_scripts.config.data import Mnist, Task
+from workflow_scripts.data import datasets
+from workflow_scripts.files import npz
 
 EXPLAINERS = {
     "linear": {"solver": "logistic"},
@@ -54,7 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "mnist.npz"
-        files.save_arrays(data, **datasets.make(Mnist(kind="mnist"), arguments.data_root))
+        npz.save(data, **datasets.make(Mnist(kind="mnist"), arguments.data_root))
         for name, fit in EXPLAINERS.items():
             print(f"| {name} | {job(fit, data, Path(folder))} |", flush=True)
 

@@ -18,7 +18,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 from sklearn.metrics import mutual_info_score
 
-from workflow_scripts import information, uncertainty
+from workflow_scripts.measures import information, intervals, per_class
 
 
 def trajectory(checkpoints: int, examples: int, n_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -33,7 +33,7 @@ def trajectory(checkpoints: int, examples: int, n_classes: int) -> tuple[np.ndar
 
 def ours(f: np.ndarray, l: np.ndarray, y: np.ndarray, n_classes: int) -> None:
     """Everything that measures.csv holds of one explainer's test set."""
-    uncertainty.with_intervals(information.joint_counts(f, l, y, n_classes))
+    intervals.with_intervals(information.joint_counts(f, l, y, n_classes))
 
 
 def sklearn(f: np.ndarray, l: np.ndarray, y: np.ndarray, n_classes: int) -> None:
@@ -65,8 +65,8 @@ def main() -> None:
         other = statistics.median(b for _, b in rounds)
         ratio = statistics.median(b / a for a, b in rounds)
         counts = information.joint_counts(*data)
-        of_classes = statistics.median(seconds(uncertainty.per_class, counts) for _ in range(arguments.rounds))
-        untested = statistics.median(seconds(uncertainty.with_intervals, counts, 0) for _ in range(arguments.rounds))
+        of_classes = statistics.median(seconds(per_class.parts, counts) for _ in range(arguments.rounds))
+        untested = statistics.median(seconds(intervals.with_intervals, counts, 0) for _ in range(arguments.rounds))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(
             f"{n_classes} classes: ours {median:.2f} s, scikit-learn per checkpoint {other:.2f} s, "

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from workflow_scripts import pictures
+from workflow_scripts.data import pictures
 
 
 def loop(path: Path) -> tuple[float, int]:

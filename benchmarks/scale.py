@@ -19,7 +19,7 @@ from snakemake.cli import main as snakemake
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-from workflow_scripts import planning
+from workflow_scripts.engine import plan
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -68,7 +68,7 @@ def plan() -> None:
         print(*counts, len(jobs), len(submissions), files)
 
     JobScheduler.schedule = planned
-    planning.explain = tell  # what the Snakefile calls after a dry run
+    plan.explain = tell  # what the Snakefile calls after a dry run
     snakemake(sys.argv[1:])
 
 

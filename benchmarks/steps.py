@@ -14,8 +14,8 @@ from itertools import cycle
 import numpy as np
 import torch
 
-from workflow_scripts import devices, networks, sgd
 from workflow_scripts.config.training import CNN, MLP, SGD, Linear, Network, PreactResNet
+from workflow_scripts.training import devices, networks, sgd
 
 BLOCK_SECONDS = 0.5
 EXAMPLES = 4096

@@ -20,7 +20,7 @@ from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 from snakemake_executor_plugin_slurm.utils import set_gres_string
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-from workflow_scripts import planning
+from workflow_scripts.engine import plan
 
 #: what the plugin fills in when it submits
 LATER = dict.fromkeys(("run_uuid", "slurm_logfile", "comment_str", "account", "partition", "workdir"), "")
@@ -96,7 +96,7 @@ def main() -> None:
             found = submissions(workflow)
             print(json.dumps(found) if arguments.json else told(found, arguments.overhead))
 
-    planning.explain = tell  # what the Snakefile calls after a dry run
+    plan.explain = tell  # what the Snakefile calls after a dry run
     with contextlib.redirect_stdout(sys.stderr):
         snakemake([*arguments.snakemake, "--dry-run", "--quiet=rules"])
 

@@ -15,10 +15,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import yaml
 
-from workflow_scripts import simulate, theorem1
+from workflow_scripts import simulate
 from workflow_scripts.config.base import parse
 from workflow_scripts.config.simulations import Simulation
-from workflow_scripts.theorem1_data import Samples, dense, draw
+from workflow_scripts.data.theorem1_data import Samples, dense, draw
+from workflow_scripts.measures import theorem1
 
 CONFIG = Path(__file__).resolve().parents[1] / "config.yaml"
 SMALL = {"dimension": 100_000, "examples": 50, "repetitions": 20, "epochs": 20, "lr": 0.02}

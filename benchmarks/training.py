@@ -19,9 +19,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from workflow_scripts import datasets, devices, networks, sgd
 from workflow_scripts.config.data import Mnist
 from workflow_scripts.config.training import CNN, SGD
+from workflow_scripts.data import datasets
+from workflow_scripts.training import devices, networks, sgd
 
 SETTINGS = SGD(lr=0.001, batch_size=64, epochs=2)
 WARM_UP = 50

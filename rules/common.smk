@@ -9,15 +9,18 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from workflow_scripts import cache, files, persistence, planning, progress, provenance
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.study import load, stage_config
-from workflow_scripts.errors import StudyError
+from workflow_scripts.engine import cache, orphans, persistence, plan
+from workflow_scripts.files import hashing
+from workflow_scripts.progress import report as progress
+from workflow_scripts.provenance import fingerprints
 
 # A job on another node takes the settings and the code that it was planned with, whatever has been edited since.
 CODE = {}
 try:
     if not workflow.is_main_process:
-        config, CODE = planning.frozen()
+        config, CODE = plan.frozen()
     STUDY = load(config, " + ".join(os.path.relpath(path) for path in workflow.configfiles))
     cache.install(workflow)
     persistence.install()
@@ -32,14 +35,14 @@ os.environ.update(
     DATA_ROOT=STUDY.data_root,
 )
 if workflow.is_main_process:
-    os.environ.update(STUDY=planning.origin(workflow.overwrite_configfiles, workflow.config_settings.config))
+    os.environ.update(STUDY=plan.origin(workflow.overwrite_configfiles, workflow.config_settings.config))
 
 # A plan is millions of objects that all stay: searching them for garbage is a quarter of planning, and slow at exit.
 YOUNG, MIDDLE, OLD = gc.get_threshold()
 if workflow.is_main_process:
     gc.set_threshold(YOUNG, MIDDLE, 1_000_000)
 atexit.register(gc.freeze)
-atexit.register(planning.explain, workflow, Path.cwd())
+atexit.register(plan.explain, workflow, Path.cwd())
 
 
 onstart:
@@ -47,10 +50,10 @@ onstart:
     gc.set_threshold(YOUNG, MIDDLE, OLD)
     if workflow.is_main_process:
         try:
-            planning.refuse_orphans(Path.cwd())
+            orphans.refuse(Path.cwd())
         except StudyError as error:
             sys.exit(f"error: {error}")
-        planning.freeze(config, CODE)
+        plan.freeze(config, CODE)
         progress.begin(workflow)
         cache.spell_out(workflow)
 
@@ -78,12 +81,12 @@ def tracked(stage):
     """The tracked params of a rule: all the settings that its stage reads, and the fingerprint of its code."""
     if stage not in CODE:
         try:
-            CODE[stage] = provenance.code(stage)["fingerprint"]
+            CODE[stage] = fingerprints.code(stage)["fingerprint"]
         except StudyError as error:
             sys.exit(f"error: {error}")
 
     def cfg(wildcards):
-        return files.canonical_json(stage_config(STUDY, stage, **wildcards))
+        return hashing.canonical_json(stage_config(STUDY, stage, **wildcards))
 
     return {"cfg": cfg, "code": CODE[stage]}
 

@@ -31,7 +31,8 @@ DIGITS = {"measure": 2, "null_models": 1, "summarize": 1, "plot": 1, "tabulate":
 #: The audit, told as JSON, without what jobs made that the study no longer has: Snakemake knows nothing of them.
 _AUDIT = """
 import json, os
-from workflow_scripts.audit import __main__ as command, verdict
+from workflow_scripts.audit import __main__ as command
+from workflow_scripts.audit import verdict
 
 if "REMAKE" not in os.environ:
     verdict.LAST_STAGES = ()

@@ -15,10 +15,11 @@ import pytest
 import yaml
 
 from tests.workflow import ROOT, TINY
-from workflow_scripts import files, provenance
 from workflow_scripts.audit import __main__ as command
 from workflow_scripts.audit import records, remake, source, trace, verdict
 from workflow_scripts.audit.verdict import Auditor
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import fingerprints, sidecars
 
 STUDY = yaml.safe_load(TINY.read_text())
 CONFIG = "tests/tiny.yaml"
@@ -63,23 +64,23 @@ def audit(monkeypatch, capsys):
 
 
 def sidecar(path: str) -> Path:
-    return provenance.find(Path(path))
+    return sidecars.find(Path(path))
 
 
 def sealed(record: dict) -> dict:
-    return record | {"seal": provenance.seal(record)}
+    return record | {"seal": sidecars.seal(record)}
 
 
 def rewrite(beside: Path, **changes) -> None:
     """Change a sidecar and seal it again."""
-    provenance.write(beside, sealed(provenance.read(beside) | changes))
+    sidecars.write(beside, sealed(sidecars.read(beside) | changes))
 
 
 def forge(path: str, content: bytes) -> None:
     """Change a product and its sidecar together, with a new seal."""
     beside = sidecar(path)
     Path(path).write_bytes(content)
-    rewrite(beside, outputs=provenance.read(beside)["outputs"] | {path: files.sha256(Path(path))})
+    rewrite(beside, outputs=sidecars.read(beside)["outputs"] | {path: hashing.sha256(Path(path))})
 
 
 def edit(path: str, old: str, new: str) -> None:
@@ -99,7 +100,7 @@ def test_every_result_of_a_finished_study_is_current(finished):
     paths = [str(finished / name) for name in asked]
     of_a_job = [paths[:4], *([path] for path in paths[4:6]), paths[6:8], *([path] for path in paths[8:])]
     assert [line for line in lines if line.endswith(": CURRENT")] == [f"{', '.join(of)}: CURRENT" for of in of_a_job]
-    record = provenance.read(finished / f"{FIGURE}.prov.json")
+    record = sidecars.read(finished / f"{FIGURE}.prov.json")
     assert re.match(rf"  made by .+@{record['host']} at 20..-..-.. ..:.., .*, key {record['key']}$", lines[2])
     assert lines[3] == "  26 jobs and 36 files as recorded, settings and code as now"
     assert lines.count("  made again just now: the same bytes") == 2, "the figure and the table"
@@ -151,7 +152,7 @@ def test_a_figure_in_a_paper_is_known_by_its_key(study, audit, tmp_path):
     assert "repair" not in said, "the results are sound"
 
     beside = sidecar("results/figures/fig4.pdf")
-    key = provenance.read(beside)["key"]
+    key = sidecars.read(beside)["key"]
     figure.write_bytes(content.replace(key.encode(), b"0123456789abcdef"))
     figure.rename(paper / "fig4.pdf")
     verdict, said = audit(paper / "fig4.pdf")
@@ -302,7 +303,7 @@ ELSEWHERE |= {"threads", "snakemake", "slurm_job_id", "started", "ended", "peak_
 @pytest.mark.parametrize("path", [MEASURES, TRAJECTORY])
 def test_a_sidecar_of_nonsense_is_a_verdict_and_never_current(study, audit, path):
     beside = sidecar(path)
-    record = provenance.read(beside)
+    record = sidecars.read(beside)
     tried = 0
     for name, text in wrong_sidecars(record):
         beside.write_text(text)
@@ -353,7 +354,7 @@ def test_a_job_that_the_study_no_longer_has_is_stale(study, audit):
 
 def test_changed_code_and_libraries_are_told_by_name(study, audit):
     beside = sidecar(MEASURES)
-    code = provenance.read(beside)["code"]
+    code = sidecars.read(beside)["code"]
     code["modules"] |= {"workflow_scripts.information": "0" * 64, "workflow_scripts.gone": "0" * 64}
     code["distributions"] |= {"numpy": "1.0"}
     rewrite(beside, code=code)
@@ -365,9 +366,9 @@ def test_changed_code_and_libraries_are_told_by_name(study, audit):
         f"numpy 1.0 -> {np.__version__}",
     ):
         assert f"STALE  measure sinusoid seed 0: {words}\n" in said
-    record = provenance.read(beside)
+    record = sidecars.read(beside)
     drifted = record["distributions"] | {"matplotlib": "1.0", "jax": "1.0"}
-    rewrite(beside, code=provenance.code("measure"), distributions=drifted)
+    rewrite(beside, code=fingerprints.code("measure"), distributions=drifted)
     verdict, said = audit(MEASURES)
     assert verdict == "CURRENT" and "  of no effect on it: jax 1.0 -> not used, matplotlib 1.0 -> " in said
 
@@ -436,7 +437,7 @@ def test_a_row_is_traced_to_the_rows_and_jobs_that_it_came_from(study):
         "summarize sinusoid",
         "plot fig4",
     ]
-    record = provenance.read(sidecar(TRAJECTORY))
+    record = sidecars.read(sidecar(TRAJECTORY))
     assert f"{record['cpu']}, code {record['code']['fingerprint']}, key {record['key']}" in jobs[2]
 
 
@@ -560,7 +561,9 @@ def test_the_repair_of_results_elsewhere_names_folder_and_files(study, audit, mo
 def test_a_folder_is_audited_with_each_file_hashed_once(study, audit, monkeypatch):
     hashed = []
     monkeypatch.setattr(verdict, "LAST_STAGES", ())
-    monkeypatch.setattr(records.files, "sha256", lambda path, sha256=files.sha256: hashed.append(path) or sha256(path))
+    monkeypatch.setattr(
+        records.files, "sha256", lambda path, sha256=hashing.sha256: hashed.append(path) or sha256(path)
+    )
     assert audit("results")[0] == "CURRENT"
     assert len(hashed) == len(set(hashed))
     assert set(hashed) == {path.absolute() for path in records.products(Path("results").absolute())}

@@ -15,8 +15,11 @@ import yaml
 from snakemake.exceptions import CacheMissException
 
 from tests.workflow import products, snakemake
-from workflow_scripts import cache, files, provenance
 from workflow_scripts.audit import __main__ as audit
+from workflow_scripts.engine import cache
+from workflow_scripts.engine.cache import StudyError
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import sidecars
 
 EXPERIMENT = {
     "title": "Waves",
@@ -57,7 +60,7 @@ def entry(shelf: Path, product: Path) -> Path:
 
 def beside(path: Path) -> Path:
     """The sidecar of a product, or of the entry that a cached one belongs to."""
-    own = path.with_name(path.name + provenance.SUFFIX)
+    own = path.with_name(path.name + sidecars.SUFFIX)
     return own if own.exists() else path.with_name(f"{path.name.split('_')[0]}_provenance.json")
 
 
@@ -104,14 +107,14 @@ def test_results_are_copies_that_can_be_edited_without_harm_to_the_cache(copied)
 def test_going_back_to_old_settings_restores_their_training(first, shelf, tmp_path):
     folder, cached = shutil.copytree(first, tmp_path / "folder"), bytes_of(shelf)
     product = folder / SEEDS[0]
-    then, record = product.read_bytes(), provenance.read(beside(product))
+    then, record = product.read_bytes(), sidecars.read(beside(product))
     run(folder, SEEDS[0], lr=0.2)
     assert product.read_bytes() != then
     assert bytes_of(shelf) == cached, "without --cache nothing is written there"
     said = run(folder, SEEDS[0], "--cache")
     assert f"restored from the cache: {SEEDS[0]}" in said
     assert product.read_bytes() == then
-    assert provenance.read(beside(product)) == record, "it says who computed it, and when"
+    assert sidecars.read(beside(product)) == record, "it says who computed it, and when"
     log = (folder / "results/waves/seed0/logs/train.log").read_text()
     assert log == f"restored from the cache: {entry(shelf, product)}\n", "nothing was trained"
     assert bytes_of(shelf) == cached
@@ -161,7 +164,7 @@ def test_bad_entries_are_told_and_made_again(first, copied, monkeypatch, capsys)
 
 def edited(sidecar: Path, sealed: bool, **changes) -> None:
     record = json.loads(sidecar.read_text()) | changes
-    provenance.write(sidecar, {**record, "seal": provenance.seal(record)} if sealed else record)
+    sidecars.write(sidecar, {**record, "seal": sidecars.seal(record)} if sealed else record)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +187,7 @@ def edited(sidecar: Path, sealed: bool, **changes) -> None:
 def test_an_entry_is_checked_before_it_is_used(copied, monkeypatch, damage, words):
     folder, shelf = copied
     made = folder / EXPLAINERS[1]
-    record = provenance.read(beside(made))
+    record = sidecars.read(beside(made))
     stored = shelf / made.name, shelf / beside(made).name
     shutil.copy(made, stored[0])
     shutil.copy(beside(made), stored[1])
@@ -194,7 +197,7 @@ def test_an_entry_is_checked_before_it_is_used(copied, monkeypatch, damage, word
     job = SimpleNamespace(
         input=list(record["inputs"]),
         log=[],
-        params=SimpleNamespace(cfg=files.canonical_json(record["cfg"]), code=record["code"]["fingerprint"]),
+        params=SimpleNamespace(cfg=hashing.canonical_json(record["cfg"]), code=record["code"]["fingerprint"]),
     )
 
     class OneEntry(cache.CheckedCache):
@@ -225,9 +228,9 @@ def test_two_workflows_at_once_share_a_cache(tmp_path, monkeypatch):
     assert one == two and len(one) == 3
     assert len(bytes_of(shelf)) == len(list(shelf.iterdir())) == 3
     kept = entry(shelf, folders[0] / SEEDS[0])
-    record = provenance.read(beside(kept))
-    assert provenance.seal(record) == record["seal"]
-    assert record["outputs"][SEEDS[0]] == files.sha256(kept)
+    record = sidecars.read(beside(kept))
+    assert sidecars.seal(record) == record["seal"]
+    assert record["outputs"][SEEDS[0]] == hashing.sha256(kept)
     assert np.load(kept)["steps"][-1] == 8
 
 
@@ -237,7 +240,7 @@ def test_a_cache_folder_that_is_not_there_gives_one_clear_line(tmp_path, monkeyp
     if name is not None:
         monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", name)
     workflow = SimpleNamespace(workflow_settings=SimpleNamespace(cache=[]))
-    with pytest.raises(cache.StudyError, match=rf"SNAKEMAKE_OUTPUT_CACHE={name or ''}: no such folder: make it"):
+    with pytest.raises(StudyError, match=rf"SNAKEMAKE_OUTPUT_CACHE={name or ''}: no such folder: make it"):
         cache.install(workflow)
     cache.install(SimpleNamespace(workflow_settings=SimpleNamespace(cache=None)))
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts import nulls
 from workflow_scripts.config.analysis import Printed
-from workflow_scripts.tabulated import claims
+from workflow_scripts.measures import nulls
+from workflow_scripts.tables import claims
 
 SUPPORTED, NOT, UNDECIDED, SILENT = claims.SUPPORTED, claims.NOT_SUPPORTED, claims.UNDECIDED, claims.SILENT
 NAN = float("nan")

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts import classes, files, information, uncertainty
 from workflow_scripts.config.data import Task
+from workflow_scripts.files import npz
+from workflow_scripts.measures import corrections, information, intervals, per_class
 
 NAMES = ["zero", "1", "two"]
 
@@ -21,14 +22,14 @@ def simulated(checkpoints: int, examples: int, seed: int = 0) -> tuple[np.ndarra
 
 def measured(f: np.ndarray, l: np.ndarray, y: np.ndarray) -> pd.DataFrame:
     index = pd.DataFrame({"explainer": "linear", "checkpoint": range(len(f)), "step": 0, "epoch": np.arange(len(f))})
-    return classes.measure(information.joint_counts(f, l, y, 3), index, NAMES)
+    return per_class.measure(information.joint_counts(f, l, y, 3), index, NAMES)
 
 
 def test_parts_of_the_classes_add_up_to_every_quantity_and_to_its_corrected_value():
     f, l, y = simulated(4, 500)
     table, counts = measured(f, l, y), information.joint_counts(f, l, y, 3)
     sums = table.groupby("checkpoint").sum(numeric_only=True)
-    best = uncertainty.corrected(counts)
+    best = corrections.corrected(counts)
     for name, whole in information.measures(counts).items():
         if name != "accuracy":
             np.testing.assert_allclose(sums[name], whole, atol=1e-12)
@@ -70,29 +71,29 @@ def test_a_class_is_learned_at_the_first_half_of_its_end_and_not_at_all_if_its_e
     lo = dict.fromkeys(NAMES, 0.01) | {"two": 0.0}
     one = order_of({"zero": [0.0, 0.1, 0.05, 0.2], "1": [0.0, 0.1, 0.15, 0.3], "two": [0.0, 0.1, 0.0, 0.01]}, lo)
     two = order_of({"zero": [0.0, 0.0, 0.0, 0.2], "1": [0.3, 0.3, 0.3, 0.3], "two": [0.0, 0.1, 0.0, 0.01]}, lo)
-    found = classes.learned([one, two], [4, 7])
+    found = per_class.learned([one, two], [4, 7])
     assert found["class"].tolist() == ["zero", "zero", "1", "1", "two", "two"]
     assert found["seed"].tolist() == [4, 7] * 3
     np.testing.assert_array_equal(found["checkpoint"], [1, 3, 2, 0, np.nan, np.nan])
     np.testing.assert_array_equal(found["epoch"], [0.5, 1.5, 1.0, 0.0, np.nan, np.nan])
-    order = classes.order(found)
+    order = per_class.order(found)
     assert order["class"].tolist() == NAMES and order["seeds"].tolist() == [2, 2, 0]
     np.testing.assert_array_equal(order["rank"], [2, 1, np.nan])
     np.testing.assert_allclose(order["final"], [0.2, 0.3, 0.01])
     assert order["lo"][0] < 0.5 and order["hi"][0] > 1.5 and np.isnan(order["lo"][2])
 
 
-@pytest.mark.parametrize("name", classes.QUANTITIES)
+@pytest.mark.parametrize("name", per_class.QUANTITIES)
 def test_class_influences_are_the_derivatives_of_the_parts(name):
     f, l, y = simulated(1, 400, seed=3)
     counts = information.joint_counts(f[0], l, y, 3).astype(float) + 2
-    own, others = uncertainty.class_influence(counts, name)
+    own, others = per_class.class_influence(counts, name)
 
     def parts(given: np.ndarray) -> np.ndarray:
         if name == "accuracy":
             return np.diagonal(given.sum(1)) / given.sum((0, 1))
         p = given / given.sum()
-        return (p * uncertainty.influence(given)[name]).sum((0, 1))
+        return (p * intervals.influence(given)[name]).sum((0, 1))
 
     step = 1e-6
     for cell in [(0, 0, 0), (1, 0, 2), (2, 2, 1), (1, 1, 1)]:
@@ -115,12 +116,12 @@ def test_variance_in_common_is_that_of_examples_seed_by_seed():
     for predicted in (f, g):
         cells = (predicted.astype(int) * 3 + l) * 3 + y
         seeds.append((information.joint_counts(predicted, l, y, 3), cells))
-    found = classes.shared_variances(seeds)
-    assert set(found) == set(classes.QUANTITIES) and found["mu"].shape == (3, 3)
+    found = per_class.shared_variances(seeds)
+    assert set(found) == set(per_class.QUANTITIES) and found["mu"].shape == (3, 3)
     t, c = 1, 2
     by_example = []
     for counts, cells in seeds:
-        own, others = uncertainty.class_influence(counts, "mu")
+        own, others = per_class.class_influence(counts, "mu")
         a, b, z = np.unravel_index(cells[t], (3, 3, 3))
         by_example.append(others[t, a, b, c] + np.where(z == c, own[t, a, b, c], 0))
     covariance = np.cov(by_example, ddof=0)[0, 1] / 200
@@ -129,5 +130,5 @@ def test_variance_in_common_is_that_of_examples_seed_by_seed():
 
 @pytest.mark.parametrize(("groups", "names"), [(None, ["a", "7"]), ({"x": [1], "y": [0]}, ["x", "y"])])
 def test_names_are_those_of_the_groups_or_of_the_data(groups, names, tmp_path):
-    files.save_arrays(tmp_path / "data.npz", class_names=np.array(["a", "7"]))
-    assert classes.names(tmp_path / "data.npz", Task(dataset="d", groups=groups)) == names
+    npz.save(tmp_path / "data.npz", class_names=np.array(["a", "7"]))
+    assert per_class.names(tmp_path / "data.npz", Task(dataset="d", groups=groups)) == names

@@ -10,11 +10,11 @@ import yaml
 from pydantic import Field
 
 from tests.workflow import ROOT, STUDIES, TINY
-from workflow_scripts import files
 from workflow_scripts.config import reference, study
 from workflow_scripts.config.base import Strict, parse, parse_json
 from workflow_scripts.config.configfiles import merged
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.files import hashing
 
 EACH_STUDY = pytest.mark.parametrize("paths", STUDIES.values(), ids=STUDIES)
 
@@ -50,7 +50,7 @@ def test_every_stage_takes_the_config_that_its_rule_gives_it(paths):
     for stage, wildcards in jobs(loaded):
         given = study.stage_config(loaded, stage, **wildcards)
         config = importlib.import_module(f"workflow_scripts.{stage}").Config
-        read = parse_json(config, files.canonical_json(given))
+        read = parse_json(config, hashing.canonical_json(given))
         assert read.model_dump(mode="json") == given, f"{stage}: its sidecar would not tell what it was given"
 
 
@@ -73,7 +73,7 @@ def test_lists_that_name_input_files_keep_their_order_through_sorted_json():
     assert listed != sorted(listed)
     for stage, wildcards in (("null_models", {}), ("measure", {"seed": "0"})):
         given = study.stage_config(loaded, stage, experiment="digits", **wildcards)
-        assert json.loads(files.canonical_json(given))["explainers"] == listed
+        assert json.loads(hashing.canonical_json(given))["explainers"] == listed
 
 
 def test_an_experiments_own_seeds_replace_the_studys():

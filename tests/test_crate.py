@@ -17,10 +17,11 @@ from rocrate_validator import services
 from rocrate_validator.models import Severity, ValidationSettings
 
 from tests.workflow import ROOT, planned
-from workflow_scripts import files, provenance
 from workflow_scripts.audit import crate, source
 from workflow_scripts.audit.verdict import Auditor
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import sidecars
 
 TABLE = "results/tables/table1.csv"
 PHASES = "results/digits/phases.csv"  # made together with summary.csv
@@ -101,13 +102,13 @@ def list_again(folder, place):
     """Make the list of a crate tell the bytes that a file has now, as someone who covers an edit would."""
     whole = json.loads((folder / METADATA).read_text())
     entity = next(entity for entity in whole["@graph"] if entity["@id"] == place)
-    entity |= {"sha256": files.sha256(folder / place), "contentSize": str((folder / place).stat().st_size)}
+    entity |= {"sha256": hashing.sha256(folder / place), "contentSize": str((folder / place).stat().st_size)}
     (folder / METADATA).write_text(json.dumps(whole))
 
 
 def sealed_again(path, **changes):
-    record = provenance.read(path) | changes
-    provenance.write(path, record | {"seal": provenance.seal(record)})
+    record = sidecars.read(path) | changes
+    sidecars.write(path, record | {"seal": sidecars.seal(record)})
 
 
 def all_sealed_again(folder, **changes):
@@ -142,7 +143,7 @@ def test_a_crate_meets_the_profile_but_for_recommendations_that_it_cannot_know(w
     issues = validated(written[0], offline, Severity.RECOMMENDED)
     assert [issue.message for issue in issues if issue.severity == Severity.REQUIRED] == []
     unknown = dict(CANNOT_HOLD)
-    if provenance.read(written[0] / f"{SUMMARY}.prov.json")["commit"] is None:
+    if sidecars.read(written[0] / f"{SUMMARY}.prov.json")["commit"] is None:
         unknown["The SoftwareSourceCode or ComputationalWorkflow SHOULD have a version"] = "no git here"
     assert {issue.message for issue in issues} <= unknown.keys()
 
@@ -159,7 +160,7 @@ def test_a_crate_opens_and_lists_each_of_its_files_with_size_and_hash(written):
     there = {path.relative_to(written[0]).as_posix(): path for path in written[0].rglob("*") if path.is_file()}
     assert entities.keys() == there.keys() - {METADATA}
     for place, entity in entities.items():
-        assert entity["sha256"] == files.sha256(there[place])
+        assert entity["sha256"] == hashing.sha256(there[place])
         assert int(entity["contentSize"]) == there[place].stat().st_size
 
 
@@ -174,7 +175,7 @@ def test_a_crate_holds_results_all_behind_them_the_workflow_and_the_config_of_th
 def test_every_job_is_an_action_that_says_what_its_sidecar_says(written):
     entities = graph(written[0])
     sidecars = {
-        path.relative_to(written[0]).as_posix(): provenance.read(path) for path in written[0].rglob("*.prov.json")
+        path.relative_to(written[0]).as_posix(): sidecars.read(path) for path in written[0].rglob("*.prov.json")
     }
     assert len(sidecars) == len([id for id in entities if id.startswith("#job/")]) == 12
     for place, record in sidecars.items():
@@ -210,7 +211,7 @@ def test_the_run_leads_from_the_config_over_steps_and_jobs_to_the_results(writte
 def test_the_same_results_give_the_same_metadata(written, study, tmp_path):
     crate.write(audit(study), tmp_path / "again")
     assert (tmp_path / "again" / METADATA).read_bytes() == (written[0] / METADATA).read_bytes()
-    assert files.sha256(tmp_path / "again" / METADATA) in written[1]
+    assert hashing.sha256(tmp_path / "again" / METADATA) in written[1]
 
 
 def test_what_is_not_known_is_left_out(other, tmp_path):
@@ -233,7 +234,7 @@ def test_a_crate_is_written_by_the_command_and_checked_with_nothing_but_what_it_
     options = {"capture_output": True, "text": True}
     wrote = subprocess.run([*command, study / TABLE, "--crate", folder], cwd=ROOT, **options)
     assert (wrote.returncode, wrote.stderr) == (0, "")
-    assert wrote.stdout.splitlines()[-1] == files.sha256(folder / METADATA)
+    assert wrote.stdout.splitlines()[-1] == hashing.sha256(folder / METADATA)
     checked = subprocess.run([*command, "--crate", "."], cwd=folder, **options)
     assert (checked.returncode, checked.stderr) == (0, "")
     said = checked.stdout.splitlines()
@@ -247,7 +248,7 @@ def test_snakemake_goes_on_from_a_crate_as_from_a_finished_study(copy):
 
 
 def test_a_check_hashes_every_file_once(written, monkeypatch):
-    hashed, sha256 = [], files.sha256
+    hashed, sha256 = [], hashing.sha256
     monkeypatch.setattr(files, "sha256", lambda path: hashed.append(path) or sha256(path))
     crate.check(written[0])
     times = Counter(path for path in hashed if path.is_relative_to(written[0]))
@@ -362,8 +363,8 @@ def test_results_of_two_folders_make_no_crate(study, other, tmp_path):
 
 def test_a_sidecar_that_names_a_file_outside_the_results_makes_no_crate(other, tmp_path):
     path = other / f"{SUMMARY}.prov.json"
-    inputs = provenance.read(path)["inputs"]
-    sealed_again(path, inputs=inputs | {f"results/../{CONFIG}": files.sha256(other / CONFIG)})
+    inputs = sidecars.read(path)["inputs"]
+    sealed_again(path, inputs=inputs | {f"results/../{CONFIG}": hashing.sha256(other / CONFIG)})
     with pytest.raises(StudyError, match="not in the results folder"):
         crate.write(audit(other), tmp_path / "crate")
 

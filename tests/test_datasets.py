@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from workflow_scripts import datasets, files, tasks
 from workflow_scripts.config.data import Ball, Digits, Mnist, Sinusoid, Task, Theorem1
+from workflow_scripts.data import datasets, tasks
+from workflow_scripts.files import npz
 
 NOWHERE = Path("nowhere")
 
@@ -109,7 +110,7 @@ def test_another_seed_draws_another_ball_and_the_same_seed_the_same():
 def test_a_label_map_groups_classes_and_drops_those_left_out(tmp_path):
     arrays = datasets.make(Digits(kind="digits", test=360), NOWHERE)
     path = tmp_path / "digits.npz"
-    files.save_arrays(path, **arrays)
+    npz.save(path, **arrays)
     task = Task(dataset="digits", groups={"b": [8, 9], "a": [0, 1, 2], "c": [3, 4]}, leave_out=[5, 6, 7])
     data = tasks.load(path, task)
     digits = arrays["test_labels"]
@@ -129,7 +130,7 @@ def test_a_label_map_groups_classes_and_drops_those_left_out(tmp_path):
 
 def test_the_same_arrays_give_the_same_file(tmp_path):
     for name in ("a.npz", "b.npz"):
-        files.save_arrays(tmp_path / name, **datasets.make(Digits(kind="digits"), NOWHERE))
+        npz.save(tmp_path / name, **datasets.make(Digits(kind="digits"), NOWHERE))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 

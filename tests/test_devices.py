@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
-from workflow_scripts import devices
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.training import devices
 
 GPUS = ["0", "GPU-8a1f", "MIG-GPU-8a1f/1/0"]
 

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from workflow_scripts import differences
+from workflow_scripts.provenance import differences
 
 CFG = {
     "seeds": [0, 1],

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from tests.workflow import ROOT
-from workflow_scripts import datasets, distill, files
+from workflow_scripts import distill
 from workflow_scripts.config.data import Digits, Task
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.data import datasets
+from workflow_scripts.files import npz
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def problem(tmp_path):
     for part, n in (("train", 400), ("test", 300), ("fresh", 200), ("grid", 9)):
         x = rng.standard_normal((n, 4)).astype(np.float32)
         arrays |= {f"{part}_inputs": x, f"{part}_labels": (x[:, 0] + 0.5 * x[:, 1] > 0).astype(np.int64)}
-    files.save_arrays(tmp_path / "data.npz", **arrays)
+    npz.save(tmp_path / "data.npz", **arrays)
     empty = dict.fromkeys(("final_labels", "trajectory", "reference"))
     return SimpleNamespace(arrays=arrays, inputs=SimpleNamespace(data=tmp_path / "data.npz", **empty), folder=tmp_path)
 
@@ -53,7 +55,7 @@ def test_an_explainer_of_final_labels_fits_them_and_not_the_truth(problem, part)
     x = problem.arrays[f"{part}_inputs"]
     labels = (x[:, 2] > 0).astype(np.uint8)
     problem.inputs.final_labels = problem.folder / "final.npz"
-    files.save_arrays(problem.inputs.final_labels, **{f"{part}_labels": labels, "step": 77})
+    npz.save(problem.inputs.final_labels, **{f"{part}_labels": labels, "step": 77})
     found = distilled(problem, labels="final", inputs=part)
     test = problem.arrays["test_inputs"]
     assert np.mean(found["test_predictions"] == (test[:, 2] > 0)) > 0.95
@@ -70,8 +72,8 @@ def trajectory_of(problem, accuracies):
     y = problem.arrays["test_labels"]
     reference = np.where(np.arange(len(y)) < 0.8 * len(y), y, 1 - y)
     problem.inputs.trajectory, problem.inputs.reference = problem.folder / "t.npz", problem.folder / "r.npz"
-    files.save_arrays(problem.inputs.trajectory, **made)
-    files.save_arrays(problem.inputs.reference, test_predictions=reference.astype(np.uint8))
+    npz.save(problem.inputs.trajectory, **made)
+    npz.save(problem.inputs.reference, test_predictions=reference.astype(np.uint8))
 
 
 def test_t0_is_where_the_network_first_does_as_well_as_the_reference(problem):
@@ -111,7 +113,7 @@ EACH_FIT = pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
 def test_every_family_is_fitted_to_final_labels_and_predicts_test_and_grid(problem, fit, part):
     problem.inputs.final_labels = problem.folder / "final.npz"
     labels = 1 - problem.arrays[f"{part}_labels"].astype(np.uint8)
-    files.save_arrays(problem.inputs.final_labels, **{f"{part}_labels": labels, "step": 77})
+    npz.save(problem.inputs.final_labels, **{f"{part}_labels": labels, "step": 77})
     found = distilled(problem, labels="final", inputs=part, fit=fit)
     assert found["test_accuracy"] < 0.25 and found["labels_step"] == 77 and found["n_fit"] == len(labels)
     assert found["test_predictions"].shape == (300,) and found["grid_predictions"].shape == (9,)
@@ -139,8 +141,8 @@ def digits(tmp_path_factory):
     path = tmp_path_factory.mktemp("digits") / "digits.npz"
     arrays = datasets.make(Digits(kind="digits", train=600, test=300), None)
     rng = np.random.default_rng(0)
-    files.save_arrays(path, **arrays)
-    files.save_arrays(path.with_name("final.npz"), train_labels=rng.integers(10, size=600).astype(np.uint8), step=3)
+    npz.save(path, **arrays)
+    npz.save(path.with_name("final.npz"), train_labels=rng.integers(10, size=600).astype(np.uint8), step=3)
     return path
 
 

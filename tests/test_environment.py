@@ -7,8 +7,8 @@ import yaml
 from packaging.markers import Marker
 
 from tests.workflow import ROOT
-from workflow_scripts import provenance
 from workflow_scripts.config import study
+from workflow_scripts.provenance import fingerprints
 
 JOB_PYTHON = {"python_full_version": "3.12.0", "sys_platform": "linux", "platform_machine": "x86_64"}
 
@@ -37,8 +37,8 @@ def test_the_conda_environment_has_the_versions_of_the_requirements():
 
 def test_the_conda_environment_has_everything_that_a_stage_imports():
     imported = set()
-    modules = {name for stage in study.STAGES for name in provenance.code(stage)["modules"]}
-    for name in {*modules, *provenance.RECORDERS}:
+    modules = {name for stage in study.STAGES for name in fingerprints.code(stage)["modules"]}
+    for name in {*modules, *fingerprints.RECORDERS}:
         path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
         if not path.is_file():
             continue
@@ -47,7 +47,7 @@ def test_the_conda_environment_has_everything_that_a_stage_imports():
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             imported |= {name.split(".")[0] for name in names}
     third_party = imported - set(sys.stdlib_module_names) - {"workflow_scripts", "pydantic_core"}
-    assert {provenance.DISTRIBUTIONS.get(name, name) for name in third_party} <= set(conda_pins())
+    assert {fingerprints.DISTRIBUTIONS.get(name, name) for name in third_party} <= set(conda_pins())
 
 
 def test_every_requirement_has_a_hash_and_names_no_host():

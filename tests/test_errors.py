@@ -27,11 +27,12 @@ import yaml
 from torchvision.datasets import CIFAR10, MNIST
 
 from tests.workflow import ROOT, snakemake
-from workflow_scripts import datasets, files, provenance, tables, tasks
 from workflow_scripts.audit import __main__ as audit_command
 from workflow_scripts.config import __main__ as config_command
 from workflow_scripts.config import study
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.data import datasets, tasks
+from workflow_scripts.files import dataframes, hashing
 
 STUDY = """
 seeds: [0, 1]
@@ -659,14 +660,14 @@ def test_a_damaged_array_file_is_named_with_what_to_do(job, argument, array, dam
 def test_no_flipped_byte_of_an_array_file_passes_for_data(tmp_path):
     arrays = {"x": np.arange(40, dtype=np.uint8) % 3, "names": np.array(["a", "b"])}
     path = tmp_path / "a.npz"
-    files.save_arrays(path, **arrays)
+    npz.save(path, **arrays)
     sound, refused = path.read_bytes(), 0
     for position in range(len(sound)):
         damaged = bytearray(sound)
         damaged[position] ^= 1 << position % 8
         path.write_bytes(damaged)
         try:
-            found = files.load_arrays(path, *arrays)
+            found = npz.load(path, *arrays)
         except StudyError:
             refused += 1
         else:  # a date or an attribute
@@ -817,8 +818,8 @@ def test_a_sound_table_is_read_back_to_the_last_bit(tmp_path):
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"explainer": "null", "x": rng.standard_normal(9999) * 10.0 ** rng.integers(-99, 99, 9999)})
     table.loc[5, "x"] = np.nan
-    tables.write(tmp_path / "t.csv", table)
-    pd.testing.assert_frame_equal(tables.read(tmp_path / "t.csv", "x"), table, check_exact=True)
+    dataframes.write(tmp_path / "t.csv", table)
+    pd.testing.assert_frame_equal(dataframes.read(tmp_path / "t.csv", "x"), table, check_exact=True)
 
 
 def test_measures_of_other_checkpoints_are_refused(made, tmp_path):
@@ -1236,7 +1237,7 @@ def test_cifar_is_read_from_data_root(tmp_path, small_cifar):
         assert len({image.tobytes() for image in together}) == 55
         assert made["class_names"].tolist() == [*"abcdefghij"]
         hashes = dict(line.split() for line in made["source_hashes"].tolist())
-    assert len(hashes) == 7 and hashes["test_batch"] == files.sha256(small_cifar / "test_batch")
+    assert len(hashes) == 7 and hashes["test_batch"] == hashing.sha256(small_cifar / "test_batch")
 
 
 def test_cifar_is_downloaded_where_it_is_absent(tmp_path, cifar_archive):

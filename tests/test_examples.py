@@ -11,12 +11,15 @@ from scipy.stats import spearmanr
 
 from benchmarks import agreement as simulated
 from tests.workflow import TINY
-from workflow_scripts import examples, files, order_examples, plot, tabulate, tasks
+from workflow_scripts import order_examples, plot, tabulate
 from workflow_scripts.config import study
 from workflow_scripts.config.data import Task
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.data import tasks
+from workflow_scripts.drawing.points import Points
 from workflow_scripts.figures import agreement as figure_of_agreement
-from workflow_scripts.figures.points import Points
+from workflow_scripts.files import npz
+from workflow_scripts.measures import learning_order
 
 SEEDS = {"a": 4, "b": 3}
 TASK = {"dataset": "pictures", "groups": {"low": [0, 1], "high": [2]}, "leave_out": [3]}
@@ -45,35 +48,37 @@ def test_an_example_is_learned_when_it_is_right_for_good():
         np.uint8,
     )
     # always right; right at last, after a lucky guess; forgotten once; wrong at the end; right from the third on
-    assert examples.learned(predictions, y).tolist() == [0, 3, 2, 4, 2]
-    assert examples.learned(predictions[:1], y).tolist() == [0, 1, 0, 1, 1]
+    assert learning_order.learned(predictions, y).tolist() == [0, 3, 2, 4, 2]
+    assert learning_order.learned(predictions[:1], y).tolist() == [0, 1, 0, 1, 1]
 
 
 def test_agreement_is_the_mean_of_spearmans_over_the_pairs(drawn):
     _, a, b = drawn
-    within, between = examples.agreement(a), examples.agreement(a, b)
+    within, between = learning_order.agreement(a), learning_order.agreement(a, b)
     assert (within.pairs, between.pairs) == (6, 12)
     assert within.rho == pytest.approx(mean_rho(itertools.combinations(a, 2)), abs=1e-12)
     assert between.rho == pytest.approx(mean_rho(itertools.product(a, b)), abs=1e-12)
-    assert examples.agreement(b, a) == pytest.approx(between)
+    assert learning_order.agreement(b, a) == pytest.approx(between)
 
 
 def test_agreement_depends_on_the_order_alone_and_never_is_last_and_tied(drawn):
     _, a, _ = drawn
     epochs = np.where(a == a.max(), np.inf, a**2 / 7.0)
     assert np.isinf(epochs).sum() > 4
-    assert examples.agreement(epochs) == examples.agreement(a)
+    assert learning_order.agreement(epochs) == learning_order.agreement(a)
 
 
 def test_within_classes_it_does_not_count_that_classes_follow_each_other(drawn):
     classes, a, b = drawn
     apart = a + 100 * classes
-    assert examples.agreement(apart).rho > 0.9 > examples.agreement(apart, classes=classes).rho
+    assert learning_order.agreement(apart).rho > 0.9 > learning_order.agreement(apart, classes=classes).rho
     ranks = [pd.Series(of_seed).rank() for of_seed in a]
     centred = [of_seed - of_seed.groupby(classes).transform("mean") for of_seed in ranks]
     expected = np.mean([np.corrcoef(*pair)[0, 1] for pair in itertools.combinations(centred, 2)])
-    assert examples.agreement(a, classes=classes).rho == pytest.approx(expected, abs=1e-12)
-    assert examples.agreement(a, b, np.zeros(150)) == examples.agreement(a, b), "a single class is all there is"
+    assert learning_order.agreement(a, classes=classes).rho == pytest.approx(expected, abs=1e-12)
+    assert learning_order.agreement(a, b, np.zeros(150)) == learning_order.agreement(a, b), (
+        "a single class is all there is"
+    )
 
 
 @pytest.mark.parametrize("within", [False, True], ids=["all", "within classes"])
@@ -81,7 +86,7 @@ def test_the_part_of_the_examples_is_that_of_the_delete_one_jackknife(drawn, wit
     classes, a, _ = drawn
 
     def found(kept):
-        return examples.agreement(a[:2, kept], classes=classes[kept] if within else None)
+        return learning_order.agreement(a[:2, kept], classes=classes[kept] if within else None)
 
     n = np.arange(150)
     jackknife = np.sqrt(149 * np.var([found(n != i).rho for i in n]))
@@ -93,26 +98,28 @@ def test_the_part_of_the_seeds_is_that_of_the_delete_one_jackknife(drawn):
     _, a, _ = drawn
     n, t = 40, 3.182446305284263
     many = np.tile(a, n)  # the same order n times: the part of the examples falls by n, that of the seeds stays
-    left = [examples.agreement(np.delete(a, seed, 0)).rho for seed in range(4)]
-    variances = [((each.hi - each.lo) / 2) ** 2 for each in (examples.agreement(a), examples.agreement(many))]
+    left = [learning_order.agreement(np.delete(a, seed, 0)).rho for seed in range(4)]
+    variances = [
+        ((each.hi - each.lo) / 2) ** 2 for each in (learning_order.agreement(a), learning_order.agreement(many))
+    ]
     of_seeds = (n * variances[1] - variances[0]) / (n - 1)
     assert of_seeds == pytest.approx(t**2 * 3 * np.var(left), rel=1e-6)
 
 
 def test_nothing_is_said_of_one_seed_nor_of_seeds_that_tell_nothing_apart(drawn):
     _, a, b = drawn
-    alone = examples.agreement(a[:1])
+    alone = learning_order.agreement(a[:1])
     assert alone.pairs == 0 and np.isnan(alone[1:]).all()
-    constant = examples.agreement(np.zeros((3, 150)))
+    constant = learning_order.agreement(np.zeros((3, 150)))
     assert constant.pairs == 3 and np.isnan(constant[1:]).all()
-    beside = examples.agreement(a[:1], b[:1])
+    beside = learning_order.agreement(a[:1], b[:1])
     assert beside.pairs == 1 and beside.lo < beside.rho < beside.hi, "for new examples"
 
 
 def test_identical_seeds_agree_wholly(drawn):
     _, a, _ = drawn
-    assert examples.agreement(a[[0, 0, 0]]) == pytest.approx((3, 1, 1, 1))
-    assert examples.agreement(-a[:1], a[:1]).rho == pytest.approx(-1)
+    assert learning_order.agreement(a[[0, 0, 0]]) == pytest.approx((3, 1, 1, 1))
+    assert learning_order.agreement(-a[:1], a[:1]).rho == pytest.approx(-1)
 
 
 @pytest.mark.parametrize("setting", simulated.SETTINGS)
@@ -123,14 +130,14 @@ def test_the_intervals_cover_for_new_seeds_and_new_examples(setting):
 
 def test_the_truth_of_the_simulation_is_what_many_seeds_and_examples_give():
     classes, a, b = simulated.draw("little agreement", 60, 20_000, np.random.default_rng(12))
-    found = (examples.agreement(a), examples.agreement(a, classes=classes), examples.agreement(a, b))
+    found = (learning_order.agreement(a), learning_order.agreement(a, classes=classes), learning_order.agreement(a, b))
     for of, true in zip(found, simulated.truth("little agreement", seeds=100).values(), strict=True):
         assert of.lo <= true <= of.hi and of.hi - of.lo < 0.05
 
 
 def test_the_share_learned_rises_to_all_but_those_never_learned():
     epochs = np.array([[0, 0.5, np.inf, 2], [0.5, 0.5, 1, np.inf]])
-    share = examples.share_learned(epochs)
+    share = learning_order.share_learned(epochs)
     assert share["epoch"].tolist() == [0, 0.5, 1, 2]
     assert share["mean"].tolist() == [0.125, 0.5, 0.625, 0.75]
     assert share["std"][0] == pytest.approx(np.std([0.25, 0], ddof=1))
@@ -138,7 +145,7 @@ def test_the_share_learned_rises_to_all_but_those_never_learned():
 
 def test_mean_ranks_weigh_experiments_alike():
     first, second = np.array([[1, 2, 3], [1, 2, 3], [1, 2, 3.0]]), np.array([[3, 2, np.inf]])
-    np.testing.assert_allclose(examples.mean_ranks([first, second]), [1 / 3, 1 / 3, 5 / 6])
+    np.testing.assert_allclose(learning_order.mean_ranks([first, second]), [1 / 3, 1 / 3, 5 / 6])
 
 
 def test_a_hundred_seeds_of_ten_thousand_examples_take_seconds_and_megabytes(tmp_path):
@@ -148,10 +155,10 @@ def test_a_hundred_seeds_of_ten_thousand_examples_take_seconds_and_megabytes(tmp
     path = tmp_path / "examples.csv"
     table.to_csv(path, index=False)
     assert path.stat().st_size < 25e6
-    classes, (back,) = examples.read([path])
+    classes, (back,) = learning_order.read([path])
     np.testing.assert_array_equal(back, np.where(np.isnan(epochs), np.inf, epochs))
     assert np.bincount(classes).tolist() == [5000, 5000]
-    assert examples.agreement(back).pairs == 4950
+    assert learning_order.agreement(back).pairs == 4950
 
 
 @pytest.fixture
@@ -164,14 +171,14 @@ def made(tmp_path, drawn):
         kept = slice(None) if part in ("train", "test") else slice(0)
         images = rng.integers(256, size=(200, 3, 5, 4), dtype=np.uint8)[kept]
         arrays |= {f"{part}_inputs": images, f"{part}_labels": labels[kept]}
-    files.save_arrays(tmp_path / "data.npz", **arrays)
+    npz.save(tmp_path / "data.npz", **arrays)
     y = np.array([0, 0, 1])[labels[labels < 3]]
     difficulty, checkpoints = rng.standard_normal(len(y)), np.arange(6)[:, None]
     for name, seeds in SEEDS.items():
         paths = [tmp_path / f"{name}{seed}.npz" for seed in range(seeds)]
         for path in paths:
             late = checkpoints < 2 + difficulty + rng.standard_normal(len(y))
-            files.save_arrays(path, epochs=np.arange(6) / 2, test_predictions=(y ^ late).astype(np.uint8))
+            npz.save(path, epochs=np.arange(6) / 2, test_predictions=(y ^ late).astype(np.uint8))
         config = order_examples.Config(wildcards={"experiment": name}, seeds=list(range(seeds)), task=Task(**TASK))
         inputs = SimpleNamespace(data=tmp_path / "data.npz", trajectories=paths)
         order_examples.run(config, inputs, SimpleNamespace(examples=tmp_path / f"{name}.csv"))
@@ -187,8 +194,8 @@ def test_the_table_has_a_row_per_example_of_the_task(made):
     assert table["learned"].tolist() == each.notna().sum(axis=1).tolist() and (table["learned"] < 4).any()
     np.testing.assert_allclose(table["mean"], each.mean(axis=1))
     np.testing.assert_allclose(table["std"], each.std(axis=1))
-    trajectory = files.load_arrays(folder / "a1.npz", "epochs", "test_predictions")
-    at = examples.learned(trajectory["test_predictions"], y)
+    trajectory = npz.load(folder / "a1.npz", "epochs", "test_predictions")
+    at = learning_order.learned(trajectory["test_predictions"], y)
     np.testing.assert_array_equal(each["seed1"], np.append(trajectory["epochs"], np.nan)[at])
 
 
@@ -213,8 +220,8 @@ def test_the_figure_and_the_table_say_the_same(made):
     folder, _ = made
     points, table, page = shown(folder)
     assert table[["experiment", "other", "pairs"]].to_numpy().tolist() == [["a", "a", 6], ["a", "b", 12], ["b", "b", 3]]
-    _, (a, b) = examples.read([folder / "a.csv", folder / "b.csv"])
-    np.testing.assert_array_equal(table.loc[1, ["rho", "lo", "hi"]].astype(float), examples.agreement(a, b)[1:])
+    _, (a, b) = learning_order.read([folder / "a.csv", folder / "b.csv"])
+    np.testing.assert_array_equal(table.loc[1, ["rho", "lo", "hi"]].astype(float), learning_order.agreement(a, b)[1:])
     cells = points[points["series"] == "agreement"]
     columns = ["lo", "hi", "other", "pairs", "rho_within_class", "rho_within_class_lo", "rho_within_class_hi"]
     assert cells[["panel", "y", *columns]].to_numpy().tolist() == table[["experiment", "rho", *columns]].values.tolist()
@@ -224,11 +231,11 @@ def test_the_figure_and_the_table_say_the_same(made):
 def test_the_points_hold_the_curves_and_the_examples_that_are_shown(made):
     folder, y = made
     points, _, _ = shown(folder)
-    _, epochs = examples.read([folder / "a.csv", folder / "b.csv"])
+    _, epochs = learning_order.read([folder / "a.csv", folder / "b.csv"])
     for name, title, of_each in (("a", "Network <a>", epochs[0]), ("b", "Network b", epochs[1])):
         curve = points[(points["panel"] == name) & (points["series"] == title)]
-        np.testing.assert_array_equal(curve["y"], examples.share_learned(of_each)["mean"])
-    rank = examples.mean_ranks(epochs)
+        np.testing.assert_array_equal(curve["y"], learning_order.share_learned(of_each)["mean"])
+    rank = learning_order.mean_ranks(epochs)
     for series, best in (
         ("learned first: lowest mean rank", min),
         ("learned last: highest mean rank", max),
@@ -269,7 +276,7 @@ def test_data_with_another_number_of_examples_are_refused(made):
     kept = np.append(np.flatnonzero(arrays["test_labels"] == 0)[1:], np.flatnonzero(arrays["test_labels"] > 0))
     for kind in ("inputs", "labels"):
         arrays[f"test_{kind}"] = arrays[f"test_{kind}"][kept]
-    files.save_arrays(folder / "other.npz", **arrays)
+    npz.save(folder / "other.npz", **arrays)
     with pytest.raises(StudyError, match=r"a\.csv: damaged .* examples, expected"):
         shown(folder, folder / "other.npz")
 

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts import datasets, files
 from workflow_scripts.config.analysis import Printed
 from workflow_scripts.config.data import Ball
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.training import Init, Network
-from workflow_scripts.errors import StudyError
+from workflow_scripts.data import datasets
+from workflow_scripts.drawing.points import Points
 from workflow_scripts.figures import boundaries, class_order, dynamics, initialisation, per_class
-from workflow_scripts.figures.points import Points
+from workflow_scripts.files import npz
 
 EPOCHS = np.array([0.0, 1.0, 2.0, 4.0])
 PER_EPOCH = 50
@@ -140,7 +141,7 @@ def plane(tmp_path):
     On the test set the explainer says x1 > 0.
     """
     arrays = datasets.make(Ball(kind="ball", train=1600, test=500, noise=0.1, grid=21), None)
-    files.save_arrays(tmp_path / "data.npz", **arrays)
+    npz.save(tmp_path / "data.npz", **arrays)
     network, explainer = {}, {}
     for part in ("test", "grid"):
         x, concept = arrays[f"{part}_inputs"], arrays[f"{part}_labels"]
@@ -148,8 +149,8 @@ def plane(tmp_path):
         network[f"{part}_predictions"] = said.astype(np.uint8)
         explainer[f"{part}_predictions"] = (x[:, 0] > 0.01).astype(np.uint8)
     explainer["grid_predictions"] = (arrays["grid_inputs"][:, 1] > 0.01).astype(np.uint8)
-    files.save_arrays(tmp_path / "trajectory.npz", steps=np.array([0, 10, 40]), **network)
-    files.save_arrays(tmp_path / "linear.npz", **explainer)
+    npz.save(tmp_path / "trajectory.npz", steps=np.array([0, 10, 40]), **network)
+    npz.save(tmp_path / "linear.npz", **explainer)
     row = boundaries.read(
         "disc", "Disc", tmp_path / "data.npz", tmp_path / "trajectory.npz", {"linear": tmp_path / "linear.npz"}
     )
@@ -392,7 +393,7 @@ def test_a_co_trained_explainer_has_the_boundary_of_the_same_step(plane, tmp_pat
     for _, panel in drawn.groupby("panel"):
         own, twin = (panel[panel["series"] == f"boundary of {name}"] for name in ("network", "twin"))
         assert len(own) and own[["x", "y"]].to_numpy().tolist() == twin[["x", "y"]].to_numpy().tolist()
-    short = files.load_arrays(paths[1], "steps", "test_predictions", "grid_predictions")
-    files.save_arrays(tmp_path / "short.npz", **{name: values[1:] for name, values in short.items()})
+    short = npz.load(paths[1], "steps", "test_predictions", "grid_predictions")
+    npz.save(tmp_path / "short.npz", **{name: values[1:] for name, values in short.items()})
     with pytest.raises(StudyError, match=r"short\.npz: made from other data than"):
         boundaries.read("disc", "Disc", *paths, {"twin": tmp_path / "short.npz"})

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from tests.workflow import ROOT
-from workflow_scripts import planning, provenance
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.engine import plan
+from workflow_scripts.provenance import sidecars
 
 STUDY = {
     "seeds": [0],
@@ -93,7 +94,7 @@ def test_a_job_on_a_node_has_the_settings_that_it_was_planned_with(project):
     done = submit(project, "sed -i 's/C: 1.0/C: 2.0/' study.yaml")
     assert done.returncode == 0, done.stderr
     assert "C: 2.0" in (project / "study.yaml").read_text()
-    record = provenance.read(project / f"{EXPLAINER}{provenance.SUFFIX}")
+    record = sidecars.read(project / f"{EXPLAINER}{sidecars.SUFFIX}")
     assert record["cfg"]["settings"]["fit"]["C"] == 1.0
     assert record["slurm_job_id"] == "7"
     assert record["study"] == {"configfiles": ["study.yaml"], "config": {}}
@@ -131,16 +132,16 @@ def test_an_unreadable_plan_is_one_clear_line(tmp_path, monkeypatch, content):
         path.write_bytes(content.encode(errors="surrogateescape"))
     monkeypatch.setenv("PLAN", str(path))
     with pytest.raises(StudyError, match=rf"^PLAN={path}: the plan of this run can't be read: .*run snakemake again$"):
-        planning.frozen()
+        plan.frozen()
 
 
 def test_a_plan_is_read_as_it_was_frozen(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PLAN", "")
     for config in (STUDY, {**STUDY, "seeds": [1]}):
-        planning.freeze(config, {"train": "abc"})
-        assert planning.frozen() == (config, {"train": "abc"})
-    assert len(list(planning.FOLDER.iterdir())) == 2, "runs at the same time do not share a plan"
+        plan.freeze(config, {"train": "abc"})
+        assert plan.frozen() == (config, {"train": "abc"})
+    assert len(list(plan.FOLDER.iterdir())) == 2, "runs at the same time do not share a plan"
 
 
 def test_a_stage_that_loads_code_it_does_not_name_writes_nothing(project):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
 
-from workflow_scripts import information
+from workflow_scripts.measures import information
 
 
 def counted(f, l, y, n_classes):

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.workflow import ROOT
-from workflow_scripts import locks, provenance
+from workflow_scripts.job import locks
+from workflow_scripts.provenance import sidecars
 
 CFG = {"wildcards": {"dataset": "waves"}, "source": {"kind": "sinusoid", "train": 20, "test": 20}}
 
@@ -81,9 +82,9 @@ def test_who_waited_makes_what_the_other_did_not(left, tmp_path, held):
         held.close()
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 0 and "done in" in said
-    record = provenance.read(tmp_path / "d.npz.prov.json")
+    record = sidecars.read(tmp_path / "d.npz.prov.json")
     assert record["cfg"]["source"]["train"] == 20
-    assert provenance.told(record, tmp_path / "d.npz") == provenance.files.sha256(tmp_path / "d.npz")
+    assert sidecars.told(record, tmp_path / "d.npz") == sidecar.files.sha256(tmp_path / "d.npz")
     assert not locks.path_of(tmp_path / "d.npz.prov.json").exists()
 
 

@@ -11,10 +11,12 @@ import yaml
 from scipy.stats import spearmanr
 
 from tests.workflow import planned
-from workflow_scripts import decompose, files, modes, plot, tables
+from workflow_scripts import decompose, plot
 from workflow_scripts.config import study
 from workflow_scripts.config.base import parse, parse_json
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.files import dataframes, hashing, npz
+from workflow_scripts.measures import singular_modes
 
 C = 4
 
@@ -35,24 +37,24 @@ def planted(s=(0.5, 0.2, 0.05), d=8):
     mean, frequency = rng.standard_normal(d), np.full(C, 1 / C)
     mean -= mean @ v.T @ v
     yx = (u.T * s) @ v + np.outer(frequency, mean)
-    return modes.Moments(frequency, mean, 2 * np.eye(d) + np.outer(mean, mean), yx), u, v
+    return singular_modes.Moments(frequency, mean, 2 * np.eye(d) + np.outer(mean, mean), yx), u, v
 
 
 def test_moments_are_those_of_the_definition_whatever_the_chunks(monkeypatch):
     x, y = examples()
     monkeypatch.setattr(modes, "_CHUNK", 37)
-    found, onehot = modes.moments(x.reshape(-1, 1, 2, 3), y, C), np.eye(C)[y]
+    found, onehot = singular_modes.moments(x.reshape(-1, 1, 2, 3), y, C), np.eye(C)[y]
     np.testing.assert_allclose(found.xx, x.T @ x / len(x))
     np.testing.assert_allclose(found.yx, onehot.T @ x / len(x))
     np.testing.assert_allclose(found.mean, x.mean(0))
     np.testing.assert_allclose(found.frequency, onehot.mean(0))
     images = np.arange(48, dtype=np.uint8).reshape(12, 1, 2, 2)
-    np.testing.assert_allclose(modes.moments(images, y[:12], C).mean, images.reshape(12, 4).mean(0) / 255)
+    np.testing.assert_allclose(singular_modes.moments(images, y[:12], C).mean, images.reshape(12, 4).mean(0) / 255)
 
 
 def test_planted_modes_are_found_strongest_first_with_the_largest_part_of_u_positive():
     moments, u, v = planted()
-    found = modes.decompose(moments)
+    found = singular_modes.decompose(moments)
     np.testing.assert_allclose(found.s, [0.5, 0.2, 0.05])
     np.testing.assert_allclose(found.rates, 2)
     signs = np.sum(found.u * u, 1)
@@ -63,7 +65,7 @@ def test_planted_modes_are_found_strongest_first_with_the_largest_part_of_u_posi
 
 def test_modes_tell_classes_apart_and_are_fewer_than_the_classes():
     x, y = examples()
-    found = modes.decompose(modes.moments(x, y, C))
+    found = singular_modes.decompose(singular_modes.moments(x, y, C))
     assert found.s.shape == (C - 1,) and (np.diff(found.s) < 0).all()
     np.testing.assert_allclose(found.u.sum(1), 0, atol=1e-12)
     np.testing.assert_allclose(found.rates, (x @ found.v.T).var(0))
@@ -74,7 +76,7 @@ def test_modes_tell_classes_apart_and_are_fewer_than_the_classes():
 def test_classes_with_the_same_mean_have_no_modes():
     x, y = np.tile([[1.0, 2.0], [-1.0, 0.0]], (C, 1)), np.repeat(np.arange(C), 2)
     with pytest.raises(StudyError, match="the inputs of all classes have the same mean: there are no modes"):
-        modes.decompose(modes.moments(x, y, C))
+        singular_modes.decompose(singular_modes.moments(x, y, C))
 
 
 def integrated(moments, weights, bias, end, steps=20_000):
@@ -96,30 +98,30 @@ def start(d, scale, seed=3):
 
 def test_the_linear_theory_is_the_linearised_gradient_flow():
     x, y = examples()
-    moments = modes.moments(x, y, C)
-    found = modes.decompose(moments)
+    moments = singular_modes.moments(x, y, C)
+    found = singular_modes.decompose(moments)
     weights, bias = start(x.shape[1], 0.3)
     times = np.array([0, 0.5, 3, 40])
-    told = modes.LinearTheory(moments, found).strengths(weights, bias, times)
+    told = singular_modes.LinearTheory(moments, found).strengths(weights, bias, times)
     for time, strengths in zip(times, told, strict=True):
-        expected = modes.strengths(integrated(moments, weights, bias, time), found)
+        expected = singular_modes.strengths(integrated(moments, weights, bias, time), found)
         np.testing.assert_allclose(strengths, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_the_linear_theory_bears_features_that_never_change_and_ends_at_the_least_squares_solution():
     x, y = examples()
     x = np.column_stack([x, np.zeros(len(x)), x[:, 0], np.full(len(x), 2.0)])
-    moments = modes.moments(x, y, C)
-    found = modes.decompose(moments)
-    (told,) = modes.LinearTheory(moments, found).strengths(np.zeros((C, x.shape[1])), np.zeros(C), [1e6])
+    moments = singular_modes.moments(x, y, C)
+    found = singular_modes.decompose(moments)
+    (told,) = singular_modes.LinearTheory(moments, found).strengths(np.zeros((C, x.shape[1])), np.zeros(C), [1e6])
     limit = C * (moments.yx - np.outer(moments.frequency, moments.mean)) @ np.linalg.pinv(np.cov(x.T, bias=True))
-    np.testing.assert_allclose(told, modes.strengths(limit, found), rtol=1e-6)
+    np.testing.assert_allclose(told, singular_modes.strengths(limit, found), rtol=1e-6)
 
 
 def test_gradient_descent_on_the_softmax_loss_follows_the_linear_theory_while_outputs_are_near_uniform():
     x, y = examples()
-    moments = modes.moments(x, y, C)
-    found = modes.decompose(moments)
+    moments = singular_modes.moments(x, y, C)
+    found = singular_modes.decompose(moments)
     weights, bias = start(x.shape[1], 1e-3)
     layer = torch.nn.Linear(x.shape[1], C).double()
     layer.load_state_dict({"weight": torch.tensor(weights), "bias": torch.tensor(bias)})
@@ -128,9 +130,9 @@ def test_gradient_descent_on_the_softmax_loss_follows_the_linear_theory_while_ou
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(layer(torch.tensor(x)), torch.tensor(y)).backward()
         optimizer.step()
-    reached = modes.strengths(layer.weight.detach().numpy(), found)
-    (told,) = modes.LinearTheory(moments, found).strengths(weights, bias, [lr * steps])
-    initial = modes.strengths(weights, found)
+    reached = singular_modes.strengths(layer.weight.detach().numpy(), found)
+    (told,) = singular_modes.LinearTheory(moments, found).strengths(weights, bias, [lr * steps])
+    initial = singular_modes.strengths(weights, found)
     assert (abs(reached - initial) > 1e-3).all()
     np.testing.assert_allclose(reached - initial, told - initial, rtol=0.03)
 
@@ -139,33 +141,35 @@ def test_decoupled_modes_are_exact_for_white_inputs_and_not_for_others():
     times = np.array([0.0, 1, 5, 30])
     moments, _, _ = planted()
     weights, bias = start(8, 0.2)
-    found = modes.decompose(moments)
-    told = modes.decoupled(modes.strengths(weights, found), found, times)
-    np.testing.assert_allclose(told, modes.LinearTheory(moments, found).strengths(weights, bias, times), atol=1e-10)
-    np.testing.assert_allclose(told[0], modes.strengths(weights, found))
+    found = singular_modes.decompose(moments)
+    told = singular_modes.decoupled(singular_modes.strengths(weights, found), found, times)
+    np.testing.assert_allclose(
+        told, singular_modes.LinearTheory(moments, found).strengths(weights, bias, times), atol=1e-10
+    )
+    np.testing.assert_allclose(told[0], singular_modes.strengths(weights, found))
     x, y = examples()
-    moments = modes.moments(x, y, C)
-    found = modes.decompose(moments)
+    moments = singular_modes.moments(x, y, C)
+    found = singular_modes.decompose(moments)
     weights, bias = np.zeros((C, x.shape[1])), np.zeros(C)
-    told = modes.decoupled(np.zeros(C - 1), found, times)
-    exact = modes.LinearTheory(moments, found).strengths(weights, bias, times)
+    told = singular_modes.decoupled(np.zeros(C - 1), found, times)
+    exact = singular_modes.LinearTheory(moments, found).strengths(weights, bias, times)
     assert abs(told - exact)[-1].max() > 0.1
 
 
 def test_a_decoupled_mode_is_halfway_to_c_s_over_lambda_at_c_ln_2_over_lambda():
-    found = modes.Modes(np.array([0.3, 0.1]), np.eye(2, C), np.eye(2, 5), np.array([2.0, 0.5]))
-    told = modes.decoupled(np.zeros(2), found, np.array([C * np.log(2) / 2, C * np.log(2) / 0.5, 1e9]))
+    found = singular_modes.Modes(np.array([0.3, 0.1]), np.eye(2, C), np.eye(2, 5), np.array([2.0, 0.5]))
+    told = singular_modes.decoupled(np.zeros(2), found, np.array([C * np.log(2) / 2, C * np.log(2) / 0.5, 1e9]))
     assert told[0, 0] == pytest.approx(C * 0.3 / 2 / 2) and told[1, 1] == pytest.approx(C * 0.1 / 0.5 / 2)
     np.testing.assert_allclose(told[2], [C * 0.3 / 2, C * 0.1 / 0.5])
 
 
 def test_a_class_is_half_learned_when_its_logit_at_its_mean_input_is_half_of_its_limit():
     x, y = examples()
-    moments = modes.moments(x, y, C)
-    found = modes.decompose(moments)
-    times, parts = modes.learning_times(found, moments.frequency)
+    moments = singular_modes.moments(x, y, C)
+    found = singular_modes.decompose(moments)
+    times, parts = singular_modes.learning_times(found, moments.frequency)
     ends = np.append(times, 1e9)
-    weights = np.einsum("tm,mc,md->tcd", modes.decoupled(np.zeros(C - 1), found, ends), found.u, found.v)
+    weights = np.einsum("tm,mc,md->tcd", singular_modes.decoupled(np.zeros(C - 1), found, ends), found.u, found.v)
     for k, time in enumerate(times):
         logits = weights[:, k] @ (x[y == k].mean(0) - x.mean(0))
         assert logits[-1] == pytest.approx(parts[k].sum())
@@ -174,8 +178,8 @@ def test_a_class_is_half_learned_when_its_logit_at_its_mean_input_is_half_of_its
 
 def test_classes_of_one_mode_alone_are_learned_in_the_order_of_their_rates():
     u = np.array([[1, -1, 0, 0], [0, 0, 1, -1]]) / np.sqrt(2)
-    found = modes.Modes(np.array([0.3, 0.2]), u, np.eye(2, 5), np.array([0.5, 2.0]))
-    times, parts = modes.learning_times(found, np.full(C, 0.25))
+    found = singular_modes.Modes(np.array([0.3, 0.2]), u, np.eye(2, 5), np.array([0.5, 2.0]))
+    times, parts = singular_modes.learning_times(found, np.full(C, 0.25))
     np.testing.assert_allclose(times, C * np.log(2) / np.array([0.5, 0.5, 2, 2]))
     assert parts.argmax(1).tolist() == [0, 0, 1, 1]
 
@@ -184,7 +188,7 @@ def test_rank_correlation_is_spearmans_with_ties_averaged_over_seeds():
     rng = np.random.default_rng(0)
     predicted = np.array([1, 2, 2, 4, 5, 7, 8.0])
     measured = np.round(rng.random((5, 7)) * 6 + predicted / 2)
-    found = modes.rank_correlation(predicted, measured)
+    found = singular_modes.rank_correlation(predicted, measured)
     of_each = [spearmanr(predicted, each).statistic for each in measured]
     assert found["rho"] == pytest.approx(np.mean(of_each)) and found["seeds"] == 5
     half = 2.7764451052 * np.std(of_each, ddof=1) / np.sqrt(5)
@@ -193,29 +197,29 @@ def test_rank_correlation_is_spearmans_with_ties_averaged_over_seeds():
 
 def test_a_perfect_order_has_the_smallest_p_and_a_reversed_one_the_largest():
     predicted = np.arange(10.0)
-    found = modes.rank_correlation(predicted, np.exp(np.tile(predicted, (3, 1))))
+    found = singular_modes.rank_correlation(predicted, np.exp(np.tile(predicted, (3, 1))))
     assert found == {"rho": pytest.approx(1), "lo": pytest.approx(1), "hi": pytest.approx(1), "p": 1e-4, "seeds": 3}
-    assert modes.rank_correlation(predicted, -predicted[None])["p"] == 1
-    assert np.isnan(modes.rank_correlation(predicted, -predicted[None])["lo"]), "one seed has no interval"
+    assert singular_modes.rank_correlation(predicted, -predicted[None])["p"] == 1
+    assert np.isnan(singular_modes.rank_correlation(predicted, -predicted[None])["lo"]), "one seed has no interval"
 
 
 def test_the_p_value_is_the_share_of_all_orders_that_agree_as_well():
     predicted, measured = np.arange(4.0), np.array([[0, 1, 3, 2], [1, 0, 2, 3.0]])
-    rho = modes.rank_correlation(predicted, measured)["rho"]
+    rho = singular_modes.rank_correlation(predicted, measured)["rho"]
     all_of_them = [
         np.mean([spearmanr(order, each).statistic for each in measured]) for order in itertools.permutations(range(4))
     ]
     exact = np.mean(np.array(all_of_them) >= rho - 1e-9)
-    assert modes.rank_correlation(predicted, measured)["p"] == pytest.approx(exact, abs=0.01)
+    assert singular_modes.rank_correlation(predicted, measured)["p"] == pytest.approx(exact, abs=0.01)
 
 
 def test_a_class_never_learned_is_last_and_a_seed_that_learns_all_at_once_is_left_out():
     predicted = np.arange(5.0)
-    last = modes.rank_correlation(predicted, np.array([[0, 1, 2, 3, np.nan]]))
+    last = singular_modes.rank_correlation(predicted, np.array([[0, 1, 2, 3, np.nan]]))
     assert last["rho"] == pytest.approx(1)
-    found = modes.rank_correlation(predicted, np.array([[0, 1, 2, 3, 4.0], [1, 1, 1, 1, 1], [0, 1, 2, 4, 3]]))
+    found = singular_modes.rank_correlation(predicted, np.array([[0, 1, 2, 3, 4.0], [1, 1, 1, 1, 1], [0, 1, 2, 4, 3]]))
     assert found["seeds"] == 2 and found["rho"] == pytest.approx(0.95)
-    nothing = modes.rank_correlation(predicted, np.ones((2, 5)))
+    nothing = singular_modes.rank_correlation(predicted, np.ones((2, 5)))
     assert nothing["seeds"] == 0 and np.isnan([nothing["rho"], nothing["p"]]).all()
 
 
@@ -277,7 +281,7 @@ def test_the_stage_takes_its_config_of_experiments_with_modes_alone():
     assert of.with_modes() == ["ten", "three"]
     given = study.stage_config(of, "decompose", experiment="ten")
     assert given["seeds"] == [0, 1] and given["lr"] == 0.05
-    assert parse_json(decompose.Config, files.canonical_json(given)).model_dump(mode="json") == given
+    assert parse_json(decompose.Config, hashing.canonical_json(given)).model_dump(mode="json") == given
     with pytest.raises(StudyError, match="decompose: 'mlp' has a network of kind mlp"):
         study.stage_config(of, "decompose", experiment="mlp")
 
@@ -301,12 +305,12 @@ def made(tmp_path):
     arrays = {"class_names": np.array(["0", "one", "two", "3"])}
     for part, n in (("train", 800), ("test", 100), ("fresh", 0), ("grid", 0)):
         arrays |= {f"{part}_inputs": images[:n], f"{part}_labels": y[:n]}
-    files.save_arrays(tmp_path / "data.npz", **arrays)
+    npz.save(tmp_path / "data.npz", **arrays)
     steps = np.array([0, 5, 25, 100])
     for seed in range(3):
         weights = np.random.default_rng(seed).standard_normal((4, C, 4)) / 10 + steps[:, None, None] / 100
         values = {"weights.1.weight": weights.astype(np.float32), "weights.1.bias": np.zeros((4, C), np.float32)}
-        files.save_arrays(tmp_path / f"t{seed}.npz", steps=steps, epochs=steps / PER_EPOCH, **values)
+        npz.save(tmp_path / f"t{seed}.npz", steps=steps, epochs=steps / PER_EPOCH, **values)
     run(tmp_path)
     return tmp_path
 
@@ -325,8 +329,8 @@ def run(folder, out=None, **changed):
 
 
 def test_the_tables_have_every_mode_quantity_checkpoint_and_class(made):
-    learned, of_class = tables.read(made / "modes.csv"), tables.read(made / "class_modes.csv")
-    vectors = files.load_arrays(made / "modes.npz", "s", "u", "v", "lambda")
+    learned, of_class = dataframes.read(made / "modes.csv"), dataframes.read(made / "class_modes.csv")
+    vectors = npz.load(made / "modes.npz", "s", "u", "v", "lambda")
     assert vectors["v"].shape == (3, 1, 2, 2) and vectors["u"].shape == (3, C)
     keys = ["mode", "quantity", "checkpoint"]
     assert len(learned) == 3 * 3 * 4 and not learned.duplicated(keys).any() and (learned["seeds"] == 3).all()
@@ -340,8 +344,8 @@ def test_the_tables_have_every_mode_quantity_checkpoint_and_class(made):
     np.testing.assert_allclose(told["std"], observed.std(1, ddof=1).ravel(), rtol=1e-5)
     assert of_class["class"].astype(str).tolist() == ["0", "one", "two", "3"]
     data = np.load(made / "data.npz")
-    moments = modes.moments(data["train_inputs"], data["train_labels"], C)
-    times, parts = modes.learning_times(modes.decompose(moments), moments.frequency)
+    moments = singular_modes.moments(data["train_inputs"], data["train_labels"], C)
+    times, parts = singular_modes.learning_times(singular_modes.decompose(moments), moments.frequency)
     np.testing.assert_allclose(of_class["predicted_epoch"], times / 0.1 / PER_EPOCH)
     assert of_class["predicted_rank"].tolist() == (1 + np.argsort(np.argsort(times))).tolist()
     assert of_class["dominant_mode"].tolist() == (1 + parts.argmax(1)).tolist()
@@ -371,7 +375,7 @@ def test_what_the_stage_cannot_use_is_one_line_and_leaves_nothing(made, tmp_path
         ("later", later, r"later\.npz: its checkpoints are not those of .*t0\.npz: train this seed again"),
         ("wide", wide, r"wide\.npz: its weights are \[4, 4, 9\], expected \[4, 4, 4\]: made from other data, or for"),
     ):
-        files.save_arrays(tmp_path / f"{name}.npz", **other)
+        npz.save(tmp_path / f"{name}.npz", **other)
         given = [made / "t0.npz", tmp_path / f"{name}.npz", made / "t2.npz"]
         with pytest.raises(StudyError, match=message):
             run(made, tmp_path / "out", trajectories=given)
@@ -389,7 +393,7 @@ def order(folder, name, epochs):
         for seed, each in enumerate(epochs)
         for label, epoch in zip(["0", "one", "two", "3"], each, strict=True)
     ]
-    tables.write(folder / name, pd.DataFrame(rows).sort_values("class"))
+    dataframes.write(folder / name, pd.DataFrame(rows).sort_values("class"))
     return folder / name
 
 
@@ -419,7 +423,7 @@ def test_the_points_hold_the_strengths_the_learning_epochs_and_the_rank_correlat
     np.testing.assert_array_equal(of["x"], predicted)
     np.testing.assert_allclose(of["y"], [7 / 3, 2 / 3, 5 / 3, 4.5])
     (rho,) = points[points["series"] == "rank correlation with e0"].to_dict("records")
-    expected = modes.rank_correlation(predicted, epochs)
+    expected = singular_modes.rank_correlation(predicted, epochs)
     assert [rho[name] for name in ("y", "lo", "hi", "p")] == pytest.approx(
         [expected[k] for k in ("rho", "lo", "hi", "p")]
     )
@@ -429,7 +433,7 @@ def test_the_points_hold_the_strengths_the_learning_epochs_and_the_rank_correlat
 
 def test_inputs_that_are_no_images_have_no_images_of_modes(made):
     vectors = dict(np.load(made / "modes.npz"))
-    files.save_arrays(made / "modes.npz", **(vectors | {"v": vectors["v"].reshape(3, 4)}))
+    npz.save(made / "modes.npz", **(vectors | {"v": vectors["v"].reshape(3, 4)}))
     points = drawn(made, [order(made, "a.csv", np.array([[2.0, 1, np.nan, 3]]))])
     assert points.loc[points["series"] == "learned", "y"].isna().tolist() == [False, False, True, False]
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torchvision.models import VisionTransformer
 
-from workflow_scripts import networks
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.training import CNN, MLP, Linear, PreactResNet, ViT
-from workflow_scripts.errors import StudyError
+from workflow_scripts.training import networks
 
 PAPER = CNN(kind="cnn")
 RESNET = PreactResNet(kind="preact_resnet")

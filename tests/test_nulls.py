@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import mutual_info_score
 
-from workflow_scripts import information, nulls
+from workflow_scripts.measures import information, nulls
 
 MIXTURES = tuple(name for name in nulls.VARIANTS if name != nulls.WITHIN_CLASS)
 

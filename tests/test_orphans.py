@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.workflow import snakemake
-from workflow_scripts import planning
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.engine import orphans
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def jobs(folder: Path, number: int) -> str:
 def test_jobs_of_an_earlier_run_in_the_same_folder_are_named_with_what_to_do(queue, tmp_path):
     queue(f"12|RUNNING|group_measures_waves|{tmp_path}\n13|PENDING|rule_train_wildcards_waves_1|{tmp_path}\n")
     with pytest.raises(StudyError) as raised:
-        planning.refuse_orphans(tmp_path)
+        orphans.refuse(tmp_path)
     assert str(raised.value) == (
         f"{tmp_path}: Slurm still has jobs of an earlier run here: 12 (running, group_measures_waves), 13 (pending, "
         "rule_train_wildcards_waves_1): let them finish, or stop them, then run the same command again, and what they "
@@ -44,7 +44,7 @@ def test_jobs_of_an_earlier_run_in_the_same_folder_are_named_with_what_to_do(que
 def test_of_many_jobs_five_are_named_and_all_can_be_stopped(queue, tmp_path):
     queue(jobs(tmp_path, 7))
     with pytest.raises(StudyError, match=re.escape("waves_4) and 2 more: let them") + ".*scancel 0 1 2 3 4 5 6$"):
-        planning.refuse_orphans(tmp_path)
+        orphans.refuse(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_of_many_jobs_five_are_named_and_all_can_be_stopped(queue, tmp_path):
 )
 def test_other_jobs_hold_nobody_up(line, queue, tmp_path):
     queue(line.format(tmp_path))
-    planning.refuse_orphans(tmp_path)
+    orphans.refuse(tmp_path)
 
 
 def test_a_slurm_that_does_not_answer_holds_nobody_up(queue, tmp_path, monkeypatch):
     queue(jobs(tmp_path, 1), code=1)
-    planning.refuse_orphans(tmp_path)
+    orphans.refuse(tmp_path)
     monkeypatch.setenv("PATH", "")
-    planning.refuse_orphans(tmp_path)
+    orphans.refuse(tmp_path)
 
 
 def test_snakemake_ends_with_one_clear_line_before_it_runs_anything(queue, tmp_path):

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 import pytest
 import snakemake.api  # noqa: F401  first, as when Snakemake runs; its modules import each other
 
-from workflow_scripts import files, persistence, provenance
+from workflow_scripts.engine import persistence
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import sidecars
 
 
 @pytest.fixture
@@ -14,9 +16,9 @@ def sidecar(tmp_path):
     product = tmp_path / "measures.csv"
     product.write_text("a\n1\n")
     settings = {"wildcards": {"seed": "0"}}
-    record = provenance.sidecar("measure", settings, {product: "0" * 64}, {product: product}, datetime.now(UTC), "k")
+    record = sidecars.of_job("measure", settings, {product: "0" * 64}, {product: product}, datetime.now(UTC), "k")
     path = tmp_path / "measures.csv.prov.json"
-    provenance.write(path, record)
+    sidecars.write(path, record)
     return path
 
 
@@ -29,7 +31,9 @@ def test_a_sidecar_tells_the_tracked_params_and_the_bytes_read(sidecar):
     record = json.loads(sidecar.read_text())
     for path in (sidecar, sidecar.with_name("measures.csv")):
         found = looked_up(path)
-        assert found.params == sorted([repr(files.canonical_json(record["cfg"])), repr(record["code"]["fingerprint"])])
+        assert found.params == sorted(
+            [repr(hashing.canonical_json(record["cfg"])), repr(record["code"]["fingerprint"])]
+        )
         assert found.input_checksums == {str(sidecar.with_name("measures.csv")): "sha256:" + "0" * 64}
 
 

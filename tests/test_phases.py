@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from workflow_scripts import phases
+from workflow_scripts.measures import phases
 
 # the best checkpoint is 4, its lower limit 0.75
 I_FY = np.array([0.0, 0.2, 0.5, 0.8, 0.9, 0.85])

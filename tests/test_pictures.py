@@ -17,10 +17,10 @@ from PIL import Image
 
 from tests.test_errors import assert_nothing_in, assert_one_line, call
 from tests.workflow import ROOT, planned, snakemake
-from workflow_scripts import datasets, pictures, tasks
 from workflow_scripts.config import study
 from workflow_scripts.config.data import ImageFolder
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.data import datasets, pictures, tasks
 
 NOWHERE = Path("nowhere")
 CLASSES = ("cat", "dog")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from workflow_scripts import files, information, predictions
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.files import npz
+from workflow_scripts.measures import information, predictions
 
 LABELS = {"test": np.array([0, 1, 2, 0]), "train": np.array([1, 2])}
 SAID = np.array([[0, 0, 0, 0], [0, 1, 0, 0], [0, 1, 2, 0]], dtype=np.uint8)
@@ -18,7 +19,7 @@ def trajectory(path, **changes):
         "test_predictions": SAID,
         "train_predictions": SAID[:, :2],
     }
-    files.save_arrays(path, **arrays | changes)
+    npz.save(path, **arrays | changes)
     return path
 
 
@@ -29,7 +30,7 @@ def network(tmp_path):
 
 
 def test_a_fixed_explainer_says_the_same_at_every_checkpoint(network, tmp_path):
-    files.save_arrays(tmp_path / "linear.npz", test_predictions=SAID[1])
+    npz.save(tmp_path / "linear.npz", test_predictions=SAID[1])
     said = predictions.of_explainer(tmp_path / "linear.npz", *network, LABELS["test"], 3)
     np.testing.assert_array_equal(said, SAID[1])
 

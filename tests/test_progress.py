@@ -18,8 +18,8 @@ import yaml
 
 from tests.test_frozen_plan import STUDY
 from tests.workflow import ROOT, snakemake
-from workflow_scripts import progress
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.progress import report
 
 LOG = "results/waves/seed{seed}/logs/train.log"
 TRACEBACK = "Traceback (most recent call last):\n  File ...\nKeyError: 3\n"
@@ -33,10 +33,10 @@ def begun(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def begin(number, pid=None, host=None):
-        progress.JOBS.parent.mkdir(parents=True)
+        report.JOBS.parent.mkdir(parents=True)
         jobs = [(sidecar(seed), LOG.format(seed=seed)) for seed in range(number)]
         run = {"pid": pid or os.getpid(), "host": host or socket.gethostname()}
-        write(progress.JOBS, json.dumps(run | {"stages": [{"stage": "train", "logs": LOG, "jobs": jobs}]}), NOW)
+        write(report.JOBS, json.dumps(run | {"stages": [{"stage": "train", "logs": LOG, "jobs": jobs}]}), NOW)
 
     return begin
 
@@ -93,7 +93,7 @@ LEFT = {
 def test_what_a_job_left_tells_its_state(begun, leave, state, note):
     begun(1)
     held = leave()
-    assert progress.state(sidecar(0), LOG.format(seed=0), progress.JOBS.stat().st_mtime_ns) == (state, note)
+    assert report.state(sidecar(0), LOG.format(seed=0), report.JOBS.stat().st_mtime_ns) == (state, note)
     if held:
         held.close()
 
@@ -104,8 +104,8 @@ def test_a_lock_is_believed_where_locks_do_not_work(begun, monkeypatch):
 
     begun(1)
     with lock(0, held=False):
-        monkeypatch.setattr(progress.fcntl, "flock", refuse)
-        assert progress.state(sidecar(0), "", 0) == ("running", "process 345 on host")
+        monkeypatch.setattr(__main__.fcntl, "flock", refuse)
+        assert report.state(sidecar(0), "", 0) == ("running", "process 345 on host")
 
 
 def test_all_is_told_in_a_table_and_then_what_runs_and_what_failed(begun):
@@ -114,7 +114,7 @@ def test_all_is_told_in_a_table_and_then_what_runs_and_what_failed(begun):
     write_log(1, "12:00:00 on cpu\n12:00:05 step 7 of 90\n")
     write_log(2, "error: lr: lower it\n")
     with lock(1, "Slurm job 17 on node3"):
-        said = progress.lines()
+        said = report.lines()
     assert re.fullmatch(r"run started [-0-9]{10} [:0-9]{8}", said[0])
     assert said[1:] == [
         "",
@@ -138,7 +138,7 @@ def test_of_many_jobs_some_are_shown(begun):
     begun(24)
     for seed in range(24):
         write_log(seed, "error: no\n")
-    said = progress.lines()
+    said = report.lines()
     assert said.count("    error: no") == 20 and "  and 4 more" in said
 
 
@@ -152,21 +152,21 @@ def ended():
 
 def test_a_run_without_snakemake_tells_what_to_do(begun, ended):
     begun(2, pid=ended)
-    assert progress.lines()[-1] == "Snakemake doesn't run any more: give the same command again"
+    assert report.lines()[-1] == "Snakemake doesn't run any more: give the same command again"
     write(".snakemake/locks/0.input.lock", "")
     with lock(1):
-        assert progress.lines()[-2:] == [
+        assert report.lines()[-2:] == [
             "Snakemake doesn't run any more: give the same command again, but first once with --unlock: it was killed",
             "Jobs that it left still run: before that, wait for them or end them (on Slurm: scancel)",
         ]
     for seed in range(2):
         write(sidecar(seed), "{}")
-    assert progress.lines()[-1] == "Snakemake has ended, all jobs are done"
+    assert report.lines()[-1] == "Snakemake has ended, all jobs are done"
 
 
 def test_from_another_machine_it_cannot_be_told_whether_snakemake_runs(begun):
     begun(1, host="elsewhere")
-    assert progress.lines()[-1] == (
+    assert report.lines()[-1] == (
         f"Snakemake: process {os.getpid()} on elsewhere; whether it still runs can be seen there alone"
     )
 
@@ -198,9 +198,9 @@ def test_before_any_run_one_line_says_where_to_call_it(tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"pid": 1, "host": "h", "stages": [3]}', "\udcff"])
 def test_an_unreadable_list_of_jobs_is_one_clear_line(begun, content):
     begun(1)
-    progress.JOBS.write_bytes(content.encode(errors="surrogateescape"))
+    report.JOBS.write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(StudyError, match=r"jobs\.json: it can't be read: the next start of snakemake writes it anew$"):
-        progress.lines()
+        report.lines()
 
 
 def counts(said: list[str]) -> dict[str, list[int]]:
@@ -220,19 +220,19 @@ def test_a_run_is_followed_to_its_end(tmp_path, monkeypatch):
         run = pool.submit(snakemake, tmp_path, "trained", configfiles=(study,), cores=1)
         while not run.done():
             time.sleep(0.1)
-            if progress.JOBS.exists():
-                seen.append(counts(progress.lines()))
+            if report.JOBS.exists():
+                seen.append(counts(report.lines()))
     assert run.result().returncode == 0, run.result().stderr
     assert seen[0] == {"prepare_data": [1, 0, 0, 0, 1], "train": [2, 0, 0, 0, 2], "all": [3, 0, 0, 0, 3]}
     assert all(sum(numbers[:4]) == numbers[4] for table in seen for numbers in table.values())
     assert any(table["train"][1] for table in seen)
     done = [table["all"][2] for table in seen]
     assert done == sorted(done) and {0, 1, 2} <= set(done)
-    assert counts(progress.lines())["all"] == [0, 0, 3, 0, 3]
-    assert progress.lines()[-1] == "Snakemake has ended, all jobs are done"
+    assert counts(report.lines())["all"] == [0, 0, 3, 0, 3]
+    assert report.lines()[-1] == "Snakemake has ended, all jobs are done"
     again = snakemake(tmp_path, "trained", "--forcerun", "train", configfiles=(study,), cores=1)
     assert again.returncode == 0, again.stderr
-    assert counts(progress.lines()) == {"train": [0, 0, 2, 0, 2], "all": [0, 0, 2, 0, 2]}, "the latest run alone"
+    assert counts(report.lines()) == {"train": [0, 0, 2, 0, 2], "all": [0, 0, 2, 0, 2]}, "the latest run alone"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):

@@ -16,14 +16,15 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from workflow_scripts import files, provenance
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import fingerprints, sidecars
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package of two modules: a stage and a library that it imports."""
-    folder = tmp_path / provenance.PACKAGE
+    folder = tmp_path / fingerprints.PACKAGE
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     (folder / "library.py").write_text("def double(x):\n    return 2 * x\n")
@@ -34,13 +35,13 @@ def package(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
 
     def fingerprint():
-        provenance.code.cache_clear()
-        provenance._module.cache_clear()
-        return provenance.code("stage")
+        fingerprints.code.cache_clear()
+        fingerprints._module.cache_clear()
+        return fingerprints.code("stage")
 
     yield folder, fingerprint
-    provenance.code.cache_clear()
-    provenance._module.cache_clear()
+    fingerprints.code.cache_clear()
+    fingerprints._module.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -69,10 +70,10 @@ def test_behaviour_of_an_imported_module_changes_the_fingerprint_and_of_another_
 def test_a_library_version_changes_the_fingerprint_of_stages_that_import_it(package, monkeypatch):
     _, fingerprint = package
     before = fingerprint()
-    monkeypatch.setattr(provenance.metadata, "version", lambda name: "0.0" if name == "torch" else "9.9")
+    monkeypatch.setattr(fingerprints.metadata, "version", lambda name: "0.0" if name == "torch" else "9.9")
     changed = fingerprint()
     assert changed != before
-    monkeypatch.setattr(provenance.metadata, "version", lambda name: "0.1" if name == "torch" else "9.9")
+    monkeypatch.setattr(fingerprints.metadata, "version", lambda name: "0.1" if name == "torch" else "9.9")
     assert fingerprint() == changed, "the stage does not import torch"
 
 
@@ -115,10 +116,10 @@ def test_a_fingerprint_stands_for_each_module_and_library(package):
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in code["modules"].values())
     assert code["distributions"] == {"numpy": np.__version__}
     assert re.fullmatch("[0-9a-f]{16}", code["fingerprint"])
-    assert code["fingerprint"] == provenance.fingerprint(code["modules"], code["distributions"])
+    assert code["fingerprint"] == fingerprints.fingerprint(code["modules"], code["distributions"])
     for name in code["modules"]:
         changed = code["modules"] | {name: "0" * 64}
-        assert provenance.fingerprint(changed, code["distributions"]) != code["fingerprint"]
+        assert fingerprints.fingerprint(changed, code["distributions"]) != code["fingerprint"]
 
 
 def test_what_only_writes_down_reruns_nothing(package):
@@ -133,18 +134,18 @@ def test_what_only_writes_down_reruns_nothing(package):
 def test_code_that_was_loaded_but_not_named_is_told(package, monkeypatch):
     folder, fingerprint = package
     fingerprint()
-    for name in [name for name in sys.modules if name.startswith(provenance.PACKAGE)]:
+    for name in [name for name in sys.modules if name.startswith(fingerprints.PACKAGE)]:
         monkeypatch.setattr(sys.modules[name], "__file__", None)
-    provenance.check_imports("stage")
+    fingerprints.check_imports("stage")
     loaded = ModuleType("other")
     loaded.__file__ = str(folder / "other.py")
     monkeypatch.setitem(sys.modules, "other", loaded)
     with pytest.raises(StudyError, match=r"^stage: it loaded workflow_scripts\.other, which .*; nothing was written$"):
-        provenance.check_imports("stage")
+        fingerprints.check_imports("stage")
 
 
 def test_training_depends_on_networks_and_not_on_plots():
-    imported = set(provenance.code("train")["modules"])
+    imported = set(fingerprints.code("train")["modules"])
     assert {"workflow_scripts.networks", "workflow_scripts.config.training"} <= imported
     assert not imported & {f"workflow_scripts.{name}" for name in ("plot", "nulls", "uncertainty", "config.study")}
 
@@ -153,12 +154,12 @@ def test_modules_that_lie_about_their_place_are_not_ours(monkeypatch):
     liar = ModuleType("torch.classes")
     liar.__file__ = "_classes.py"
     monkeypatch.setitem(sys.modules, "liar", liar)
-    monkeypatch.chdir(provenance.ROOT)
-    assert provenance._first_party_name(liar) is None
+    monkeypatch.chdir(fingerprints.ROOT)
+    assert fingerprints._first_party_name(liar) is None
 
 
 def test_no_stage_unpickles():
-    for path in provenance.ROOT.joinpath(provenance.PACKAGE).rglob("*.py"):
+    for path in fingerprints.ROOT.joinpath(fingerprints.PACKAGE).rglob("*.py"):
         names = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
         assert not names & {
             f"{library}.{verb}" for library in ("torch", "pickle", "joblib") for verb in ("load", "loads")
@@ -167,24 +168,24 @@ def test_no_stage_unpickles():
 
 def test_the_key_of_a_job_stands_for_settings_code_and_the_bytes_read():
     job = {"stage": "plot", "cfg": {"a": 1, "b": 2}, "fingerprint": "f", "inputs": {Path("x"): "1", Path("y"): "2"}}
-    key = provenance.key(**job)
+    key = sidecars.key(**job)
     assert re.fullmatch("[0-9a-f]{16}", key)
-    assert provenance.key(**job | {"cfg": {"b": 2, "a": 1}}) == key
-    assert provenance.key(**job | {"inputs": {Path("/moved/x"): "1", Path("/moved/y"): "2"}}) == key
+    assert sidecars.key(**job | {"cfg": {"b": 2, "a": 1}}) == key
+    assert sidecars.key(**job | {"inputs": {Path("/moved/x"): "1", Path("/moved/y"): "2"}}) == key
     others = [{"stage": "tabulate"}, {"cfg": {"a": 2, "b": 1}}, {"fingerprint": "g"}]
     others.append({"inputs": {Path("x"): "2", Path("y"): "1"}})
-    assert len({key, *(provenance.key(**job | other) for other in others)}) == 5
+    assert len({key, *(sidecars.key(**job | other) for other in others)}) == 5
 
 
 @pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
 def test_a_figure_carries_the_key_of_its_job(tmp_path, kind):
-    from workflow_scripts import style
+    from workflow_scripts.drawing import style
 
     figure = style.plt.figure(figsize=(1, 1))
     outputs = {name: tmp_path / f"figure.{name}" for name in ("svg", "pdf", "png")}
     style.save(figure, key="0123456789abcdef", **outputs)
-    assert provenance.key_in(outputs[kind].read_bytes()) == "0123456789abcdef"
-    assert provenance.key_in(b"panel,x,y\n") is None
+    assert sidecars.key_in(outputs[kind].read_bytes()) == "0123456789abcdef"
+    assert sidecars.key_in(b"panel,x,y\n") is None
 
 
 @pytest.fixture
@@ -200,9 +201,7 @@ def job(package, tmp_path, monkeypatch):
         outputs = {Path(f"results/{name}"): tmp_path / name for name in ("y.npz", "z.csv")}
         started = datetime.now(UTC) - timedelta(seconds=2)
         path = tmp_path / "y.npz.prov.json"
-        provenance.write(
-            path, provenance.sidecar("stage", cfg, {Path("results/x.npz"): "a" * 64}, outputs, started, "k")
-        )
+        sidecars.write(path, sidecars.of_job("stage", cfg, {Path("results/x.npz"): "a" * 64}, outputs, started, "k"))
         return json.loads(path.read_text())
 
     return told
@@ -212,20 +211,20 @@ def test_a_sidecar_says_what_made_a_result(job, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "42")
     monkeypatch.setenv("STUDY", '{"configfiles": ["mine.yaml"], "config": {"device": "cpu"}}')
     record = job()
-    assert set(record) == {"schema", *provenance.Sidecar.model_fields}
-    assert record["schema"] == 2 and provenance.read(tmp_path / "y.npz.prov.json") == record
+    assert set(record) == {"schema", *sidecars.Sidecar.model_fields}
+    assert record["schema"] == 2 and sidecars.read(tmp_path / "y.npz.prov.json") == record
     assert (record["stage"], record["key"]) == ("stage", "k")
     assert record["wildcards"] == record["cfg"]["wildcards"] == {"experiment": "digits", "seed": "0"}
     assert record["cfg"]["lr"] == 0.1
-    assert record["code"] == provenance.code("stage")
+    assert record["code"] == fingerprints.code("stage")
     assert record["inputs"] == {"results/x.npz": "a" * 64}
-    assert record["outputs"] == {f"results/{name}": files.sha256(tmp_path / name) for name in ("y.npz", "z.csv")}
+    assert record["outputs"] == {f"results/{name}": hashing.sha256(tmp_path / name) for name in ("y.npz", "z.csv")}
     assert record["study"] == {"configfiles": ["mine.yaml"], "config": {"device": "cpu"}}
     assert record["snakemake"] == metadata.version("snakemake")
     assert record["argv"] == sys.orig_argv
     assert record["python"] == platform.python_version()
     assert record["distributions"]["torch"] == metadata.version("torch")
-    assert set(record["distributions"]) == set(provenance.DISTRIBUTIONS.values())
+    assert set(record["distributions"]) == set(fingerprints.DISTRIBUTIONS.values())
     assert (record["host"], record["os"]) == (socket.gethostname(), platform.platform())
     assert record["user"] in (None, os.environ.get("USER"), subprocess.getoutput("id -un"))
     cpus = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else platform.processor()
@@ -295,16 +294,16 @@ def every_value(value, path=()):
 
 def test_the_seal_holds_all_that_a_sidecar_says(job):
     record = job()
-    assert provenance.is_sealed(record)
-    assert provenance.is_sealed(dict(reversed(record.items())))
+    assert sidecars.is_sealed(record)
+    assert sidecars.is_sealed(dict(reversed(record.items())))
     for *path, last in [path for path in every_value(record) if path]:
         edited = copy.deepcopy(record)
         inner = edited
         for name in path:
             inner = inner[name]
         inner[last] = "edited"
-        assert not provenance.is_sealed(edited), (*path, last)
-    assert not provenance.is_sealed(record | {"more": 1})
+        assert not sidecars.is_sealed(edited), (*path, last)
+    assert not sidecars.is_sealed(record | {"more": 1})
 
 
 @pytest.mark.parametrize(
@@ -315,16 +314,16 @@ def test_a_sidecar_that_is_none_reads_as_none(tmp_path, content):
     path = tmp_path / "y.npz.prov.json"
     if content is not None:
         path.write_bytes(content)
-    assert provenance.read(path) is None
-    assert provenance.find(tmp_path / "z.csv") is None
+    assert sidecars.read(path) is None
+    assert sidecars.find(tmp_path / "z.csv") is None
 
 
 def test_a_sidecar_with_a_wrong_or_missing_part_reads_as_none(job, tmp_path):
     record, path = job(), tmp_path / "edited.prov.json"
     for name in record:
         for edited in ({**record, name: [[0]]}, {key: value for key, value in record.items() if key != name}):
-            provenance.write(path, {**edited, "seal": provenance.seal(edited)} if name != "seal" else edited)
-            assert provenance.read(path) is None, name
+            sidecars.write(path, {**edited, "seal": sidecars.seal(edited)} if name != "seal" else edited)
+            assert sidecars.read(path) is None, name
     for wrong in (
         {"schema": 1},
         {"cfg": record["cfg"] | {"lr": float("inf")}},
@@ -335,40 +334,40 @@ def test_a_sidecar_with_a_wrong_or_missing_part_reads_as_none(job, tmp_path):
         {"code": {**record["code"], "modules": {"a": 1}}},
         {"study": {"configfiles": "mine.yaml", "config": {}}},
     ):
-        provenance.write(path, record | wrong)
-        assert provenance.read(path) is None, wrong
-    provenance.write(path, record | {"more": 1})
-    assert provenance.read(path), "a later version may say more"
+        sidecars.write(path, record | wrong)
+        assert sidecars.read(path) is None, wrong
+    sidecars.write(path, record | {"more": 1})
+    assert sidecars.read(path), "a later version may say more"
 
 
 def test_a_product_is_found_in_its_own_sidecar_or_in_that_of_its_job(job, tmp_path):
     record, beside = job(), tmp_path / "y.npz.prov.json"
     (tmp_path / "a.csv.prov.json").write_text("damaged")
     for name in ("y.npz", "z.csv"):
-        assert provenance.find(tmp_path / name) == beside
-        assert provenance.told(record, tmp_path / name) == files.sha256(tmp_path / name)
-    assert provenance.find(tmp_path / "a.csv") == tmp_path / "a.csv.prov.json"
-    assert provenance.find(tmp_path / "other.csv") is None
-    assert provenance.told(record, tmp_path / "other.csv") is None
-    assert provenance.told(None, tmp_path / "y.npz") is None
+        assert sidecars.find(tmp_path / name) == beside
+        assert sidecars.told(record, tmp_path / name) == hashing.sha256(tmp_path / name)
+    assert sidecars.find(tmp_path / "a.csv") == tmp_path / "a.csv.prov.json"
+    assert sidecars.find(tmp_path / "other.csv") is None
+    assert sidecars.told(record, tmp_path / "other.csv") is None
+    assert sidecars.told(None, tmp_path / "y.npz") is None
 
 
 def test_a_hand_edited_input_is_refused_by_the_next_stage(tmp_path):
     def run(stage, *arguments):
         command = [sys.executable, "-m", f"workflow_scripts.{stage}", *map(str, arguments)]
-        return subprocess.run(command, cwd=provenance.ROOT, capture_output=True, text=True)
+        return subprocess.run(command, cwd=fingerprints.ROOT, capture_output=True, text=True)
 
     data, beside, explainer = tmp_path / "d.npz", tmp_path / "d.npz.prov.json", tmp_path / "made/linear.npz"
     source = {"kind": "sinusoid", "train": 60, "test": 40, "dimension": 3}
-    cfg = files.canonical_json({"source": source, "wildcards": {"dataset": "d"}})
+    cfg = hashing.canonical_json({"source": source, "wildcards": {"dataset": "d"}})
     done = run("prepare_data", "--cfg", cfg, "--data", data, "--provenance", beside)
     assert done.returncode == 0, done.stderr
     arrays = dict(np.load(data))
     arrays["train_labels"] = 1 - arrays["train_labels"]
-    files.save_arrays(data, **arrays)
+    npz.save(data, **arrays)
     settings = {"labels": "true"}
     cfg = {"settings": settings, "task": {"dataset": "d"}, "device": "cpu", "wildcards": {"explainer": "linear"}}
-    fit = ("distill", "--cfg", files.canonical_json(cfg), "--data", data, "--explainer", explainer)
+    fit = ("distill", "--cfg", hashing.canonical_json(cfg), "--data", data, "--explainer", explainer)
     done = run(*fit)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert done.stderr == (

@@ -7,14 +7,15 @@ import shutil
 import pytest
 
 from tests.reruns import CONFIG, audit, code, plan, put, repair, several, snakemake
-from workflow_scripts import files, provenance
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import sidecars
 
 pytestmark = pytest.mark.thorough
 
 TRAJECTORY = "results/digits/seed0/trajectory.npz"
 MEASURES = "results/digits/seed0/measures.csv"
 TABLE = "results/tables/table1.csv"
-SIDECAR = provenance.SUFFIX
+SIDECAR = sidecars.SUFFIX
 
 OF_MEASURES = {"summarize": 1, "plot": 1, "tabulate": 2}
 OF_FINAL = {"distill_final_labels": 1, "measure": 1, "null_models": 1, "summarize": 1, "plot": 1, "tabulate": 3}
@@ -69,7 +70,7 @@ def sidecar(path, sealed=True, **values):
     def change(project):
         beside = project / (path + SIDECAR)
         record = json.loads(beside.read_text()) | values
-        provenance.write(beside, record | {"seal": provenance.seal(record)} if sealed else record)
+        sidecars.write(beside, record | {"seal": sidecars.seal(record)} if sealed else record)
 
     return change
 
@@ -80,7 +81,7 @@ def forged(path, sealed):
     def change(project):
         edited(path)(project)
         outputs = json.loads((project / (path + SIDECAR)).read_text())["outputs"]
-        sidecar(path, sealed, outputs={**outputs, path: files.sha256(project / path)})(project)
+        sidecar(path, sealed, outputs={**outputs, path: hashing.sha256(project / path)})(project)
 
     return change
 

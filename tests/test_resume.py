@@ -14,9 +14,11 @@ import torch
 
 from tests.test_sgd import CPU, RESNET, data
 from tests.workflow import ROOT
-from workflow_scripts import datasets, files, networks, resume, sgd
 from workflow_scripts.config.data import Sinusoid
 from workflow_scripts.config.training import MLP, SGD, Checkpoints, Linear
+from workflow_scripts.data import datasets
+from workflow_scripts.files import npz
+from workflow_scripts.training import networks, resume, sgd
 
 PLAIN = SGD(lr=0.1, batch_size=32, epochs=4)
 HEAVY = SGD(lr=0.05, batch_size=32, epochs=3, momentum=0.9, weight_decay=0.01, augmentation="crop_flip")
@@ -203,7 +205,7 @@ CFG = {
 def waves(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("waves") / "waves.npz"
     source = Sinusoid(kind="sinusoid", train=1000, test=200, dimension=10)
-    files.save_arrays(path, **datasets.make(source, None))
+    npz.save(path, **datasets.make(source, None))
     return path
 
 

@@ -10,15 +10,15 @@ import yaml
 
 from benchmarks.scale import study
 from tests.workflow import ROOT
-from workflow_scripts import planning
 from workflow_scripts.config.study import STAGES
+from workflow_scripts.engine import plan
 
 #: runs Snakemake with the arguments given, then prints how often each of these was called
 COUNTED = """
 import atexit, collections, json, sys
 sys.path.insert(0, {root!r})
 from snakemake.cli import main
-from workflow_scripts import provenance
+from workflow_scripts.provenance import sidecars
 from workflow_scripts.config import study
 
 calls = collections.Counter(stage_config=0, seeds_of=0, code=0)
@@ -65,7 +65,7 @@ def test_a_plan_makes_the_settings_of_each_job_once(folder):
 
 def test_a_job_on_a_node_makes_nothing_of_other_jobs(folder, monkeypatch):
     monkeypatch.setenv("PLAN", "")
-    planning.freeze(study(2, 3), dict.fromkeys(STAGES, "0" * 16))
+    plan.freeze(study(2, 3), dict.fromkeys(STAGES, "0" * 16))
     target = ["--target-jobs", "train:experiment=e001,seed=2", "--allowed-rules", "train", "--force", "--nolock"]
     called = counts(folder, *target, "--no-hooks", "--mode", "remote", PLAN=os.environ["PLAN"])
     assert called == {"stage_config": 1, "seeds_of": 0, "code": 0}

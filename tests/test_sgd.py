@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from workflow_scripts import datasets, devices, networks, sgd
 from workflow_scripts.config.data import Digits
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.training import CNN, MLP, SGD, Checkpoints, Linear, PreactResNet, ViT
-from workflow_scripts.errors import StudyError
-from workflow_scripts.tasks import PARTS, TaskData
+from workflow_scripts.data import datasets
+from workflow_scripts.data.tasks import PARTS, TaskData
+from workflow_scripts.training import devices, networks, sgd
 
 CPU = torch.device("cpu")
 RESNET = PreactResNet(kind="preact_resnet", width=4, blocks=[1, 1])

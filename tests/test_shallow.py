@@ -6,10 +6,10 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_info
 
-from workflow_scripts import shallow
 from workflow_scripts.config.base import parse
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.explainers import MAX_TERMS, Explainer
-from workflow_scripts.errors import StudyError
+from workflow_scripts.explainers import shallow
 
 FITS = {
     "linear": {"solver": "logistic"},

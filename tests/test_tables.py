@@ -4,19 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts import (
-    files,
-    information,
-    measure,
-    null_models,
-    nulls,
-    phases,
-    summarize,
-    tables,
-    tasks,
-)
+from workflow_scripts import measure, null_models, summarize
 from workflow_scripts.config.analysis import Printed
-from workflow_scripts.tabulated import class_order, ratios, signs, totals
+from workflow_scripts.data import tasks
+from workflow_scripts.files import dataframes, npz
+from workflow_scripts.measures import information, nulls, phases
+from workflow_scripts.tables import class_order, phases, ratios, totals
 
 T_2 = 12.706204736  # 97.5% point of Student's t with one degree of freedom: two seeds
 
@@ -156,10 +149,10 @@ def seeds_that_share_a_test_set(folder, monkeypatch, n=200, checkpoints=3):
     for seed, (f, explained) in enumerate(seeds):
         inputs.trajectories.append(folder / f"t{seed}.npz")
         about = {"steps": np.arange(checkpoints), "epochs": np.arange(checkpoints) / 2, "test_sha256": ""}
-        files.save_arrays(inputs.trajectories[-1], **about, test_predictions=f.astype(np.uint8))
+        npz.save(inputs.trajectories[-1], **about, test_predictions=f.astype(np.uint8))
         for number, l in enumerate(explained):
             inputs.explainers.append(folder / f"x{seed}{number}.npz")
-            files.save_arrays(inputs.explainers[-1], test_predictions=l.astype(np.uint8))
+            npz.save(inputs.explainers[-1], test_predictions=l.astype(np.uint8))
     return seeds, y, inputs
 
 
@@ -345,8 +338,8 @@ def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tm
     monkeypatch.setattr(tasks, "load_labels", lambda path, task: ({"test": y}, 2))
     paths = [tmp_path / name for name in ("trajectory.npz", "explainer.npz", "nulls.csv")]
     steps = {"steps": np.array([0]), "epochs": np.array([0.0])}
-    files.save_arrays(paths[0], **steps, test_sha256="", test_predictions=np.array([[0, 1, 0, 1]]))
-    files.save_arrays(paths[1], test_predictions=y)
+    npz.save(paths[0], **steps, test_sha256="", test_predictions=np.array([[0, 1, 0, 1]]))
+    npz.save(paths[1], test_predictions=y)
     config = SimpleNamespace(
         seeds=[3],
         task=None,
@@ -356,7 +349,7 @@ def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tm
     )
     inputs = SimpleNamespace(data=None, trajectories=paths[:1], explainers=paths[1:2])
     null_models.run(config, inputs, SimpleNamespace(nulls=paths[2]))
-    found = ratios.table(tables.read(paths[2]), None)
+    found = ratios.table(dataframes.read(paths[2]), None)
     assert found["variant"].tolist() == list(nulls.VARIANTS)
     assert (found["seeds"] == 0).all()
     assert "none" in ratios.page(found.assign(title="task"), "table")
@@ -377,11 +370,11 @@ def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tm
     ],
 )
 def test_agreement_is_of_signs_or_for_near_0_with_the_null_model(row, agrees):
-    assert signs._agrees(row) == agrees
+    assert phases._agrees(row) == agrees
 
 
 def test_signs_stand_beside_those_of_the_paper():
-    found = rows_of(signs.table(phase_rows([EARLY, LATE]).reset_index()))
+    found = rows_of(phases.table(phase_rows([EARLY, LATE]).reset_index()))
     columns = ["sign", "paper", "agrees"]
     assert found.loc[("b", "first", "train_accuracy"), columns].tolist() == ["flat", "up", "undecided"]
     assert found.loc[("b", "first", "I_FY_given_L"), "agrees"] == "yes"
@@ -403,7 +396,7 @@ def test_signs_stand_beside_those_of_the_paper():
     ],
 )
 def test_entries_of_the_paper_are_those_printed(quantity, entries):
-    found = rows_of(signs.table(phase_rows([EARLY]).reset_index()))
+    found = rows_of(phases.table(phase_rows([EARLY]).reset_index()))
     assert [found.loc[("a", phase, quantity), "paper"] for phase in phases.PHASES] == entries
 
 
@@ -428,8 +421,8 @@ def test_the_ratios_page_says_none_where_no_seed_reached_t0():
 
 def test_the_signs_page_shows_the_numbers_and_escapes_names():
     found = phase_rows([EARLY, EARLY]).reset_index().replace({"explainer": {"b": "cnn<2>"}})
-    table = signs.table(found).assign(title="cats & <dogs>")
-    page = signs.page(table, "Table <1>")
+    table = phases.table(found).assign(title="cats & <dogs>")
+    page = phases.page(table, "Table <1>")
     assert "<title>Table &lt;1&gt;</title>" in page
     assert "<td>cats &amp; &lt;dogs&gt;</td><td>cnn&lt;2&gt;</td><td>middle</td><td>2 to 4</td>" in page
     assert "↑ <small>+0.3</small><br><small>[+0.3, +0.3]</small><br><small class=yes>paper ↑: yes</small>" in page
@@ -438,8 +431,8 @@ def test_the_signs_page_shows_the_numbers_and_escapes_names():
 
 
 def test_the_signs_page_says_where_a_phase_is_missing():
-    table = signs.table(phase_rows([NEVER]).reset_index()).assign(title="task")
-    page = signs.page(table, "table")
+    table = phases.table(phase_rows([NEVER]).reset_index()).assign(title="task")
+    page = phases.page(table, "table")
     assert page.count("<td>none</td>") == 6  # two explainers, three phases
     assert page.count("no such phase") == 6 * len(phases.QUANTITIES)
 

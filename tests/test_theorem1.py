@@ -8,11 +8,13 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student_t
 
-from workflow_scripts import plot, simulate, tables, theorem1
+from workflow_scripts import plot, simulate
 from workflow_scripts.config.base import parse
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.simulations import Simulation
-from workflow_scripts.errors import StudyError
-from workflow_scripts.theorem1_data import Samples, dense, draw
+from workflow_scripts.data.theorem1_data import Samples, dense, draw
+from workflow_scripts.files import dataframes
+from workflow_scripts.measures import theorem1
 
 LR = 0.07
 
@@ -216,7 +218,7 @@ def test_a_mistake_in_a_simulation_is_one_line(changed, message):
 
 
 def test_the_figure_holds_every_mean_of_both_accuracies_and_the_level_1_less_p(tmp_path):
-    tables.write(tmp_path / "s.csv", simulate.simulation(simulation()))
+    dataframes.write(tmp_path / "s.csv", simulate.simulation(simulation()))
     figure = {"settings": {"kind": "theorem1", "simulation": "s"}, "titles": {}, "n_classes": {}}
     figure |= {"printed": {}, "seeds": {}, "found_in": {}, "task": None, "initial": {}}
     config = parse(plot.Config, {"wildcards": {"figure": "f"}, **figure}, "cfg")

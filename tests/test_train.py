@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 import torch
 
-from workflow_scripts import datasets, distill, extract_final, files, networks, sgd, train, weights
+from workflow_scripts import distill, extract_final, train
 from workflow_scripts.config.data import Digits, Task
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.data import datasets
+from workflow_scripts.files import npz
+from workflow_scripts.training import networks, sgd, weights
 
 NETWORK = {"kind": "cnn", "channels": [8], "pool_after": [1], "dense": [32]}
 RESNET = {"kind": "preact_resnet", "width": 4, "blocks": [1, 1]}
@@ -19,7 +22,7 @@ SGD = {"lr": 0.1, "batch_size": 16, "epochs": 2}
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     path = tmp_path_factory.mktemp("digits") / "digits.npz"
-    files.save_arrays(path, **datasets.make(Digits(kind="digits", train=200, test=300, fresh=100), None))
+    npz.save(path, **datasets.make(Digits(kind="digits", train=200, test=300, fresh=100), None))
     return path
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from workflow_scripts import information, uncertainty
+from workflow_scripts.measures import corrections, exact_tests, information, intervals, per_class
+from workflow_scripts.measures.seeds import SharedExamples, over_seeds
 
 QUANTITIES = tuple(information.TERMS)
 
@@ -55,15 +56,15 @@ def test_corrected_pairs_are_the_brute_force_jackknife(kind):
         [information.joint_counts(*np.delete(labels, i, axis=1), n_classes=len(counts)) for i in range(n)]
     )
     plug_in, left_out = information.measures(counts), information.measures(without)
-    found = uncertainty.corrected(counts)
-    for name in uncertainty.PAIRS:
+    found = corrections.corrected(counts)
+    for name in information.PAIRS:
         assert found[name] == pytest.approx(n * plug_in[name] - (n - 1) * left_out[name].mean(), abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_corrected_values_keep_the_identities_of_mu(kind):
-    found = uncertainty.corrected(table(kind))
-    for conditional, (pair, _) in uncertainty.CONDITIONAL.items():
+    found = corrections.corrected(table(kind))
+    for conditional, (pair, _) in information.CONDITIONAL.items():
         assert found["mu"] == pytest.approx(found[pair] - found[conditional], abs=1e-12)
 
 
@@ -72,7 +73,7 @@ def test_corrected_values_keep_the_identities_of_mu(kind):
 def test_excess_of_a_binomial_is_its_sum(n, p):
     x = np.arange(n + 1)
     expected = stats.binom.pmf(x, n, p) @ special.xlogy(x, x) - special.xlogy(n * p, n * p)
-    assert uncertainty._excess([n], [p])[0] == pytest.approx(expected, abs=2e-4)
+    assert intervals._excess([n], [p])[0] == pytest.approx(expected, abs=2e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -87,21 +88,21 @@ def test_deviation_is_that_of_the_numerical_derivative(kind, name):
         change = quantity_of_density(p + step * towards, name) - quantity_of_density(p - step * towards, name)
         variance += p[cell] * (change / (2 * step)) ** 2
     counts = table(kind)
-    found = uncertainty.deviation(uncertainty.influence(counts)[name], counts)
+    found = intervals.deviation(intervals.influence(counts)[name], counts)
     assert found == pytest.approx(np.sqrt(variance), abs=1e-7)
 
 
 def test_deviation_of_a_symmetric_channel_is_the_analytic_one():
     counts = np.array([[90, 10], [10, 90]])[:, None, :]
     expected = np.sqrt(0.9 * 0.1) * np.log2(0.9 / 0.1)
-    assert uncertainty.deviation(uncertainty.influence(counts)["I_FY"], counts) == pytest.approx(expected)
+    assert intervals.deviation(intervals.influence(counts)["I_FY"], counts) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("error")
 def test_limits_are_finite_and_ordered_for_any_table(kind):
     counts = table(kind)
-    found = uncertainty.with_intervals(counts)
+    found = intervals.with_intervals(counts)
     assert found["n"] == counts.sum()
     for name in QUANTITIES:
         lo, hi = found[f"{name}_lo"], found[f"{name}_hi"]
@@ -121,16 +122,16 @@ def test_limits_are_finite_and_ordered_for_any_table(kind):
 )
 @pytest.mark.filterwarnings("error")
 def test_at_the_boundary_the_lower_limit_is_0_and_the_upper_is_not(counts, names):
-    found = uncertainty.with_intervals(counts)
+    found = intervals.with_intervals(counts)
     for name in names:
         assert found[f"{name}_lo"] == 0 < found[f"{name}_hi"] < 0.05
 
 
 def test_limits_of_all_checkpoints_are_those_of_each():
     counts = np.random.default_rng(8).poisson(3, (5, 3, 3, 3))
-    together = uncertainty.with_intervals(counts)
-    drawn = {f"{name}{end}" for name in uncertainty.CONDITIONAL for end in ("_p", "_lo")}
-    for t, alone in enumerate(map(uncertainty.with_intervals, counts)):
+    together = intervals.with_intervals(counts)
+    drawn = {f"{name}{end}" for name in information.CONDITIONAL for end in ("_p", "_lo")}
+    for t, alone in enumerate(map(intervals.with_intervals, counts)):
         for name in set(alone) - drawn:
             assert together[name][t] == pytest.approx(alone[name], abs=1e-12)
 
@@ -142,9 +143,9 @@ def test_mu_of_one_nested_explainer_is_the_ordinary_one_with_its_interval(n_clas
     f, y = rng.integers(n_classes, size=(4, 300)), rng.integers(n_classes, size=300)
     l = np.where(rng.random((4, 300) if co_trained else 300) < 0.8, y, rng.integers(n_classes, size=300))
     f = np.where(rng.random((4, 300)) < 0.5, l, f)
-    ordinary = uncertainty.with_intervals(information.joint_counts(f, l, y, n_classes))
+    ordinary = intervals.with_intervals(information.joint_counts(f, l, y, n_classes))
     counts, _ = information.joint_counts_given_several(f, [l], y, n_classes)
-    found = uncertainty.performance_correlation(counts)
+    found = intervals.performance_correlation(counts)
     assert set(found) == {"mu", "mu_corrected", "mu_lo", "mu_hi"}
     for name, values in found.items():
         assert values == pytest.approx(ordinary[name], abs=1e-12)
@@ -152,7 +153,7 @@ def test_mu_of_one_nested_explainer_is_the_ordinary_one_with_its_interval(n_clas
 
 def test_random_tables_keep_the_margins_and_follow_fishers_distribution():
     counts = np.array([[3, 2], [1, 4]])
-    drawn = uncertainty.random_tables(counts, 20_000, np.random.default_rng(4))
+    drawn = exact_tests.random_tables(counts, 20_000, np.random.default_rng(4))
     assert (drawn.sum(-1) == counts.sum(-1)).all() and (drawn.sum(-2) == counts.sum(-2)).all()
     expected = stats.hypergeom.pmf(np.arange(6), 10, 5, 4)
     assert np.bincount(drawn[:, 0, 0], minlength=6) / 20_000 == pytest.approx(expected, abs=0.012)
@@ -164,14 +165,14 @@ def test_exact_p_values_of_a_two_by_two_table_are_those_of_the_sum_over_tables()
     weight = stats.hypergeom.pmf(np.arange(11), 22, 11, 10)
     statistic = special.xlogy(tables, tables).sum((-2, -1))
     expected = weight[statistic >= special.xlogy(counts, counts).sum() - 1e-9].sum()
-    found = uncertainty.independence_p(counts, "I_FY_given_L", draws=20_000)
+    found = exact_tests.independence_p(counts, "I_FY_given_L", draws=20_000)
     assert found == pytest.approx(expected, abs=0.01)
 
 
 def test_ratio_is_mu_over_information_and_is_omitted_where_there_is_none():
     p = density(0.85, 0.5, 0.9)
     counts = np.stack([np.rint(p * 2000), np.rint(density(0.85, 0.0, 0.5) * 2000)]).astype(int)
-    found = uncertainty.ratio(counts)
+    found = intervals.ratio(counts)
     expected = quantity_of_density(counts[0] / counts[0].sum(), "mu") / quantity_of_density(counts[0] / 2000, "I_FY")
     assert found["ratio"][0] == pytest.approx(expected, abs=1e-3)
     assert found["ratio_lo"][0] < found["ratio_corrected"][0] < found["ratio_hi"][0] <= 1
@@ -181,7 +182,7 @@ def test_ratio_is_mu_over_information_and_is_omitted_where_there_is_none():
 @pytest.mark.parametrize("kind", KINDS)
 def test_parts_of_the_classes_add_up(kind):
     counts = table(kind)
-    parts, whole, best = uncertainty.per_class(counts), information.measures(counts), uncertainty.corrected(counts)
+    parts, whole, best = per_class.parts(counts), information.measures(counts), corrections.corrected(counts)
     for name in QUANTITIES:
         assert parts[name].sum(-1) == pytest.approx(whole[name], abs=1e-12)
         assert parts[f"{name}_corrected"].sum(-1) == pytest.approx(best[name], abs=1e-12)
@@ -193,12 +194,12 @@ def test_correction_takes_the_bias_away():
     drawn = np.random.default_rng(10).multinomial(200, p.ravel(), size=40_000).reshape(-1, 2, 2, 2)
     truth = quantity_of_density(p, "I_FY_given_L")
     plug_in = information.measures(drawn)["I_FY_given_L"].mean() - truth
-    assert abs(uncertainty.corrected(drawn)["I_FY_given_L"].mean() - truth) < 0.15 * plug_in
+    assert abs(corrections.corrected(drawn)["I_FY_given_L"].mean() - truth) < 0.15 * plug_in
 
 
 def test_interval_over_seeds_is_that_of_a_t_test():
     values = np.random.default_rng(11).normal(2, 1, (5, 3))
-    found = uncertainty.over_seeds(values)
+    found = over_seeds(values)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert found["lo"] == pytest.approx(expected.low)
     assert found["hi"] == pytest.approx(expected.high)
@@ -208,16 +209,16 @@ def test_interval_over_seeds_is_that_of_a_t_test():
 
 
 def test_seeds_without_a_value_are_left_out_of_their_column_alone():
-    found = uncertainty.over_seeds(np.array([[1.0, 1], [np.nan, 7], [3, 2], [8, np.nan]]))
+    found = over_seeds(np.array([[1.0, 1], [np.nan, 7], [3, 2], [8, np.nan]]))
     for column, rest in enumerate([[1, 3, 8], [1, 7, 2]]):
-        alone = uncertainty.over_seeds(np.array(rest, float))
+        alone = over_seeds(np.array(rest, float))
         assert [found[key][column] for key in alone] == pytest.approx([float(value) for value in alone.values()])
         assert alone["seeds"] == 3
 
 
 @pytest.mark.filterwarnings("error")
 def test_one_seed_has_a_mean_and_no_interval():
-    found = uncertainty.over_seeds(np.array([[4.0, np.nan]]))
+    found = over_seeds(np.array([[4.0, np.nan]]))
     assert found["seeds"].tolist() == [1, 0]
     assert found["mean"] == pytest.approx([4, np.nan], nan_ok=True)
     assert np.isnan([found["std"], found["lo"], found["hi"]]).all()
@@ -225,7 +226,7 @@ def test_one_seed_has_a_mean_and_no_interval():
 
 @pytest.mark.filterwarnings("error")
 def test_no_seed_at_all_has_nothing():
-    found = uncertainty.over_seeds(np.array([]))
+    found = over_seeds(np.array([]))
     assert found["seeds"] == 0
     assert np.isnan([found[key] for key in ("mean", "std", "lo", "hi")]).all()
 
@@ -235,14 +236,14 @@ def test_what_seeds_share_is_the_covariance_of_their_influences():
     influence = rng.standard_normal((4, 50)) + rng.standard_normal(50)
     covariance = np.cov(influence, bias=True)
     expected = covariance[~np.eye(4, dtype=bool)].mean() / 50
-    shared = uncertainty.SharedExamples()
+    shared = SharedExamples()
     for values in influence:
         shared.add("x", values)
     assert shared.variances()["x"] == pytest.approx(expected)
-    assert uncertainty.over_seeds(influence.mean(1), expected)["hi"] > uncertainty.over_seeds(influence.mean(1))["hi"]
+    assert over_seeds(influence.mean(1), expected)["hi"] > over_seeds(influence.mean(1))["hi"]
 
 
 def test_one_seed_shares_nothing():
-    shared = uncertainty.SharedExamples()
+    shared = SharedExamples()
     shared.add("x", np.arange(9.0))
     assert shared.variances() == {"x": 0}

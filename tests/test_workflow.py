@@ -12,9 +12,11 @@ import pytest
 import yaml
 
 from tests.workflow import ROOT, STUDIES, TINY, planned, products, snakemake
-from workflow_scripts import files, information, measure
+from workflow_scripts import measure
 from workflow_scripts.config import study as study_config
 from workflow_scripts.config.configfiles import merged
+from workflow_scripts.files import hashing
+from workflow_scripts.measures import information
 
 STAGES = (
     "prepare_data",
@@ -68,11 +70,11 @@ def test_every_product_has_its_provenance_beside_it(study):
     sidecars = [json.loads(path.read_text()) for path in study.rglob("*.prov.json")]
     told = {path: digest for record in sidecars for path, digest in record["outputs"].items()}
     for path in products(study):
-        assert told[f"results/{path}"] == files.sha256(study / "results" / path)
+        assert told[f"results/{path}"] == hashing.sha256(study / "results" / path)
     for record in sidecars:
         assert record["schema"] == 2
         for path, digest in record["inputs"].items():
-            assert files.sha256(study / path) == digest
+            assert hashing.sha256(study / path) == digest
 
 
 @pytest.mark.slow

@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import classes, files, modes, stage, tables, tasks, uncertainty
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.data import tasks
+from workflow_scripts.files import dataframes, npz
+from workflow_scripts.job import command
+from workflow_scripts.measures import per_class, singular_modes
+from workflow_scripts.measures.seeds import over_seeds
 
 log = logging.getLogger("workflow_scripts")
 
@@ -26,7 +30,7 @@ class Config(JobConfig):
 
 def run(config: Config, inputs, outputs) -> None:
     """Write the modes, their strengths during training, and what they predict of each class."""
-    files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
+    npz.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     data = tasks.load(inputs.data, config.task)
     if data.n_classes < 3:
         raise StudyError(f"{inputs.data}: the task has {data.n_classes} classes, and modes need 3: choose another task")
@@ -37,30 +41,32 @@ def run(config: Config, inputs, outputs) -> None:
             raise StudyError(
                 f"{path}: its checkpoints are not those of {inputs.trajectories[0]}: train this seed again"
             )
-    moments = modes.moments(x, data.labels["train"], data.n_classes)
-    found = modes.decompose(moments)
+    moments = singular_modes.moments(x, data.labels["train"], data.n_classes)
+    found = singular_modes.decompose(moments)
     log.info("%d modes of strength %s", len(found.s), ", ".join(f"{s:.3g}" for s in found.s))
-    tables.write(outputs.modes, learned(found, moments, runs, config.lr))
+    dataframes.write(outputs.modes, learned(found, moments, runs, config.lr))
     per_epoch = runs[0]["steps"][-1] / runs[0]["epochs"][-1]
-    names = classes.names(inputs.data, config.task)
-    tables.write(outputs.class_modes, predicted(found, moments, names, config.lr * per_epoch))
+    names = per_class.names(inputs.data, config.task)
+    dataframes.write(outputs.class_modes, predicted(found, moments, names, config.lr * per_epoch))
     v = found.v.reshape(-1, *x.shape[1:])
-    files.save_arrays(outputs.vectors, s=found.s, u=found.u, v=v, **{"lambda": found.rates})
+    npz.save(outputs.vectors, s=found.s, u=found.u, v=v, **{"lambda": found.rates})
 
 
-def learned(found: modes.Modes, moments: modes.Moments, runs: list[dict[str, np.ndarray]], lr: float) -> pd.DataFrame:
+def learned(
+    found: singular_modes.Modes, moments: singular_modes.Moments, runs: list[dict[str, np.ndarray]], lr: float
+) -> pd.DataFrame:
     """Rows (mode, quantity, checkpoint): the mode's strength b(t), its mean over seeds, std, and 95% t interval lo, hi.
 
     runs: of each seed steps [T], epochs [T], weights [T, C, d], bias [T, C]. Both theories start from its weights.
     """
-    theory = modes.LinearTheory(moments, found)
+    theory = singular_modes.LinearTheory(moments, found)
     time = lr * runs[0]["steps"]
     seeds = []
     for each in runs:
-        observed = modes.strengths(each["weights"], found)
-        decoupled = modes.decoupled(observed[0], found, time)
+        observed = singular_modes.strengths(each["weights"], found)
+        decoupled = singular_modes.decoupled(observed[0], found, time)
         seeds.append([observed, decoupled, theory.strengths(each["weights"][0], each["bias"][0], time)])
-    over = uncertainty.over_seeds(np.array(seeds))
+    over = over_seeds(np.array(seeds))
     at = {"checkpoint": range(len(time)), "step": runs[0]["steps"], "epoch": runs[0]["epochs"]}
     rows = [
         pd.DataFrame(
@@ -73,12 +79,14 @@ def learned(found: modes.Modes, moments: modes.Moments, runs: list[dict[str, np.
     return pd.concat(rows, ignore_index=True)
 
 
-def predicted(found: modes.Modes, moments: modes.Moments, names: list[str], time_per_epoch: float) -> pd.DataFrame:
-    """A row per class: when it is half learned, and its rank (1: first); see modes.learning_times.
+def predicted(
+    found: singular_modes.Modes, moments: singular_modes.Moments, names: list[str], time_per_epoch: float
+) -> pd.DataFrame:
+    """A row per class: when it is half learned, and its rank (1: first); see singular_modes.learning_times.
 
     strength: its logit in the end, at the mean of its inputs; dominant_mode: the one that adds most to it.
     """
-    times, parts = modes.learning_times(found, moments.frequency)
+    times, parts = singular_modes.learning_times(found, moments.frequency)
     return pd.DataFrame(
         {
             "class": names,
@@ -93,7 +101,7 @@ def predicted(found: modes.Modes, moments: modes.Moments, names: list[str], time
 def _read(path: Path, shape: tuple[int, int]) -> dict[str, np.ndarray]:
     """Steps, epochs, weights [T, *shape] and bias of a linear network. Raises StudyError for those of another shape."""
     names = ("steps", "epochs", "weights.1.weight", "weights.1.bias")
-    steps, epochs, weights, bias = files.load_arrays(path, *names).values()
+    steps, epochs, weights, bias = npz.load(path, *names).values()
     if weights.shape != (len(steps), *shape) or bias.shape != weights.shape[:2]:
         raise StudyError(
             f"{path}: its weights are {list(weights.shape)}, expected {[len(steps), *shape]}: made from other data, or "
@@ -103,7 +111,7 @@ def _read(path: Path, shape: tuple[int, int]) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    stage.main(
+    command.main(
         run,
         Config,
         inputs={

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts import files, information, phases, stage, tasks
 from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Task
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.training import Checkpoints, Device
-from workflow_scripts.errors import StudyError
+from workflow_scripts.data import tasks
+from workflow_scripts.files import npz
+from workflow_scripts.job import command
+from workflow_scripts.measures import information, phases
 
 log = logging.getLogger("workflow_scripts")
 
@@ -36,7 +39,7 @@ def run(config: Config, inputs, outputs) -> None:
     if settings.fit.solver == "sgd":
         fitted = _fit_by_sgd(fit_inputs, labels, data, config, outputs.state / "training.npz")
     else:
-        from workflow_scripts import shallow  # here: a network starts without scikit-learn
+        from workflow_scripts.explainers import shallow  # here: a network starts without scikit-learn
 
         fitted = shallow.fit(fit_inputs, labels, {part: data.inputs[part] for part in PREDICTED}, settings.fit)
     fit_predictions = fitted.pop("fit_predictions", None)
@@ -49,7 +52,7 @@ def run(config: Config, inputs, outputs) -> None:
         agreement,
         accuracy,
     )
-    files.save_arrays(
+    npz.save(
         outputs.explainer,
         **fitted,
         labels_step=step,
@@ -60,7 +63,11 @@ def run(config: Config, inputs, outputs) -> None:
 
 
 def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: tasks.TaskData, config: Config, state: Path) -> dict:
-    from workflow_scripts import devices, networks, sgd  # here: logistic regression starts faster without PyTorch
+    from workflow_scripts.training import (
+        devices,  # here: logistic regression starts faster without PyTorch
+        networks,  # here: logistic regression starts faster without PyTorch
+        sgd,  # here: logistic regression starts faster without PyTorch
+    )
 
     fit = config.settings.fit
     device = devices.prepare(config.device)
@@ -87,17 +94,15 @@ def _labels(config: Config, inputs, data: tasks.TaskData) -> tuple[np.ndarray, i
         return data.labels[part], -1
     if config.settings.labels == "final":
         name = f"{part}_labels"
-        arrays = files.load_arrays(_given(inputs.final_labels, "--final-labels"), name, "step")
+        arrays = npz.load(_given(inputs.final_labels, "--final-labels"), name, "step")
         tasks.check_predictions(inputs.final_labels, name, arrays[name], len(data.labels[part]), data.n_classes)
         return arrays[name], int(arrays["step"])
     return _labels_at_t0(config, inputs, data, part)
 
 
 def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tuple[np.ndarray, int]:
-    trajectory = files.load_arrays(
-        _given(inputs.trajectory, "--trajectory"), "steps", "test_predictions", f"{part}_predictions"
-    )
-    reference = files.load_arrays(_given(inputs.reference, "--reference"), "test_predictions")["test_predictions"]
+    trajectory = npz.load(_given(inputs.trajectory, "--trajectory"), "steps", "test_predictions", f"{part}_predictions")
+    reference = npz.load(_given(inputs.reference, "--reference"), "test_predictions")["test_predictions"]
     for path, of, values in (
         (inputs.trajectory, "test", trajectory["test_predictions"]),
         (inputs.trajectory, part, trajectory[f"{part}_predictions"]),
@@ -126,7 +131,7 @@ def _given(path, flag: str):
 
 
 if __name__ == "__main__":
-    stage.main(
+    command.main(
         run,
         Config,
         inputs={

@@ -4,11 +4,14 @@ import logging
 
 import numpy as np
 
-from workflow_scripts import files, networks, stage, tasks, weights
 from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Task
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.training import Network
-from workflow_scripts.errors import StudyError
+from workflow_scripts.data import tasks
+from workflow_scripts.files import npz
+from workflow_scripts.job import command
+from workflow_scripts.training import networks, weights
 
 log = logging.getLogger("workflow_scripts")
 
@@ -25,7 +28,7 @@ def run(config: Config, inputs, outputs) -> None:
     data = tasks.load(inputs.data, config.task)
     tensors, metadata = weights.load(inputs.weights)
     predictions = {part: f"{part}_predictions" for part in tasks.PARTS}
-    trajectory = files.load_arrays(inputs.trajectory, "steps", "weights_sha256", *predictions.values())
+    trajectory = npz.load(inputs.trajectory, "steps", "weights_sha256", *predictions.values())
     if str(trajectory["weights_sha256"]) != metadata["sha256"]:
         raise StudyError(f"{inputs.weights}: these weights don't end {inputs.trajectory}: train this seed again")
     network = networks.build(config.network, data.inputs["train"].shape[1:], data.n_classes)
@@ -53,7 +56,7 @@ def run(config: Config, inputs, outputs) -> None:
         network=config.network.model_dump_json(),
         step=str(trajectory["steps"][-1]),
     )
-    files.save_arrays(
+    npz.save(
         outputs.final_labels,
         **{f"{part}_labels": values for part, values in labels.items()},
         step=trajectory["steps"][-1],
@@ -63,7 +66,7 @@ def run(config: Config, inputs, outputs) -> None:
 
 
 if __name__ == "__main__":
-    stage.main(
+    command.main(
         run,
         Config,
         inputs={

@@ -3,16 +3,19 @@
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import classes, files, information, nulls, predictions, stage, tables, tasks, uncertainty
 from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Task
+from workflow_scripts.data import tasks
+from workflow_scripts.files import dataframes, npz
+from workflow_scripts.job import command
+from workflow_scripts.measures import information, intervals, nulls, per_class, predictions
 
 SUFFIXES = ("", "_corrected", "_lo", "_hi")
 _ORDER = ("I_FY", "I_FY_train", "I_LY", "I_FL", "I_FY_given_L", "I_LY_given_F", "I_FL_given_Y", "mu")
 COLUMNS = (
     *("explainer", "checkpoint", "step", "epoch", "n", "accuracy", "train_accuracy"),
     *(name + suffix for name in _ORDER for suffix in SUFFIXES),
-    *(f"{name}_p" for name in uncertainty.CONDITIONAL),
+    *(f"{name}_p" for name in information.CONDITIONAL),
     *("lead", "lead_lo", "lead_hi", "explainer_accuracy", "mu_null"),
 )
 #: further columns of nested explainers: mu of F and the explainer together with all before it (N19 footnote 8)
@@ -31,8 +34,8 @@ class Config(JobConfig):
 def run(config: Config, inputs, outputs) -> None:
     """Write a row per explainer and checkpoint, and one for each of their classes."""
     labels, n_classes = tasks.load_labels(inputs.data, config.task)
-    names = classes.names(inputs.data, config.task)
-    files.check_number("--explainers", inputs.explainers, len(config.explainers))
+    names = per_class.names(inputs.data, config.task)
+    npz.check_number("--explainers", inputs.explainers, len(config.explainers))
     trajectory = predictions.of_network(inputs.trajectory, labels, n_classes, "train")
     measured, of_classes, before = [], [], []
     for name, path in zip(config.explainers, inputs.explainers, strict=True):
@@ -43,9 +46,9 @@ def run(config: Config, inputs, outputs) -> None:
             before.append(said)
             table = table.assign(**joint_measure(trajectory["test_predictions"], before, labels["test"], n_classes))
         measured.append(table)
-        of_classes.append(classes.measure(counts, table[list(classes.INDEX)], names))
-    tables.write(outputs.measures, pd.concat(measured, ignore_index=True))
-    tables.write(outputs.classes, pd.concat(of_classes, ignore_index=True))
+        of_classes.append(per_class.measure(counts, table[list(per_class.INDEX)], names))
+    dataframes.write(outputs.measures, pd.concat(measured, ignore_index=True))
+    dataframes.write(outputs.classes, pd.concat(of_classes, ignore_index=True))
 
 
 def measure(
@@ -58,7 +61,7 @@ def measure(
     closed-form mu of the within-class null model.
     """
     n_classes = counts.shape[-1]
-    train = uncertainty.pair_intervals(
+    train = intervals.pair_intervals(
         information.pair_counts(trajectory["train_predictions"], labels["train"], n_classes)
     )
     columns = {
@@ -66,7 +69,7 @@ def measure(
         "checkpoint": np.arange(len(counts)),
         "step": trajectory["steps"],
         "epoch": trajectory["epochs"],
-        **uncertainty.with_intervals(counts),
+        **intervals.with_intervals(counts),
         **predictions.lead(trajectory, said, labels["test"], n_classes),
         "train_accuracy": train["accuracy"],
         **{f"I_FY_train{suffix}": train[f"I_FY{suffix}"] for suffix in SUFFIXES},
@@ -79,12 +82,12 @@ def measure(
 def joint_measure(f: np.ndarray, explainers: list[np.ndarray], y: np.ndarray, n_classes: int) -> dict[str, np.ndarray]:
     """JOINT_COLUMNS, [T] each, in bits; f: [T, N]; explainers: [N] or [T, N] each; y: [N]."""
     counts, _ = information.joint_counts_given_several(f, explainers, y, n_classes)
-    found = uncertainty.performance_correlation(counts)
+    found = intervals.performance_correlation(counts)
     return {column: found[f"mu{suffix}"] for column, suffix in zip(JOINT_COLUMNS, SUFFIXES, strict=True)}
 
 
 if __name__ == "__main__":
-    stage.main(
+    command.main(
         run,
         Config,
         inputs={

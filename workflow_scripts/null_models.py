@@ -5,10 +5,14 @@ import logging
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import files, information, nulls, phases, predictions, stage, tables, tasks, uncertainty
 from workflow_scripts.config.analysis import Nulls
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
+from workflow_scripts.data import tasks
+from workflow_scripts.files import dataframes, npz
+from workflow_scripts.job import command
+from workflow_scripts.measures import information, intervals, nulls, phases, predictions
+from workflow_scripts.measures.seeds import SharedExamples
 
 log = logging.getLogger("workflow_scripts")
 
@@ -36,9 +40,9 @@ def run(config: Config, inputs, outputs) -> None:
     """Write a row per seed, explainer and null model; a seed that never reaches T0 has rows without values."""
     labels, n_classes = tasks.load_labels(inputs.data, config.task)
     per_seed = len(config.explainers)
-    files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
-    files.check_number("--explainers", inputs.explainers, len(config.seeds) * per_seed)
-    rows, shared = [], uncertainty.SharedExamples()
+    npz.check_number("--trajectories", inputs.trajectories, len(config.seeds))
+    npz.check_number("--explainers", inputs.explainers, len(config.seeds) * per_seed)
+    rows, shared = [], SharedExamples()
     for index, (seed, path) in enumerate(zip(config.seeds, inputs.trajectories, strict=True)):
         trajectory = predictions.of_network(path, labels, n_classes)
         paths = inputs.explainers[index * per_seed : (index + 1) * per_seed]
@@ -67,7 +71,7 @@ def run(config: Config, inputs, outputs) -> None:
     variances = shared.variances()
     for quantity in _SHARED:
         table[f"{quantity}_shared"] = [float(variances.get((name, quantity), np.nan)) for name in table["explainer"]]
-    tables.write(outputs.nulls, table)
+    dataframes.write(outputs.nulls, table)
 
 
 def _interval(lead: dict[str, np.ndarray], epochs: np.ndarray, t0: int) -> dict[str, float]:
@@ -78,17 +82,17 @@ def _interval(lead: dict[str, np.ndarray], epochs: np.ndarray, t0: int) -> dict[
 
 def _influences(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Influence of an example of each cell on the quantities of _SHARED: [f, l, y]."""
-    psi = uncertainty.influence(counts)
+    psi = intervals.influence(counts)
     return {
         "I_LY": psi["I_LY"],
         "I_FY": psi["I_FY"],
-        "ratio": uncertainty.ratio_influence(counts),
+        "ratio": intervals.ratio_influence(counts),
         "excess": nulls.excess_influence(counts),
     }
 
 
 if __name__ == "__main__":
-    stage.main(
+    command.main(
         run,
         Config,
         inputs={

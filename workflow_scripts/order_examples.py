@@ -5,9 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import classes, examples, files, stage, tables, tasks, uncertainty
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
+from workflow_scripts.data import tasks
+from workflow_scripts.files import dataframes, npz
+from workflow_scripts.job import command
+from workflow_scripts.measures import learning_order, per_class
+from workflow_scripts.measures.seeds import over_seeds
 
 
 class Config(JobConfig):
@@ -19,14 +23,14 @@ class Config(JobConfig):
 
 def run(config: Config, inputs, outputs) -> None:
     """Write a row per test example."""
-    files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
+    npz.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     labels, n_classes = tasks.load_labels(inputs.data, config.task)
-    names = np.array(classes.names(inputs.data, config.task))
+    names = np.array(per_class.names(inputs.data, config.task))
     epochs = {
         seed: _epochs(path, labels["test"], n_classes)
         for seed, path in zip(config.seeds, inputs.trajectories, strict=True)
     }
-    tables.write(outputs.examples, table(names[labels["test"]], epochs))
+    dataframes.write(outputs.examples, table(names[labels["test"]], epochs))
 
 
 def table(class_of: np.ndarray, epochs: dict[int, np.ndarray]) -> pd.DataFrame:
@@ -35,7 +39,7 @@ def table(class_of: np.ndarray, epochs: dict[int, np.ndarray]) -> pd.DataFrame:
     learned: how many seeds learn it; mean, std: of their epochs; seed{n}: the epoch of that seed, NaN for never.
     class_of: name of each example's class, [N]; epochs: seed -> [N].
     """
-    over = uncertainty.over_seeds(np.stack(list(epochs.values())))
+    over = over_seeds(np.stack(list(epochs.values())))
     about = {"example": np.arange(len(class_of)), "class": class_of, "learned": over["seeds"]}
     each = {f"seed{seed}": of_seed for seed, of_seed in epochs.items()}
     return pd.DataFrame(about | {name: over[name] for name in ("mean", "std")} | each)
@@ -43,14 +47,14 @@ def table(class_of: np.ndarray, epochs: dict[int, np.ndarray]) -> pd.DataFrame:
 
 def _epochs(path: Path, y: np.ndarray, n_classes: int) -> np.ndarray:
     """The epoch from which on each example is right, float[N]; NaN: never."""
-    trajectory = files.load_arrays(path, "epochs", "test_predictions")
+    trajectory = npz.load(path, "epochs", "test_predictions")
     predictions = trajectory["test_predictions"]
     tasks.check_predictions(path, "test_predictions", predictions, len(y), n_classes, len(trajectory["epochs"]))
-    return np.append(trajectory["epochs"], np.nan)[examples.learned(predictions, y)]
+    return np.append(trajectory["epochs"], np.nan)[learning_order.learned(predictions, y)]
 
 
 if __name__ == "__main__":
-    stage.main(
+    command.main(
         run,
         Config,
         inputs={

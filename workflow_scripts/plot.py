@@ -2,10 +2,13 @@
 
 import pandas as pd
 
-from workflow_scripts import classes, examples, files, stage, style, tables, tasks
 from workflow_scripts.config.analysis import Figure, Printed
 from workflow_scripts.config.base import JobConfig, Seed, Strict
 from workflow_scripts.config.data import Task
+from workflow_scripts.config.errors import damaged
+from workflow_scripts.data import tasks
+from workflow_scripts.drawing import style
+from workflow_scripts.drawing.points import Points
 from workflow_scripts.figures import (
     agreement,
     boundaries,
@@ -17,7 +20,10 @@ from workflow_scripts.figures import (
     per_class,
     theorem1,
 )
-from workflow_scripts.figures.points import Points
+from workflow_scripts.files import dataframes, npz
+from workflow_scripts.job import command
+from workflow_scripts.measures import learning_order
+from workflow_scripts.measures import per_class as class_parts
 
 
 class Initial(Strict):
@@ -62,7 +68,7 @@ def run(config: Config, inputs, outputs) -> None:
     }[config.settings.kind]
     figure = draw(config, inputs, points)
     style.save(figure, outputs.pdf, outputs.png, outputs.svg, outputs.key)
-    tables.write(outputs.points, pd.concat(points.tables, ignore_index=True))
+    dataframes.write(outputs.points, pd.concat(points.tables, ignore_index=True))
 
 
 def _information_accuracy(config: Config, inputs, points: Points):
@@ -84,22 +90,22 @@ def _class_panels(config: Config, inputs, points: Points):
 
 def _class_order(config: Config, inputs, points: Points):
     names = config.settings.experiments
-    files.check_number("--orders", inputs.orders, len(names))
-    orders = [tables.read(path, "class", "seed", "epoch", "final") for path in inputs.orders]
+    npz.check_number("--orders", inputs.orders, len(names))
+    orders = [dataframes.read(path, "class", "seed", "epoch", "final") for path in inputs.orders]
     return class_order.draw(dict(zip(names, orders, strict=True)), config.titles, points)
 
 
 def _panels(config: Config, inputs) -> list[dynamics.Panel]:
     names = config.settings.experiments
     for flag, paths in (("--summaries", inputs.summaries), ("--phases", inputs.phases)):
-        files.check_number(flag, paths, len(names))
+        npz.check_number(flag, paths, len(names))
     return [
         dynamics.Panel(
             name,
             config.titles[name],
             config.n_classes[name],
-            tables.read(summary, "explainer", "step", "epoch", "quantity", "mean", "std", "lo", "hi", "corrected"),
-            tables.read(found, "explainer", "phase", "to_epoch", "to_epoch_lo", "to_epoch_hi"),
+            dataframes.read(summary, "explainer", "step", "epoch", "quantity", "mean", "std", "lo", "hi", "corrected"),
+            dataframes.read(found, "explainer", "phase", "to_epoch", "to_epoch_lo", "to_epoch_hi"),
             config.printed.get(name),
         )
         for name, summary, found in zip(names, inputs.summaries, inputs.phases, strict=True)
@@ -108,10 +114,10 @@ def _panels(config: Config, inputs) -> list[dynamics.Panel]:
 
 def _class_rows(config: Config, inputs) -> list[per_class.Row]:
     panels = _panels(config, inputs)
-    files.check_number("--classes", inputs.classes, len(panels))
+    npz.check_number("--classes", inputs.classes, len(panels))
     columns = ("explainer", "epoch", "class", "quantity", "mean", "std", "lo", "hi")
     return [
-        per_class.read(panel, tables.read(path, *columns), config.settings.explainer_of(panel.name))
+        per_class.read(panel, dataframes.read(path, *columns), config.settings.explainer_of(panel.name))
         for panel, path in zip(panels, inputs.classes, strict=True)
     ]
 
@@ -124,7 +130,7 @@ def _boundaries(config: Config, inputs, points: Points):
         ("--trajectories", inputs.trajectories, names),
         ("--explainers", inputs.explainers, of_each),
     ):
-        files.check_number(flag, paths, len(expected))
+        npz.check_number(flag, paths, len(expected))
     explainers = dict(zip(of_each, inputs.explainers, strict=True))
     rows = [
         boundaries.read(
@@ -142,15 +148,15 @@ def _boundaries(config: Config, inputs, points: Points):
 def _modes(config: Config, inputs, points: Points):
     shown = config.settings
     for flag in ("modes", "class_modes", "vectors"):
-        files.check_number(f"--{flag.replace('_', '-')}", getattr(inputs, flag), 1)
-    files.check_number("--orders", inputs.orders, len(shown.orders))
-    predicted = tables.read(inputs.class_modes[0], "class", "predicted_epoch")
+        npz.check_number(f"--{flag.replace('_', '-')}", getattr(inputs, flag), 1)
+    npz.check_number("--orders", inputs.orders, len(shown.orders))
+    predicted = dataframes.read(inputs.class_modes[0], "class", "predicted_epoch")
     linear = modes.Linear(
         shown.experiment,
         config.titles[shown.experiment],
-        tables.read(inputs.modes[0], "mode", "quantity", "checkpoint", "step", "epoch", "mean", "std", "lo", "hi"),
+        dataframes.read(inputs.modes[0], "mode", "quantity", "checkpoint", "step", "epoch", "mean", "std", "lo", "hi"),
         predicted.assign(**{"class": predicted["class"].astype(str)}),
-        files.load_arrays(inputs.vectors[0], "s", "u", "v"),
+        npz.load(inputs.vectors[0], "s", "u", "v"),
     )
     orders = [
         modes.Order(name, config.titles[name], modes.read_order(path, linear.predicted))
@@ -162,43 +168,43 @@ def _modes(config: Config, inputs, points: Points):
 def _initialisation(config: Config, inputs, points: Points):
     names = config.settings.experiments
     for flag, paths in (("--summaries", inputs.summaries), ("--phases", inputs.phases)):
-        files.check_number(flag, paths, len(names))
+        npz.check_number(flag, paths, len(names))
     runs = [
         initialisation.Run(
             name,
             **config.initial[name].model_dump(),
-            summary=tables.read(summary, *initialisation.SUMMARY),
-            phases=tables.read(found, *initialisation.PHASES),
+            summary=dataframes.read(summary, *initialisation.SUMMARY),
+            phases=dataframes.read(found, *initialisation.PHASES),
         )
         for name, summary, found in zip(names, inputs.summaries, inputs.phases, strict=True)
     ]
     for one, path in zip(runs, inputs.phases, strict=True):
         if one.span("warm_up").empty:
-            raise files.damaged(path, "it has no phase 'warm_up'")
+            raise damaged(path, "it has no phase 'warm_up'")
     return initialisation.draw(runs, points)
 
 
 def _theorem1(config: Config, inputs, points: Points):
-    files.check_number("--simulations", inputs.simulations, 1)
-    return theorem1.draw(tables.read(inputs.simulations[0], *theorem1.COLUMNS), points)
+    npz.check_number("--simulations", inputs.simulations, 1)
+    return theorem1.draw(dataframes.read(inputs.simulations[0], *theorem1.COLUMNS), points)
 
 
 def _agreement(config: Config, inputs, points: Points):
     names = config.settings.experiments
-    files.check_number("--examples", inputs.examples, len(names))
-    files.check_number("--data", inputs.data, 1)
-    class_of, epochs = examples.read(inputs.examples)
+    npz.check_number("--examples", inputs.examples, len(names))
+    npz.check_number("--data", inputs.data, 1)
+    class_of, epochs = learning_order.read(inputs.examples)
     data = tasks.load(inputs.data[0], config.task)
     labels, pixels = data.labels["test"], data.inputs["test"]
     if len(pixels) != len(class_of):
-        raise files.damaged(inputs.examples[0], f"{len(class_of)} examples, expected {len(pixels)}")
-    names_of = classes.names(inputs.data[0], config.task)
+        raise damaged(inputs.examples[0], f"{len(class_of)} examples, expected {len(pixels)}")
+    names_of = class_parts.names(inputs.data[0], config.task)
     images = agreement.Images(pixels, [names_of[label] for label in labels]) if pixels.ndim == 4 else None
     return agreement.draw(dict(zip(names, epochs, strict=True)), config.titles, class_of, images, points)
 
 
 if __name__ == "__main__":
-    stage.main(
+    command.main(
         run,
         Config,
         inputs={
@@ -213,7 +219,7 @@ if __name__ == "__main__":
             "vectors*": "kind modes: its modes (.npz)",
             "orders*": "kinds class_order, modes: when each experiment compared learned each class (.csv)",
             "simulations*": "kind theorem1: the table of the simulation shown (.csv)",
-            "examples*": "kind agreement: examples.csv of each experiment shown",
+            "examples*": "kind agreement: learning_order.csv of each experiment shown",
         },
         outputs={name: f"the figure (.{name})" for name in ("pdf", "png", "svg")}
         | {"points": "every plotted point (.csv)"},

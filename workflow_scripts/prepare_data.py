@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from workflow_scripts import datasets, files, pictures, stage
 from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.data import Dataset
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.data import datasets, pictures
+from workflow_scripts.files import npz
+from workflow_scripts.job import command
 
 
 class Config(JobConfig):
@@ -22,11 +24,11 @@ def run(config: Config, inputs, outputs) -> None:
             f"{config.source.path}: the pictures changed since this job was planned: run snakemake again so that it is "
             "planned with the pictures as they are now"
         )
-    files.save_arrays(outputs.data, **datasets.make(config.source, inputs.data_root or Path("data")))
+    npz.save(outputs.data, **datasets.make(config.source, inputs.data_root or Path("data")))
 
 
 if __name__ == "__main__":
-    stage.main(
+    command.main(
         run,
         Config,
         folders={"data_root": "folder of downloaded data sets (default: data)"},

@@ -5,10 +5,13 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import stage, tables, theorem1, uncertainty
 from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.simulations import Simulation
-from workflow_scripts.theorem1_data import draw
+from workflow_scripts.data.theorem1_data import draw
+from workflow_scripts.files import dataframes
+from workflow_scripts.job import command
+from workflow_scripts.measures import theorem1
+from workflow_scripts.measures.seeds import over_seeds
 
 
 class Config(JobConfig):
@@ -19,7 +22,7 @@ class Config(JobConfig):
 
 def run(config: Config, inputs, outputs) -> None:
     """Write the table of one simulation."""
-    tables.write(outputs.table, simulation(config.settings))
+    dataframes.write(outputs.table, simulation(config.settings))
 
 
 def simulation(settings: Simulation) -> pd.DataFrame:
@@ -41,7 +44,7 @@ def simulation(settings: Simulation) -> pd.DataFrame:
     rows = []
     for (at, name), quantity in itertools.product(enumerate(names * len(settings.noise)), theorem1.QUANTITIES):
         values = found[quantity][:, :, at].T
-        over = uncertainty.over_seeds(values)
+        over = over_seeds(values)
         about = {"noise": noise[at], "init": name, "inside": inside[at], "step": steps, "quantity": quantity}
         spread = {column: over[column] for column in ("mean", "std", "lo", "hi")}
         extremes = {"min": values.min(0), "max": values.max(0)}
@@ -50,4 +53,4 @@ def simulation(settings: Simulation) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    stage.main(run, Config, outputs={"table": "the table (.csv)"})
+    command.main(run, Config, outputs={"table": "the table (.csv)"})

@@ -6,23 +6,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import (
-    classes,
-    files,
-    information,
-    nulls,
-    phases,
-    predictions,
-    stage,
-    tables,
-    tasks,
-    uncertainty,
-)
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.data import tasks
+from workflow_scripts.files import dataframes, npz
+from workflow_scripts.job import command
+from workflow_scripts.measures import information, intervals, nulls, per_class, phases, predictions
+from workflow_scripts.measures.seeds import SharedExamples, over_seeds
 
-_INDEX = classes.INDEX
+_INDEX = per_class.INDEX
 _CLASS_INDEX = (*_INDEX, "class")
 #: quantity -> what it would be if L were its within-class null model, in bits
 _NULL = {
@@ -58,12 +51,12 @@ class Config(JobConfig):
 
 def run(config: Config, inputs, outputs) -> None:
     """Write the summary, the phases, the summary of each class, and when each seed learned it."""
-    files.check_number("--trajectories", inputs.trajectories, len(config.seeds))
-    files.check_number("--explainers", inputs.explainers, len(config.seeds) * len(config.explainers))
+    npz.check_number("--trajectories", inputs.trajectories, len(config.seeds))
+    npz.check_number("--explainers", inputs.explainers, len(config.seeds) * len(config.explainers))
     needed = (*phases.QUANTITIES, "I_FY_lo", "I_FY_hi", "mu_null", "lead", "lead_lo", "lead_hi")
     runs = _read(config, "--measures", inputs.measures, _INDEX, needed)
     class_runs = _read(
-        config, "--class-measures", inputs.class_measures, _CLASS_INDEX, ("I_FY_lo", *classes.QUANTITIES)
+        config, "--class-measures", inputs.class_measures, _CLASS_INDEX, ("I_FY_lo", *per_class.QUANTITIES)
     )
     summaries, phase_tables, class_summaries = [], [], []
     for index, name in enumerate(config.explainers):
@@ -73,13 +66,13 @@ def run(config: Config, inputs, outputs) -> None:
         shared, shared_changes = _shared((_examples(config, inputs, seed, index) for seed in seeds), ends)
         summaries.append(summary(own, shared))
         phase_tables.append(phase_table(name, own, ends, shared_changes))
-        common = classes.shared_variances([_cells(config, inputs, seed, index) for seed in seeds])
+        common = per_class.shared_variances([_cells(config, inputs, seed, index) for seed in seeds])
         class_summaries.append(class_summary([_of(table, name) for table in class_runs], common))
     first = [_of(table, config.explainers[0]) for table in class_runs]
-    tables.write(outputs.summary, pd.concat(summaries, ignore_index=True))
-    tables.write(outputs.phases, pd.concat(phase_tables, ignore_index=True))
-    tables.write(outputs.classes, pd.concat(class_summaries, ignore_index=True))
-    tables.write(outputs.order, classes.learned(first, config.seeds))
+    dataframes.write(outputs.summary, pd.concat(summaries, ignore_index=True))
+    dataframes.write(outputs.phases, pd.concat(phase_tables, ignore_index=True))
+    dataframes.write(outputs.classes, pd.concat(class_summaries, ignore_index=True))
+    dataframes.write(outputs.order, per_class.learned(first, config.seeds))
 
 
 def summary(runs: list[pd.DataFrame], shared: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -97,10 +90,10 @@ def summary(runs: list[pd.DataFrame], shared: dict[str, np.ndarray]) -> pd.DataF
 def class_summary(runs: list[pd.DataFrame], shared: dict[str, np.ndarray]) -> pd.DataFrame:
     """Rows (explainer, checkpoint, step, epoch, class, quantity) of one explainer, as in `summary`.
 
-    runs: its rows of classes.csv, a table per seed; shared: quantity -> variance in common, [T, classes].
+    runs: its rows of per_class.csv, a table per seed; shared: quantity -> variance in common, [T, classes].
     """
     flat = {name: variance.reshape(-1) for name, variance in shared.items()}
-    return _over_seeds(runs, _CLASS_INDEX, classes.QUANTITIES, flat)
+    return _over_seeds(runs, _CLASS_INDEX, per_class.QUANTITIES, flat)
 
 
 def _over_seeds(
@@ -109,9 +102,9 @@ def _over_seeds(
     columns = runs[0].columns
     rows = []
     for name in quantities:
-        plain = uncertainty.over_seeds(np.stack([table[name].to_numpy(float) for table in runs]))
+        plain = over_seeds(np.stack([table[name].to_numpy(float) for table in runs]))
         best = f"{name}_corrected" if f"{name}_corrected" in columns else name
-        found = uncertainty.over_seeds(np.stack([table[best].to_numpy(float) for table in runs]), shared.get(name, 0.0))
+        found = over_seeds(np.stack([table[best].to_numpy(float) for table in runs]), shared.get(name, 0.0))
         lo, hi = found["lo"], found["hi"]
         if len(runs) == 1 and f"{name}_lo" in columns:
             lo, hi = (runs[0][f"{name}{end}"].to_numpy(float) for end in ("_lo", "_hi"))
@@ -146,7 +139,7 @@ def phase_table(
             ]
             for candidate in phases.CANDIDATES
         }
-        epochs = {c: uncertainty.over_seeds(np.array([last["epoch"] for _, last in at[c]], float)) for c in at}
+        epochs = {c: over_seeds(np.array([last["epoch"] for _, last in at[c]], float)) for c in at}
         for quantity in phases.QUANTITIES:
             found = {c: _change(at[c], quantity, shared.get((c, phase), {})) for c in phases.CANDIDATES}
             lo, hi = _hull([(each["change"]["lo"], each["change"]["hi"]) for each in found.values()])
@@ -186,8 +179,8 @@ def _read(
     config: Config, flag: str, paths: list, index: tuple[str, ...], columns: tuple[str, ...]
 ) -> list[pd.DataFrame]:
     """One table per seed, all with the same rows, of all the explainers. Raises StudyError."""
-    files.check_number(flag, paths, len(config.seeds))
-    runs = [tables.read(path, *index, *columns) for path in paths]
+    npz.check_number(flag, paths, len(config.seeds))
+    runs = [dataframes.read(path, *index, *columns) for path in paths]
     for path, table in zip(paths, runs, strict=True):
         if not table[[*index]].equals(runs[0][[*index]]):
             raise StudyError(f"{path}: its rows are not those of {paths[0]}: measure this seed again")
@@ -217,12 +210,12 @@ def _examples(config: Config, inputs, seed: int, explainer: int) -> list[Influen
     """The influences on one seed's measures of an explainer, and on its mu_joint; both given by their numbers."""
     f, said, y, n_classes = _predictions(config, inputs, seed, slice(0 if config.nested else explainer, explainer + 1))
     counts = information.joint_counts(f, said[-1], y, n_classes)
-    psi = uncertainty.influence(counts)
+    psi = intervals.influence(counts)
     psi["mu_null"] = nulls.closed_form_influence(counts)
     found = [_influences(psi, _cell(f, said[-1], y, counts))]
     if config.nested:
         counts, several = information.joint_counts_given_several(f, said, y, n_classes)
-        found.append(_influences({"mu_joint": uncertainty.influence(counts)["mu"]}, _cell(f, several, y, counts)))
+        found.append(_influences({"mu_joint": intervals.influence(counts)["mu"]}, _cell(f, several, y, counts)))
     return found
 
 
@@ -239,7 +232,7 @@ def _influences(psi: dict[str, np.ndarray], cells: np.ndarray) -> Influences:
 
 def _shared(examples: Iterable[list[Influences]], ends: list[dict]) -> tuple[dict[str, np.ndarray], dict]:
     """The variance that all seeds have in common: by quantity, [T], and of the change over each phase."""
-    shared = uncertainty.SharedExamples()
+    shared = SharedExamples()
     for found, of_seed in zip(examples, ends, strict=True):
         for cells, psi in found:
             for name, values in psi.items():
@@ -258,7 +251,7 @@ def _shared(examples: Iterable[list[Influences]], ends: list[dict]) -> tuple[dic
 
 
 def _add_changes(
-    shared: uncertainty.SharedExamples, at: tuple[str, str], cells: np.ndarray, psi: dict, first: int, last: int
+    shared: SharedExamples, at: tuple[str, str], cells: np.ndarray, psi: dict, first: int, last: int
 ) -> None:
     """Add the influences on changes between two checkpoints, on values at the last one, and on null - value there."""
     start, end = ({name: values[t][cells[t]] for name, values in psi.items()} for t in (first, last))
@@ -279,10 +272,10 @@ def _change(ends: list[tuple[pd.Series, pd.Series]], quantity: str, shared: dict
     last_best = np.array([last.get(best, last[quantity]) for _, last in ends], dtype=float)
     null = np.array([_NULL[quantity](last) if quantity in _NULL else np.nan for _, last in ends], dtype=float)
     return {
-        "change": uncertainty.over_seeds(last_best - first_best, shared.get(quantity, 0.0)),
-        "end": uncertainty.over_seeds(last_best, shared.get(f"end {quantity}", 0.0)),
+        "change": over_seeds(last_best - first_best, shared.get(quantity, 0.0)),
+        "end": over_seeds(last_best, shared.get(f"end {quantity}", 0.0)),
         "p": max((float(last[f"{quantity}_p"]) for _, last in ends if f"{quantity}_p" in last), default=np.nan),
-        "below": uncertainty.over_seeds(null - last_best, shared.get(f"null {quantity}", 0.0)),
+        "below": over_seeds(null - last_best, shared.get(f"null {quantity}", 0.0)),
         "from": _mean(start),
         "to": _mean(end),
         "null": _mean(null),
@@ -303,7 +296,7 @@ def _mean(values) -> float:
 
 
 if __name__ == "__main__":
-    stage.main(
+    command.main(
         run,
         Config,
         inputs={

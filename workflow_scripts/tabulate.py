@@ -2,10 +2,12 @@
 
 import pandas as pd
 
-from workflow_scripts import examples, files, stage, tables
 from workflow_scripts.config.analysis import Printed, Table
 from workflow_scripts.config.base import JobConfig
-from workflow_scripts.tabulated import agreement, claims, class_order, ratios, signs, totals
+from workflow_scripts.files import dataframes, npz
+from workflow_scripts.job import command
+from workflow_scripts.measures import learning_order
+from workflow_scripts.tables import agreement, claims, class_order, phases, ratios, totals
 
 _NULLS = ("seed", "explainer", "variant", "epoch", "ratio", "ratio_corrected", "p_value")
 _PHASES = ("explainer", "phase", "quantity", "sign", "change_mean", "below_null_mean")
@@ -27,7 +29,7 @@ def run(config: Config, inputs, outputs) -> None:
     """Write the table as CSV and as a page."""
     make, page = {
         "ratios": (_ratios, ratios.page),
-        "phases": (_signs, signs.page),
+        "phases": (_signs, phases.page),
         "totals": (_totals, totals.page),
         "class_order": (_class_order, class_order.page),
         "claims": (_claims, claims.page),
@@ -36,7 +38,7 @@ def run(config: Config, inputs, outputs) -> None:
     table = pd.concat(make(config, inputs), ignore_index=True)
     first = ["experiment", "title"]
     table = table[first + [column for column in table.columns if column not in first]]
-    tables.write(outputs.csv, table)
+    dataframes.write(outputs.csv, table)
     outputs.html.write_text(page(table, config.wildcards["table"]))
 
 
@@ -49,7 +51,7 @@ def _ratios(config: Config, inputs) -> list[pd.DataFrame]:
 
 def _signs(config: Config, inputs) -> list[pd.DataFrame]:
     return [
-        _of(config, name, signs.table(found))
+        _of(config, name, phases.table(found))
         for name, found in _read(config.settings.experiments, "--phases", inputs.phases, _PHASES)
     ]
 
@@ -88,14 +90,14 @@ def _claims(config: Config, inputs) -> list[pd.DataFrame]:
 
 def _agreement(config: Config, inputs) -> list[pd.DataFrame]:
     names = config.settings.experiments
-    files.check_number("--examples", inputs.examples, len(names))
-    classes, epochs = examples.read(inputs.examples)
+    npz.check_number("--examples", inputs.examples, len(names))
+    classes, epochs = learning_order.read(inputs.examples)
     return [agreement.table(dict(zip(names, epochs, strict=True)), config.titles, classes)]
 
 
 def _read(names: list[str], flag: str, paths: list, columns: tuple[str, ...]) -> list[tuple[str, pd.DataFrame]]:
-    files.check_number(flag, paths, len(names))
-    return [(name, tables.read(path, *columns)) for name, path in zip(names, paths, strict=True)]
+    npz.check_number(flag, paths, len(names))
+    return [(name, dataframes.read(path, *columns)) for name, path in zip(names, paths, strict=True)]
 
 
 def _of(config: Config, name: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -103,7 +105,7 @@ def _of(config: Config, name: str, table: pd.DataFrame) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    stage.main(
+    command.main(
         run,
         Config,
         inputs={
@@ -112,7 +114,7 @@ if __name__ == "__main__":
             "summaries*": "kind totals: summary.csv of each experiment shown",
             "orders*": "kind class_order: order.csv of each experiment shown",
             "simulations*": "kind claims: the table of each simulation shown (.csv)",
-            "examples*": "kind agreement: examples.csv of each experiment shown",
+            "examples*": "kind agreement: learning_order.csv of each experiment shown",
         },
         outputs={"csv": "the table (.csv)", "html": "the table as a page (.html)"},
     )

@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workflow_scripts import devices, files, networks, sgd, stage, tasks, weights
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
-from workflow_scripts.errors import StudyError
+from workflow_scripts.data import tasks
+from workflow_scripts.files import npz
+from workflow_scripts.job import command
+from workflow_scripts.training import devices, networks, sgd, weights
 
 log = logging.getLogger("workflow_scripts")
 
@@ -48,7 +51,7 @@ def run(config: Config, inputs, outputs) -> None:
     state = outputs.state / "training.npz"
     trajectory = sgd.train(network, data, config.sgd, config.checkpoints, order, device, linear, state)
     digest = weights.save(outputs.weights, network.state_dict())
-    files.save_arrays(
+    npz.save(
         outputs.trajectory,
         steps=trajectory.steps,
         epochs=trajectory.epochs,
@@ -94,7 +97,7 @@ def pretrain(
 
 
 if __name__ == "__main__":
-    stage.main(
+    command.main(
         run,
         Config,
         inputs={"data": "the data set's arrays (.npz)"},

@@ -10,10 +10,11 @@ from collections.abc import Sized
 from importlib import metadata
 from pathlib import Path
 
-from workflow_scripts import differences, files, provenance
 from workflow_scripts.audit import crate, remake
 from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report, stage_rank
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import differences, fingerprints
 
 EXIT = {"CURRENT": 0, "STALE": 1, "TAMPERED": 2, "UNKNOWN": 3}
 MISTAKE = 4
@@ -134,7 +135,7 @@ def _repair(reports: list[Report]) -> list[str]:
     groups = defaultdict(list)
     for report in reports:
         if report.verdict != "CURRENT":
-            groups[files.canonical_json(report.study), report.results].append(report)
+            groups[hashing.canonical_json(report.study), report.results].append(report)
     commands = []
     for (_, results), of in groups.items():
         findings = sorted(dict.fromkeys(finding for report in of for finding in report.findings), key=_rank)
@@ -178,7 +179,7 @@ def _study(arguments: argparse.Namespace) -> dict:
 
 def _arguments() -> argparse.Namespace:
     parser = _Parser(
-        prog=f"python -m {provenance.PACKAGE}.audit",
+        prog=f"python -m {fingerprints.PACKAGE}.audit",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

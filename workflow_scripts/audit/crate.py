@@ -9,12 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
-from workflow_scripts import files, provenance
 from workflow_scripts.audit import source
 from workflow_scripts.audit.records import Copy, Results
 from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report
-from workflow_scripts.errors import StudyError
-from workflow_scripts.provenance import ROOT
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import fingerprints, sidecars
+from workflow_scripts.provenance.fingerprints import ROOT
 
 #: the workflow itself, as far as it takes part in a run: files and folders of this repository
 OWN = ("Snakefile", "rules", "profiles", "envs", "workflow_scripts", "README.md", "LICENSE", "CITATION.cff")
@@ -36,7 +37,7 @@ def write(reports: list[Report], folder: Path) -> str:
         _check_report(report, results)
     jobs = {results.told(beside): record for report in reports for beside, record in report.jobs.items()}
     _check_places(jobs, results)
-    studies = {files.canonical_json(report.study): report.study for report in reports}.values()
+    studies = {hashing.canonical_json(report.study): report.study for report in reports}.values()
     configs = _configs(studies, results)
     sources = _sources(reports, jobs) | configs
     for path in sources.values():
@@ -51,7 +52,7 @@ def write(reports: list[Report], folder: Path) -> str:
             copies = _copied(sources, jobs, made)
             summary = _summary(named, jobs, verdict)
             Description(made, copies, jobs).write(named, [study for study in studies if study], list(configs), summary)
-            digest = files.sha256(made / source.CRATE)
+            digest = hashing.sha256(made / source.CRATE)
             made.replace(folder)
     except OSError as error:
         raise StudyError(f"{error.filename or folder}: {error.strerror or error}: the crate was not written") from None
@@ -135,7 +136,7 @@ def _copied(sources: dict[str, Path], jobs: dict[str, dict], folder: Path) -> di
 def _copy(path: Path, to: Path) -> Copy:
     to.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(path, to)  # with its times: Snakemake goes by them where it has no records
-    return Copy(files.sha256(to), to.stat().st_size)
+    return Copy(hashing.sha256(to), to.stat().st_size)
 
 
 def _summary(named: list[str], jobs: dict[str, dict], verdict: str) -> str:
@@ -181,8 +182,8 @@ def _files(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[
 def _told(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[Finding]:
     """What is wrong with a crate by its sidecars, which know the hashes of files and code too."""
     modules = set()
-    for place in (place for place in listed if place.endswith(provenance.SUFFIX) and (folder / place).is_file()):
-        record = provenance.read(folder / place)
+    for place in (place for place in listed if place.endswith(sidecars.SUFFIX) and (folder / place).is_file()):
+        record = sidecars.read(folder / place)
         if record is None:
             yield Finding("UNKNOWN", "crate", f"{place} can't be read", None)
         elif not results.is_sealed(folder / place, record):
@@ -193,6 +194,6 @@ def _told(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[F
                 if told in listed and listed[told].sha256 != digest:
                     yield Finding("TAMPERED", "crate", f"{told}: {source.CRATE} and {place} differ", None)
     for name, digest in sorted(modules):
-        if provenance.module_digest(folder, name) != digest:
+        if fingerprints.module_digest(folder, name) != digest:
             why = f"{name.replace('.', '/')}.py here is not the code that made all of the results"
             yield Finding("STALE", "crate", why, None)

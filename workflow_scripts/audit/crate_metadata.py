@@ -15,9 +15,10 @@ import yaml
 from rocrate.model import ContextEntity, File
 from rocrate.rocrate import ROCrate
 
-from workflow_scripts import files, provenance
 from workflow_scripts.audit.records import Copy
 from workflow_scripts.audit.verdict import job_name, stage_rank
+from workflow_scripts.files import hashing, npz
+from workflow_scripts.provenance import fingerprints
 
 WORKFLOW = "Snakefile"
 CONTEXT = "https://w3id.org/ro/terms/workflow-run/context"
@@ -186,13 +187,13 @@ class Description:
         parameter = self._graph.add(id, "FormalParameter", name=key)
         self._graph.join(parameter, additionalType=VALUE_TYPES[type(value)])
         self._graph.join(reader, input=parameter)
-        id = f"{id}/{provenance.digest(value)[:12]}"
+        id = f"{id}/{hashing.of(value)[:12]}"
         return self._graph.add(id, "PropertyValue", name=key, value=value, exampleOfWork=parameter)
 
     def _sources(self, record: dict) -> list[Ref]:
         """What a data set was made from: files and arrays that are not in the crate, by their hashes."""
         data = [told for told in record["outputs"] if record["stage"] == "prepare_data" and told in self._copies]
-        found = [files.load_arrays(self._folder / told, "source_hashes")["source_hashes"].tolist() for told in data]
+        found = [npz.load(self._folder / told, "source_hashes")["source_hashes"].tolist() for told in data]
         told = [source.rsplit(" ", 1) for sources in found for source in sources]
         return [self._graph.add(f"#source/{sha256}", "CreativeWork", name=name, sha256=sha256) for name, sha256 in told]
 
@@ -286,7 +287,7 @@ def _entity(crate: ROCrate, id: str, type: str | list[str]) -> ContextEntity | F
 
 
 def _module(stage: str) -> str:
-    return f"{provenance.PACKAGE}/{stage}.py"
+    return f"{fingerprints.PACKAGE}/{stage}.py"
 
 
 def _options(record: dict) -> dict[str, str]:
@@ -306,7 +307,7 @@ def _flat(settings: dict, before: str = "") -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from _flat(value, f"{before}{key}.")
         elif value is not None:
-            yield f"{before}{key}", files.canonical_json(value) if isinstance(value, list) else value
+            yield f"{before}{key}", hashing.canonical_json(value) if isinstance(value, list) else value
 
 
 def _commit(record: dict) -> str | None:

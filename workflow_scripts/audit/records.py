@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from workflow_scripts import files, provenance
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import sidecars
 
 
 class Copy(NamedTuple):
@@ -40,21 +41,21 @@ class Results:
     def sidecar(self, path: Path) -> tuple[Path | None, dict | None]:
         """The sidecar that speaks of a file, and what it says; None where there is none, or it can't be read."""
         if path not in self._sidecars:
-            beside = provenance.find(path)
-            self._sidecars[path] = beside, None if beside is None else provenance.read(beside)
+            beside = sidecars.find(path)
+            self._sidecars[path] = beside, None if beside is None else sidecars.read(beside)
         return self._sidecars[path]
 
     def is_sealed(self, sidecar: Path, record: dict) -> bool:
         """Whether a sidecar is as it was written."""
         if sidecar not in self._sealed:
-            self._sealed[sidecar] = provenance.is_sealed(record)
+            self._sealed[sidecar] = sidecars.is_sealed(record)
         return self._sealed[sidecar]
 
     @functools.cached_property
     def records(self) -> dict[Path, dict]:
         """All sidecars of this folder that can be read, and what they say."""
-        sidecars = sorted(self.folder.rglob(f"*{provenance.SUFFIX}"))
-        return {sidecar: record for sidecar in sidecars if (record := provenance.read(sidecar))}
+        paths = sorted(self.folder.rglob(f"*{sidecars.SUFFIX}"))
+        return {sidecar: record for sidecar in paths if (record := sidecars.read(sidecar))}
 
     def hash_all(self, paths: Iterable[Path]) -> None:
         """Hash the files that have not been hashed yet, several at a time."""
@@ -96,7 +97,7 @@ def products(folder: Path) -> list[Path]:
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file()
-        and not path.name.endswith(provenance.SUFFIX)
+        and not path.name.endswith(sidecars.SUFFIX)
         and path.suffix != ".log"
         and path != folder / "report.html"
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
@@ -105,6 +106,6 @@ def products(folder: Path) -> list[Path]:
 
 def _sha256(path: Path) -> str | None:
     try:
-        return files.sha256(path)
+        return hashing.sha256(path)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from workflow_scripts import files, provenance
 from workflow_scripts.audit import source
 from workflow_scripts.audit.records import Results
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import fingerprints
 
 
 def compare(record: dict, results: Results) -> tuple[str, str] | None:
@@ -24,12 +25,12 @@ def compare(record: dict, results: Results) -> tuple[str, str] | None:
         arguments = _arguments(record, results, made)
         if arguments is None:
             return "UNKNOWN", "it can't be made again: its sidecar doesn't say how"
-        command = [sys.executable, "-m", f"{provenance.PACKAGE}.{record['stage']}", *arguments]
-        environment = os.environ | {"PYTHONPATH": str(provenance.ROOT)}
+        command = [sys.executable, "-m", f"{fingerprints.PACKAGE}.{record['stage']}", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(fingerprints.ROOT)}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         if done.returncode:
             return "UNKNOWN", f"it can't be made again here: {' '.join(done.stderr.split())[-300:]}"
-        other = next((told for told, digest in record["outputs"].items() if files.sha256(made[told]) != digest), None)
+        other = next((told for told, digest in record["outputs"].items() if hashing.sha256(made[told]) != digest), None)
     if other is None:
         return None
     here = f"{platform.platform()}, Python {platform.python_version()}"
@@ -51,7 +52,7 @@ def _arguments(record: dict, results: Results, made: dict[str, Path]) -> list[st
             arguments.append(moved.get(argument, argument))
     paths = {argument for argument in arguments if not re.fullmatch("--[a-z-]+", argument)}
     known = paths == set(moved.values())
-    return ["--cfg", files.canonical_json(record["cfg"]), *arguments] if known else None
+    return ["--cfg", hashing.canonical_json(record["cfg"]), *arguments] if known else None
 
 
 def command(results: Results, study: dict | None, targets: Iterable[str], forced: Iterable[str]) -> str:
@@ -61,11 +62,11 @@ def command(results: Results, study: dict | None, targets: Iterable[str], forced
     words += ["--forcerun", *forced]
     if not here.samefile(Path.cwd()):
         words += ["--directory", str(here)]
-    if not Path.cwd().samefile(provenance.ROOT):
-        words += ["--snakefile", str(provenance.ROOT / "Snakefile")]
+    if not Path.cwd().samefile(fingerprints.ROOT):
+        words += ["--snakefile", str(fingerprints.ROOT / "Snakefile")]
     configfiles = [os.path.relpath(source.configfile(name, results)) for name in study.get("configfiles", [])]
     words += ["--configfile", *configfiles] if configfiles else []
-    changes = [f"{key}={files.canonical_json(value)}" for key, value in study.get("config", {}).items()]
+    changes = [f"{key}={hashing.canonical_json(value)}" for key, value in study.get("config", {}).items()]
     words += ["--config", *changes] if changes else []
     return shlex.join(words)
 

@@ -5,12 +5,13 @@ import json
 import os
 from pathlib import Path
 
-from workflow_scripts import files, provenance
 from workflow_scripts.audit.records import Results
 from workflow_scripts.config.configfiles import merged
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.study import Study
 from workflow_scripts.config.study import load as load_study
-from workflow_scripts.errors import StudyError
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import fingerprints
 
 CRATE = "ro-crate-metadata.json"
 DEFAULT = "config.yaml"
@@ -22,7 +23,7 @@ class Unreadable(Exception):
 
 def load(study: dict | None, results: Results) -> Study:
     """The study as it is now. Raises Unreadable where its files are gone or wrong."""
-    changes = files.canonical_json((study or {}).get("config", {}))
+    changes = hashing.canonical_json((study or {}).get("config", {}))
     return _load(tuple(configfiles(study, results).values()), changes)
 
 
@@ -30,7 +31,7 @@ def configfiles(study: dict | None, results: Results) -> dict[str, Path]:
     """The config files of a study, the default one if none was given, by the place that each has in a crate."""
     names = (study or {}).get("configfiles", [])
     in_crate = (results.folder.parent / CRATE).is_file()
-    default = {DEFAULT: (results.folder.parent if in_crate else provenance.ROOT) / DEFAULT}
+    default = {DEFAULT: (results.folder.parent if in_crate else fingerprints.ROOT) / DEFAULT}
     return {_place(name): configfile(name, results) for name in names} or default
 
 
@@ -47,7 +48,7 @@ def makes(study: dict | None, results: Results, told: str) -> bool:
 
 def configfile(name: str, results: Results) -> Path:
     """A config file that a sidecar names: in its crate, or relative to where Snakemake ran or to this repository."""
-    places = [results.folder.parent / _place(name), results.folder.parent / name, provenance.ROOT / name]
+    places = [results.folder.parent / _place(name), results.folder.parent / name, fingerprints.ROOT / name]
     return next((place for place in places if place.is_file()), places[0])
 
 
@@ -55,7 +56,7 @@ def _place(name: str) -> str:
     """Where a crate keeps a config file: as it was named, or under config/ if that was anywhere on the machine."""
     path = Path(name)
     anywhere = path.is_absolute() or ".." in path.parts
-    return f"config/{provenance.digest(name)[:8]}/{path.name}" if anywhere else path.as_posix()
+    return f"config/{hashing.of(name)[:8]}/{path.name}" if anywhere else path.as_posix()
 
 
 @functools.cache

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflow_scripts import files
 from workflow_scripts.audit.verdict import Report, job_name, stage_rank
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError, damaged
+from workflow_scripts.files import npz
 
 #: columns that say what a row is about, in any of our tables
 KEYS = (
@@ -91,7 +91,7 @@ def _job(report: Report, record: dict) -> Iterator[str]:
     for told in record["outputs"]:
         path = report.results.path(told)
         if record["stage"] == "prepare_data" and path.is_file():
-            sources = files.load_arrays(path, "source_hashes")["source_hashes"].tolist()
+            sources = npz.load(path, "source_hashes")["source_hashes"].tolist()
             for source in sources:
                 yield f"  from {', SHA-256 '.join(source.rsplit(' ', 1))}"
             if not sources:
@@ -118,4 +118,4 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype={"class": str})
     except (OSError, ValueError) as error:
-        raise files.damaged(path, error) from None
+        raise damaged(path, error) from None

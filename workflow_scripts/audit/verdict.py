@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workflow_scripts import differences, files, provenance
 from workflow_scripts.audit import remake, source
 from workflow_scripts.audit.records import Results, place, product, products
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.study import STAGES, Study, stage_config
-from workflow_scripts.errors import StudyError
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import differences, fingerprints, sidecars
 
 #: from good to bad: the verdict on a result is the worst of its findings
 VERDICTS = ("CURRENT", "UNKNOWN", "STALE", "TAMPERED")
@@ -67,7 +68,7 @@ class Auditor:
         self._study = study or {}
         self._home = results.absolute()
         self._results = functools.cache(Results)
-        self._remade = functools.cache(lambda results, sidecar: remake.compare(provenance.read(sidecar), results))
+        self._remade = functools.cache(lambda results, sidecar: remake.compare(sidecars.read(sidecar), results))
         self._judged: dict[tuple[str, Path], list[Finding]] = {}
 
     def audit(self, paths: list[Path]) -> list[Report]:
@@ -131,14 +132,14 @@ class Auditor:
     def _elsewhere(self, report: Report) -> tuple[Path, dict, str] | None:
         """Of a copy: the sidecar in the results folder, and what it calls it, by its bytes or by a figure's key."""
         content = report.path.read_bytes()
-        key, digest = provenance.key_in(content), hashlib.sha256(content).hexdigest()
+        key, digest = sidecars.key_in(content), hashlib.sha256(content).hexdigest()
         for beside, record in report.results.records.items():
             of_bytes = next((told for told, written in record["outputs"].items() if written == digest), None)
             told = of_bytes or (product(report.path, record) if key == record["key"] else None)
             if told:
                 return beside, record, told
         for beside, record in report.results.records.items() if key else ():
-            if provenance.told(record, report.path):
+            if sidecars.told(record, report.path):
                 why = f"it carries provenance key {key}, that of the results has {record['key']}"
                 report.findings.append(Finding("STALE", job_name(record), why, None))
                 return beside, record, product(report.path, record)
@@ -163,7 +164,7 @@ class Auditor:
             report.remade = not wrong
 
     def _findings(self, report: Report, beside: Path, record: dict) -> list[Finding]:
-        at = files.canonical_json(report.study), beside
+        at = hashing.canonical_json(report.study), beside
         if at not in self._judged:
             self._judged[at] = list(_job(report, beside, record))
         return self._judged[at]
@@ -213,7 +214,7 @@ def _settings(study: Study, record: dict) -> dict | None:
 
 def _code(record: dict) -> list[str]:
     try:
-        return differences.code(record["code"], provenance.code(record["stage"]))
+        return differences.code(record["code"], fingerprints.code(record["stage"]))
     except StudyError as error:
         return [f"its code can't be compared: {error}"]
 
@@ -231,7 +232,7 @@ def _input(results: Results, record: dict, told: str, digest: str) -> Iterator[F
     elif all(results.path(product) != path for product in producer["outputs"]):
         why = f"the sidecar beside {told} is that of {product(path, producer) or next(iter(producer['outputs']))}"
         yield Finding("TAMPERED", name, why, told)
-    elif provenance.told(producer, path) != found:
+    elif sidecars.told(producer, path) != found:
         yield _edited(producer, told)
     elif found != digest:
         when = producer["ended"][:16].replace("T", " ")
@@ -246,7 +247,7 @@ def _edited(record: dict, told: str | None) -> Finding:
 def _unknown(report: Report, why: str) -> None:
     """Report a file without a sidecar; only what the study makes can be made again."""
     made = report.told is not None and source.makes(report.study, report.results, report.told)
-    key = provenance.key_in(report.path.read_bytes()) if report.path.is_file() and not made else None
+    key = sidecars.key_in(report.path.read_bytes()) if report.path.is_file() and not made else None
     hint = f"; it carries provenance key {key}: name the results that it came from with --results" if key else ""
     name = report.told or str(report.path)
     report.findings.append(Finding("UNKNOWN", name, why + hint, report.told if made else None))
@@ -263,7 +264,7 @@ def _record_around(report: Report) -> dict | None:
     """The nearest sidecar in the results folder that names a study: for a product which none speaks of."""
     folders = [folder for folder in report.path.parents if folder.is_relative_to(report.results.folder)]
     for folder in folders:
-        for sidecar in sorted(folder.rglob(f"*{provenance.SUFFIX}")):
-            if (record := provenance.read(sidecar)) and record["study"]:
+        for sidecar in sorted(folder.rglob(f"*{sidecars.SUFFIX}")):
+            if (record := sidecars.read(sidecar)) and record["study"]:
                 return record
     return None

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from workflow_scripts.errors import StudyError
+from workflow_scripts.config.errors import StudyError
 
 
 def merged(paths: list[str | Path], changes: dict | None = None) -> dict:

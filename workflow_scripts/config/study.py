@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from workflow_scripts import pictures
 from workflow_scripts.config.analysis import (
     Agreement,
     Boundaries,
@@ -22,10 +21,11 @@ from workflow_scripts.config.analysis import (
 )
 from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
 from workflow_scripts.config.data import Dataset, Task
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.simulations import Simulation
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
-from workflow_scripts.errors import StudyError
+from workflow_scripts.data import pictures
 
 RESERVED = ("data", "tasks", "simulations", "figures", "tables")
 

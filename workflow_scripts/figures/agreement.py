@@ -10,8 +10,9 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from workflow_scripts import examples, style
-from workflow_scripts.figures.points import Points
+from workflow_scripts.drawing import style
+from workflow_scripts.drawing.points import Points
+from workflow_scripts.measures import learning_order
 
 #: examples shown of those learned first, and of those learned last
 SHOWN = 8
@@ -36,10 +37,10 @@ def draw(
     """
     figure, axes = style.panels(2 if images else 1, 2, 4.8, 2.8 if images else 3.9)
     _shares(axes[0, 0], epochs, titles, points)
-    _matrix(axes[0, 1], examples.agreements(epochs, classes), titles, points)
+    _matrix(axes[0, 1], learning_order.agreements(epochs, classes), titles, points)
     if images:
         axes[0, 0].get_gridspec().set_height_ratios([5, 1])
-        rank = examples.mean_ranks(list(epochs.values()))
+        rank = learning_order.mean_ranks(list(epochs.values()))
         first_to_last = np.argsort(rank, kind="stable")
         _strip(axes[1, 0], "learned first: lowest mean rank", first_to_last[:SHOWN], rank, images, points)
         _strip(axes[1, 1], "learned last: highest mean rank", first_to_last[::-1][:SHOWN], rank, images, points)
@@ -49,7 +50,7 @@ def draw(
 def _shares(axes, epochs: dict[str, np.ndarray], titles: dict[str, str], points: Points) -> None:
     handles, after_start = [], []
     for (name, times), color in zip(epochs.items(), itertools.cycle(_COLORS), strict=False):
-        share = pd.DataFrame(examples.share_learned(times))
+        share = pd.DataFrame(learning_order.share_learned(times))
         after_start += share["epoch"][share["epoch"] > 0].tolist()
         points.line(axes, name, titles[name], share["epoch"], share["mean"], share, color=color)
         handles.append(Line2D([], [], color=color, label=titles[name]))

@@ -9,9 +9,11 @@ from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch
 
-from workflow_scripts import files, information, style
-from workflow_scripts.errors import StudyError
-from workflow_scripts.figures.points import Points
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.drawing import style
+from workflow_scripts.drawing.points import Points
+from workflow_scripts.files import npz
+from workflow_scripts.measures import information
 
 #: training examples shown, the first ones: more would hide the boundary
 MOST_SHOWN = 1500
@@ -44,15 +46,14 @@ class Row:
 def read(name: str, title: str, data: Path, trajectory: Path, explainers: dict[str, Path]) -> Row:
     """A row from the files of an experiment. Raises StudyError unless the data lie in the plane and have a grid."""
     names = ("train_inputs", "train_labels", "train_flipped", "test_labels", "grid_inputs", "grid_labels")
-    arrays = files.load_arrays(data, *names)
-    found = files.load_arrays(trajectory, "steps", "test_predictions", "grid_predictions")
+    arrays = npz.load(data, *names)
+    found = npz.load(trajectory, "steps", "test_predictions", "grid_predictions")
     side = int(np.sqrt(len(arrays["grid_labels"])))
     if side < 2 or arrays["grid_inputs"].shape != (side * side, 2):
         raise StudyError(f"{data}: no grid of points in the plane: show experiments on data of kind ball")
     test, labels = found["test_predictions"], arrays["test_labels"]
     fitted = {
-        explainer: files.load_arrays(path, "test_predictions", "grid_predictions")
-        for explainer, path in explainers.items()
+        explainer: npz.load(path, "test_predictions", "grid_predictions") for explainer, path in explainers.items()
     }
     for path, given in ((trajectory, found), *((explainers[key], values) for key, values in fitted.items())):
         for part, n in (("grid", side * side), ("test", len(labels))):

@@ -10,9 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from workflow_scripts import information, style
 from workflow_scripts.config.analysis import Printed
-from workflow_scripts.figures.points import Points
+from workflow_scripts.drawing import style
+from workflow_scripts.drawing.points import Points
+from workflow_scripts.measures import information
 
 _ACCURACIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _TABLES = ("summary", "phases")

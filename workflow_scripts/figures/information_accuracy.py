@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from workflow_scripts import information, style
-from workflow_scripts.figures.points import Points
+from workflow_scripts.drawing import style
+from workflow_scripts.drawing.points import Points
+from workflow_scripts.measures import information
 
 
 def draw(points: Points):

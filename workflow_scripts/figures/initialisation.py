@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
-from workflow_scripts import style
-from workflow_scripts.figures.points import Points
+from workflow_scripts.drawing import style
+from workflow_scripts.drawing.points import Points
 
 #: the columns that are read of summary.csv and of phases.csv
 SUMMARY = ("explainer", "checkpoint", "step", "epoch", "quantity", "seeds", "mean", "std", "corrected", "lo", "hi")

@@ -10,8 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator
 
-from workflow_scripts import files, modes, style, tables, uncertainty
-from workflow_scripts.figures.points import Points
+from workflow_scripts.config.errors import damaged
+from workflow_scripts.drawing import style
+from workflow_scripts.drawing.points import Points
+from workflow_scripts.files import dataframes
+from workflow_scripts.measures import singular_modes
+from workflow_scripts.measures.seeds import over_seeds
 
 #: modes shown, the strongest ones
 MOST_SHOWN = 5
@@ -27,7 +31,7 @@ _RED, _BLUE = "#b2182b", "#2166ac"
 
 @dataclass(frozen=True)
 class Linear:
-    """The linear experiment: its modes.csv and class_modes.csv, and the modes s [M], u [M, C], v [M, ...]."""
+    """The linear experiment: its singular_modes.csv and class_modes.csv, and the modes s [M], u [M, C], v [M, ...]."""
 
     name: str
     title: str
@@ -47,10 +51,10 @@ class Order:
 
 def read_order(path: Path, predicted: pd.DataFrame) -> np.ndarray:
     """Epochs [seeds, C] of an order.csv, classes as predicted lists them. Raises StudyError for other classes."""
-    table = tables.read(path, "class", "seed", "epoch")
+    table = dataframes.read(path, "class", "seed", "epoch")
     epochs = table.assign(**{"class": table["class"].astype(str)}).pivot(index="seed", columns="class", values="epoch")
     if set(epochs.columns) != set(predicted["class"]):
-        raise files.damaged(path, f"expected the classes {', '.join(predicted['class'])}")
+        raise damaged(path, f"expected the classes {', '.join(predicted['class'])}")
     return epochs[predicted["class"]].to_numpy(float)
 
 
@@ -119,9 +123,9 @@ def _strengths(axes, linear: Linear, points: Points) -> None:
 
 def _order(axes, order: Order, linear: Linear, points: Points) -> None:
     names, x = linear.predicted["class"].to_numpy(), linear.predicted["predicted_epoch"].to_numpy(float)
-    found = uncertainty.over_seeds(order.epochs)
+    found = over_seeds(order.epochs)
     y, lo, hi = (found[name] for name in ("mean", "lo", "hi"))
-    of = modes.rank_correlation(x, order.epochs)
+    of = singular_modes.rank_correlation(x, order.epochs)
     interval = f"  [{of['lo']:.2f}, {of['hi']:.2f}]" if np.isfinite(of["lo"]) else ""
     told = f"ρ = {of['rho']:.2f}{interval},  p = {of['p']:.2g}"
     axes.errorbar(x, y, [y - lo, hi - y], fmt="o", color=style.BLUE, markersize=4.5, elinewidth=0.6, label=told)
@@ -141,7 +145,7 @@ def _order(axes, order: Order, linear: Linear, points: Points) -> None:
 
 def _name(axes, predicted: pd.DataFrame, order: Order) -> None:
     """The class beside each marker, at the corner where it meets the fewest markers and other names."""
-    measured = predicted.assign(epoch=uncertainty.over_seeds(order.epochs)["mean"]).dropna(subset="epoch")
+    measured = predicted.assign(epoch=over_seeds(order.epochs)["mean"]).dropna(subset="epoch")
     markers = measured[["predicted_epoch", "epoch"]].to_numpy()
     middles = axes.transData.transform(markers) * 72 / axes.figure.dpi
     taken = np.hstack([middles - 3, middles + 3])

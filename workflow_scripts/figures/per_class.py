@@ -9,9 +9,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from workflow_scripts import style
+from workflow_scripts.drawing import style
+from workflow_scripts.drawing.points import Points
 from workflow_scripts.figures import dynamics
-from workflow_scripts.figures.points import Points
 
 _COLUMNS = 5
 _DASHED, _THIN = (0, (6, 3)), 0.9

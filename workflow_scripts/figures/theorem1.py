@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from workflow_scripts import style
-from workflow_scripts.figures.points import Points
+from workflow_scripts.drawing import style
+from workflow_scripts.drawing.points import Points
 
 COLUMNS = ("noise", "init", "inside", "step", "quantity", "mean", "std", "lo", "hi")
 _ROWS = {"train_accuracy": "train accuracy", "population_accuracy": "population accuracy"}

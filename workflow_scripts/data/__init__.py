@@ -1,0 +1,1 @@
+"""Data sets, and tasks: data sets seen through a label map."""

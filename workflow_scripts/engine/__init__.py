@@ -1,0 +1,1 @@
+"""What hooks Snakemake: the plan, the cache, its records, orphans."""

@@ -1,0 +1,112 @@
+"""Snakemake's cache between workflows, made safe: every entry is checked against its sidecar before it is used."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from snakemake.caching import LOCATION_ENVVAR
+from snakemake.caching.local import OutputFileCache
+from snakemake.logging import logger
+
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import sidecars
+
+
+class CheckedCache(OutputFileCache):
+    """An entry is a job's products and their sidecar, under the hash of its settings, its code and the bytes it reads.
+
+    Snakemake's own class links results to the cache, so that an edit of a result damages the entry, and believes that
+    whatever lies there is right. This one copies, and passes over an entry that is not what its sidecar says: the job
+    is computed again, and its products replace the entry. Snakemake's own hash is another one for jobs on other nodes.
+    """
+
+    async def get_outputfiles_and_cachefiles(self, job) -> list[tuple[Path, Path]]:
+        """The job's products and their places in the cache."""
+        inputs = {Path(path): hashing.sha256(Path(path)) for path in job.input}
+        key = sidecars.key(job.rule.name, json.loads(job.params.cfg), job.params.code, inputs)
+        return [(Path(product), self.path / f"{key}{ending}") for product, ending in self.get_outputfiles(job)]
+
+    async def exists(self, job) -> bool:
+        """Whether a dry run can tell that the job is in the cache: not before its inputs are there."""
+        return all(os.path.isfile(path) for path in job.input) and await super().exists(job)
+
+    async def fetch(self, job) -> None:
+        """Copy the entry to where the job's products belong. Raises CacheMissException where it has to be computed."""
+        pairs = await self.get_outputfiles_and_cachefiles(job)
+        if not any(entry.exists() for _, entry in pairs):
+            self.raise_cache_miss_exception(job)
+        folder = pairs[0][0].parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".cache-") as scratch:
+            copies = {product: Path(scratch, entry.name) for product, entry in pairs}
+            try:
+                for product, entry in pairs:
+                    shutil.copyfile(entry, copies[product])
+                wrong = _wrong(copies, job)
+            except OSError as error:
+                wrong = f"{error.filename} can't be read: {error.strerror}"
+            if wrong:
+                logger.warning(f"cache: {pairs[0][1]}: {wrong}: it is not used, {job} is computed again")
+                self.raise_cache_miss_exception(job)
+            for product, copy in copies.items():
+                os.replace(copy, product)
+        logger.info(f"restored from the cache: {', '.join(map(str, copies))}")
+        for log in job.log:
+            Path(log).write_text(f"restored from the cache: {pairs[0][1]}\n")
+
+    async def store(self, job) -> None:
+        """Copy the job's products and their sidecar, which comes last, into the cache; go on where that can't be."""
+        pairs = await self.get_outputfiles_and_cachefiles(job)
+        try:
+            with TemporaryDirectory(dir=self.path) as scratch:
+                for product, entry in _sidecar_last(pairs):
+                    copy = Path(scratch, entry.name)
+                    shutil.copyfile(product, copy)
+                    self.set_permissions(copy)
+                    os.replace(copy, entry)
+        except OSError as error:
+            logger.warning(f"cache: {self.path}: {error.strerror}: {job} is done, but it was not stored there")
+
+
+def install(workflow) -> None:
+    """Let Snakemake use this class, for which it has no setting. Raises StudyError where --cache names no folder."""
+    from snakemake import workflow as module  # here: it can't be the first module of Snakemake that is imported
+
+    module.LocalOutputFileCache = CheckedCache
+    folder = os.environ.get(LOCATION_ENVVAR, "")
+    if workflow.workflow_settings.cache is not None and not os.path.isdir(folder):
+        raise StudyError(
+            f"--cache: {LOCATION_ENVVAR}={folder}: no such folder: make it, or name another in this variable"
+        )
+
+
+def spell_out(workflow) -> None:
+    """Name the cached rules in a bare --cache: Snakemake hands it on to jobs on other nodes only with names."""
+    if workflow.workflow_settings.cache == []:
+        workflow.workflow_settings.cache = [rule.name for rule in workflow.rules if rule.cache and rule.cache.output]
+
+
+def _wrong(copies: dict[Path, Path], job) -> str | None:
+    """What is wrong with an entry, if anything is."""
+    sidecar = next(product for product in copies if product.name.endswith(sidecars.SUFFIX))
+    record = sidecars.read(copies[sidecar])
+    if record is None:
+        return "its sidecar can't be read"
+    if not sidecars.is_sealed(record):
+        return "its sidecar was edited"
+    if record["cfg"] != json.loads(job.params.cfg) or record["code"]["fingerprint"] != job.params.code:
+        return "it belongs to another job"
+    for product, copy in copies.items():
+        if product != sidecar and sidecars.told(record, product) != hashing.sha256(copy):
+            return f"{product.name} is not what was stored"
+    if record["inputs"] != {str(path): hashing.sha256(Path(path)) for path in job.input}:
+        return "it was made from other inputs"
+    return None
+
+
+def _sidecar_last(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    return sorted(pairs, key=lambda pair: pair[0].name.endswith(sidecars.SUFFIX))

@@ -1,0 +1,1 @@
+"""The measures: information, corrections, intervals, tests, null models, phases."""

@@ -1,0 +1,179 @@
+"""Corrected estimates, 95% intervals and exact tests for the quantities of information.py, from joint counts alone.
+
+docs/uncertainty.md says why the usual bootstrap fails here, what the intervals speak of, and how well they cover. All
+are pointwise over checkpoints, and stored raw: a corrected value may lie below 0. Inside this module information is in
+nats; what it returns is in bits.
+"""
+
+import numpy as np
+from scipy.special import gammainc, gammaincinv  # scipy.stats takes a second to import
+
+from workflow_scripts.measures import corrections, exact_tests, information
+from workflow_scripts.measures.information import CONDITIONAL, LN_2
+
+Z_95 = 1.959963984540054
+
+#: least mean of 2 N I under independence: keeps limits apart where the counts show no noise at all
+_LEAST_MEAN = 0.25
+
+
+def influence(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Influence of an example of each cell on every quantity and on both accuracies: [..., f, l, y], like counts. Bits.
+
+    The sum of its margins' log densities, so that the mean over the examples is the plug-in value.
+    """
+    total = counts.sum((-3, -2, -1), keepdims=True)
+    surprise = {
+        axes: np.log2(total) - np.log2(np.maximum(information.margin(counts, axes), 1))
+        for axes in ("F", "L", "Y", "FL", "FY", "LY", "FLY")
+    }
+    psi = {
+        name: sum(sign * surprise[axes] for axes, sign in terms.items()) for name, terms in information.TERMS.items()
+    }
+    right = np.eye(counts.shape[-1])
+    if counts.shape[-2] == counts.shape[-1]:
+        psi |= {"accuracy": right[:, None, :], "explainer_accuracy": right}
+    return {name: np.broadcast_to(values, counts.shape) for name, values in psi.items()}
+
+
+def deviation(psi: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Standard deviation over the examples of an influence [..., f, l, y]."""
+    weight = counts / counts.sum((-3, -2, -1), keepdims=True)
+    mean = (weight * psi).sum((-3, -2, -1), keepdims=True)
+    return np.sqrt((weight * (psi - mean) ** 2).sum((-3, -2, -1)))
+
+
+def pair_intervals(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """I(F;Y) as `I_FY` with `_corrected`, `_lo`, `_hi` (bits), and `accuracy`; counts: pair counts [..., f, 1, y]."""
+    plug_in = information.measures(counts)
+    best = information.combine(information.entropy_terms(counts, corrections.jackknife_entropy))["I_FY"]
+    lo, hi = limits(plug_in["I_FY"], best, deviation(influence(counts)["I_FY"], counts), counts.sum((-3, -2, -1)))
+    return {"I_FY": plug_in["I_FY"], "I_FY_corrected": best, "I_FY_lo": lo, "I_FY_hi": hi} | {
+        "accuracy": plug_in["accuracy"]
+    }
+
+
+def with_intervals(counts: np.ndarray, draws: int = exact_tests.DRAWS) -> dict[str, np.ndarray]:
+    """Each quantity as `q`, `q_corrected`, `q_lo`, `q_hi` (95%), in bits, with `accuracy`, `n`; counts: [..., f, l, y].
+
+    Conditional ones also have `q_p`: the exact test of conditional independence, from random tables with the same
+    margins, drawn anew from a fixed seed. Their lower limit is 0 unless that test rejects at 2.5%. `lead` is
+    I(F;Y) - I(L;Y), whose sign decides where T0 lies.
+    """
+    plug_in, best, psi = information.measures(counts), corrections.corrected(counts), influence(counts)
+    n = counts.sum((-3, -2, -1))
+    columns = {"n": n, "accuracy": plug_in["accuracy"]}
+    for name in information.TERMS:
+        sigma = deviation(psi[name], counts)
+        if name == "mu":
+            half = half_width(sigma, n)
+            lo, hi = best[name] - half, best[name] + half
+        else:
+            lo, hi = limits(plug_in[name], best[name], sigma, n)
+        if name in CONDITIONAL:
+            columns[f"{name}_p"] = exact_tests.independence_p(counts, name, draws)
+            lo = np.where(columns[f"{name}_p"] <= 0.025, lo, 0.0)
+            hi = np.maximum(hi, _few_disagreements(counts, name))
+        columns |= {name: plug_in[name], f"{name}_corrected": best[name], f"{name}_lo": lo, f"{name}_hi": hi}
+    return columns | lead(counts)
+
+
+def performance_correlation(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """mu(F;L) as `mu`, `mu_corrected`, `mu_lo`, `mu_hi` (95%), in bits; counts: [..., f, l, y], any number of l."""
+    best, sigma = corrections.corrected(counts)["mu"], deviation(influence(counts)["mu"], counts)
+    half = half_width(sigma, counts.sum((-3, -2, -1)))
+    return {
+        "mu": information.measures(counts)["mu"],
+        "mu_corrected": best,
+        "mu_lo": best - half,
+        "mu_hi": best + half,
+    }
+
+
+def lead(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """I(F;Y) - I(L;Y) as `lead`, `lead_lo`, `lead_hi`, in bits; counts: [..., f, l, y]."""
+    plug_in, psi = information.measures(counts), influence(counts)
+    difference = plug_in["I_FY"] - plug_in["I_LY"]
+    half = Z_95 * deviation(psi["I_FY"] - psi["I_LY"], counts) / np.sqrt(counts.sum((-3, -2, -1)))
+    return {"lead": difference, "lead_lo": difference - half, "lead_hi": difference + half}
+
+
+def ratio(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """mu(F;L)/I(F;Y) as `ratio`, `ratio_corrected`, `ratio_lo`, `ratio_hi`; counts: [..., f, l, y].
+
+    1 - I(F;Y|L)/I(F;Y), by the limits of I(F;Y|L) with the influence of the ratio. NaN while the lower limit of I(F;Y)
+    is 0: there is nothing to have a share of.
+    """
+    found = with_intervals(counts)
+    psi = influence(counts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = (found["I_FY_given_L"] / found["I_FY"])[..., None, None, None]
+        sigma = deviation(psi["I_FY_given_L"] - share * psi["I_FY"], counts)
+        lo, hi = limits(found["I_FY_given_L"], found["I_FY_given_L_corrected"], sigma, found["n"])
+        lo = np.where(found["I_FY_given_L_p"] <= 0.025, lo, 0.0)
+        hi = np.maximum(hi, _few_disagreements(counts, "I_FY_given_L"))
+        shares = {
+            "ratio": found["mu"] / found["I_FY"],
+            "ratio_corrected": found["mu_corrected"] / found["I_FY_corrected"],
+            "ratio_lo": 1 - hi / found["I_FY_corrected"],
+            "ratio_hi": 1 - lo / found["I_FY_corrected"],
+        }
+    known = found["I_FY_lo"] > 0
+    return {name: np.where(known, value, np.nan) for name, value in shares.items()}
+
+
+def ratio_influence(counts: np.ndarray) -> np.ndarray:
+    """Influence of an example of each cell on mu(F;L)/I(F;Y): [..., f, l, y]."""
+    plug_in, psi = information.measures(counts), influence(counts)
+    i_fy, share = (value[..., None, None, None] for value in (plug_in["I_FY"], plug_in["mu"] / plug_in["I_FY"]))
+    return (psi["mu"] - share * psi["I_FY"]) / i_fy
+
+
+def limits(plug_in: np.ndarray, best: np.ndarray, sigma: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95% limits, in bits, of a quantity that can't be negative; plug_in, best, sigma in bits, all of one shape.
+
+    T = 2 N I (nats) is taken to be Gamma distributed with mean d + lam and variance 2 d + 4 r lam, where lam is 2 N
+    times the true value, d the bias of T, and r makes the variance that of the influence function. The limits are
+    those lam for which T is as small, or as large, as it is in 2.5% of cases.
+    """
+    scale = 2 * n * LN_2
+    t = np.maximum(scale * plug_in, 0)
+    d = np.maximum(scale * (plug_in - best), _LEAST_MEAN)
+    r = np.where(t > 1e-9, n * (sigma * LN_2) ** 2 / np.maximum(t, 1e-9), 1.0)
+    lo = np.where(_cdf(t, np.zeros_like(t), d, r) > 0.975, _solve(t, d, r, 0.975), 0.0)
+    return lo / scale, _solve(np.maximum(t, d), d, r, 0.025) / scale
+
+
+def half_width(sigma: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Half a normal 95% interval, never quite 0."""
+    return Z_95 * np.maximum(sigma / np.sqrt(n), np.sqrt(2 * _LEAST_MEAN) / (2 * n * LN_2))
+
+
+def _cdf(t: np.ndarray, lam: np.ndarray, d: np.ndarray, r: np.ndarray) -> np.ndarray:
+    mean, variance = d + lam, 2 * d + 4 * r * lam
+    return gammainc(mean**2 / variance, t * mean / variance)
+
+
+def _solve(t: np.ndarray, d: np.ndarray, r: np.ndarray, probability: float) -> np.ndarray:
+    """The lam at which P(T <= t) is the given probability, by bisection; 0 where it is smaller at 0 already."""
+    lo, hi = np.zeros_like(t), 4 * t + 40 * np.maximum(r, 1) + 20
+    for _ in range(60):
+        middle = (lo + hi) / 2
+        above = _cdf(t, middle, d, r) > probability
+        lo, hi = np.where(above, middle, lo), np.where(above, hi, middle)
+    return lo
+
+
+def _few_disagreements(counts: np.ndarray, name: str) -> np.ndarray:
+    """Upper limit, in bits, of I(F;Y|L) or I(L;Y|F) where F and L disagree on fewer than 4 examples; else 0.
+
+    A disagreement tells at most log2((C - 1) / error rate) bits, and there are at most chi2_0.975(2 (k + 1)) / 2.
+    """
+    if name == "I_FL_given_Y":
+        return np.zeros(counts.shape[:-3])
+    n, n_classes = counts.sum((-3, -2, -1)), counts.shape[-1]
+    k = n - np.trace(counts.sum(-1), axis1=-2, axis2=-1)
+    of_given = counts.sum(-3 if name == "I_FY_given_L" else -2)
+    error = np.maximum(1 - np.trace(of_given, axis1=-2, axis2=-1) / n, 1 / n)
+    bits = np.log2(np.maximum(n_classes - 1, 1) / error)
+    return np.where(k < 4, gammaincinv(k + 1.0, 0.975) / n * bits, 0.0)

@@ -1,0 +1,59 @@
+"""What a network predicted at every checkpoint, and what an explainer did: fixed, or co-trained (S23) and a trajectory.
+
+A co-trained explainer is the trajectory of another experiment. It is compared with the network at the same checkpoint,
+so both must have been looked at after the same steps, on the same test examples with the same labels.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.data import tasks
+from workflow_scripts.files import npz
+from workflow_scripts.measures import information, intervals
+
+
+def of_network(path: Path, labels: dict[str, np.ndarray], n_classes: int, *parts: str) -> dict[str, np.ndarray]:
+    """A trajectory's steps, epochs, test_sha256, and {part}_predictions [T, N] of the test set and of other parts.
+
+    labels: part -> [N]. Raises StudyError when the file is damaged, or was made from other data or for another task.
+    """
+    names = [f"{part}_predictions" for part in ("test", *parts)]
+    found = npz.load(path, "steps", "epochs", "test_sha256", *names)
+    for part, name in zip(("test", *parts), names, strict=True):
+        tasks.check_predictions(path, name, found[name], len(labels[part]), n_classes, len(found["steps"]))
+    return found
+
+
+def of_explainer(
+    path: Path, trajectory_path: Path, trajectory: dict[str, np.ndarray], labels: np.ndarray, n_classes: int
+) -> np.ndarray:
+    """What an explainer predicts of the test set: [N], or [T, N] of a co-trained one.
+
+    trajectory: of_network(trajectory_path, ...), the network's; labels: [N]. Raises StudyError as of_network does, and
+    when the checkpoints, the test set or the label map of a co-trained explainer are not the network's.
+    """
+    said = npz.load(path, "test_predictions")["test_predictions"]
+    if said.ndim == 2:
+        other = npz.load(path, "steps", "test_sha256")
+        if not np.array_equal(other["steps"], trajectory["steps"]):
+            raise StudyError(
+                f"{path}: its {len(other['steps'])} checkpoints are not those of {trajectory_path} "
+                f"({len(trajectory['steps'])}): train both with the same batch_size, epochs and checkpoints"
+            )
+        if str(other["test_sha256"]) != str(trajectory["test_sha256"]):
+            raise StudyError(
+                f"{path}: its test set or label map is not that of {trajectory_path}: train both on the same task"
+            )
+    tasks.check_predictions(path, "test_predictions", said, len(labels), n_classes, len(trajectory["steps"]))
+    return said
+
+
+def lead(trajectory: dict[str, np.ndarray], said: np.ndarray, labels: np.ndarray, n_classes: int) -> dict:
+    """I(F_t;Y) - I(L;Y) as `lead`, `lead_lo`, `lead_hi`, [T], bits; L: a co-trained explainer is taken as it ends.
+
+    T0 is where it is 0 (choice: a network that both start as knows nothing would be level with L_t at once).
+    """
+    at_end = said[-1] if said.ndim == 2 else said
+    return intervals.lead(information.joint_counts(trajectory["test_predictions"], at_end, labels, n_classes))

@@ -1,0 +1,59 @@
+"""Means over seeds, and intervals for new seeds and a new test set (docs/uncertainty.md)."""
+
+import numpy as np
+from scipy.special import stdtrit  # scipy.stats takes a second to import
+
+from workflow_scripts.measures.intervals import Z_95
+
+
+def over_seeds(values: np.ndarray, shared: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:
+    """Mean, standard deviation and 95% interval of the mean over the first axis (seeds); NaN where undefined.
+
+    shared: the variance that all seeds have in common because they share a test set (shared_variance). With it the
+    interval speaks of new seeds and a new test set, without of new seeds on this one: the t interval of the seeds and
+    the normal one of what they share, added in quadrature. One seed has no deviation and no interval; seeds with NaN
+    (a T0 that was never reached) are left out, and `seeds` says how many remain.
+    """
+    values = np.asarray(values, dtype=float)
+    n = np.isfinite(values).sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.nansum(values, 0) / n
+        deviation = np.sqrt(np.nansum((values - mean) ** 2, 0) / (n - 1))
+        t = stdtrit(np.maximum(n - 1, 1), 0.975)
+        half = np.sqrt(t**2 * deviation**2 / n + Z_95**2 * shared)
+    several = n > 1
+    return {
+        "seeds": n,
+        "mean": np.where(n > 0, mean, np.nan),
+        "std": np.where(several, deviation, np.nan),
+        "lo": np.where(several, mean - half, np.nan),
+        "hi": np.where(several, mean + half, np.nan),
+    }
+
+
+def shared_variance(mean: np.ndarray, own: np.ndarray, seeds: int) -> np.ndarray:
+    """Variance that the estimates of several seeds have in common through the examples that they share.
+
+    mean: influence of each example, averaged over the seeds, [..., N]; own: variance of the influence over the examples
+    within a seed, averaged over the seeds, [...]. The mean covariance between two seeds, over N, at least 0.
+    """
+    if seeds < 2:
+        return np.zeros(np.shape(own))
+    between = (seeds * mean.var(-1) - own) / (seeds - 1)
+    return np.maximum(between, 0) / mean.shape[-1]
+
+
+class SharedExamples:
+    """Adds up, seed by seed, the influence of each test example on any number of estimates, called by a key."""
+
+    def __init__(self):
+        self._sums: dict = {}
+
+    def add(self, key, influence: np.ndarray) -> None:
+        """The influence of every example on one seed's estimate, [..., N]."""
+        mean, own, seeds = self._sums.get(key, (0.0, 0.0, 0))
+        self._sums[key] = mean + influence, own + influence.var(-1), seeds + 1
+
+    def variances(self) -> dict:
+        """Key -> the variance, [...], that the seeds' estimates have in common (shared_variance)."""
+        return {key: shared_variance(mean / n, own / n, n) for key, (mean, own, n) in self._sums.items()}

@@ -1,0 +1,1 @@
+"""Training: the networks, SGD, the trajectory that it leaves."""
