@@ -1,6 +1,7 @@
 # What the rules share: the typed study, the paths of its results, and the two tracked params of every stage.
 
 import atexit
+import functools
 import gc
 import os
 import re
@@ -14,7 +15,7 @@ from workflow_scripts.config.study import load, stage_config
 from workflow_scripts.engine import cache, orphans, persistence, plan
 from workflow_scripts.files import hashing
 from workflow_scripts.progress import report as progress
-from workflow_scripts.provenance import fingerprints
+from workflow_scripts.provenance import equal, fingerprints, machine
 
 # A job on another node takes the settings and the code that it was planned with, whatever has been edited since.
 CODE = {}
@@ -32,10 +33,10 @@ except StudyError as error:
 os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
     PYTHONPATH=os.pathsep.join(filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])),
-    DATA_ROOT=STUDY.data_root,
+    SGD_COMPLEXITY_DATA_ROOT=STUDY.data_root,
 )
 if workflow.is_main_process:
-    os.environ.update(STUDY=plan.origin(workflow.overwrite_configfiles, workflow.config_settings.config))
+    os.environ[machine.STUDY] = plan.origin(workflow.overwrite_configfiles, workflow.config_settings.config)
 
 # A plan is millions of objects that all stay: searching them for garbage is a quarter of planning, and slow at exit.
 YOUNG, MIDDLE, OLD = gc.get_threshold()
@@ -77,18 +78,30 @@ def growing(**first):
     return {name: times_attempt(amount) for name, amount in first.items()}
 
 
-def tracked(stage):
-    """The tracked params of a rule: all the settings that its stage reads, and the fingerprint of its code."""
-    if stage not in CODE:
+@functools.lru_cache(maxsize=1)
+def settings(stage, **wildcards):
+    """All that one job reads of the study. Snakemake asks for both params of a job, one after the other."""
+    return stage_config(STUDY, stage, **wildcards)
+
+
+def code(stage, cfg):
+    """The fingerprint of a job's code: as it was planned, on another node."""
+    kinds = " ".join([stage, *sorted(fingerprints.kinds(cfg))])
+    if kinds not in CODE:
         try:
-            CODE[stage] = fingerprints.code(stage)["fingerprint"]
+            found = fingerprints.of_job(stage, cfg)
+            CODE[kinds] = equal.fingerprint(stage, found["digest"], found["libraries"])
         except StudyError as error:
             sys.exit(f"error: {error}")
+    return CODE[kinds]
 
-    def cfg(wildcards):
-        return hashing.canonical_json(stage_config(STUDY, stage, **wildcards))
 
-    return {"cfg": cfg, "code": CODE[stage]}
+def tracked(stage):
+    """The tracked params of a rule: all the settings that its stage reads, and the fingerprint of its code."""
+    return {
+        "cfg": lambda wildcards: hashing.canonical_json(settings(stage, **wildcards)),
+        "code": lambda wildcards: code(stage, settings(stage, **wildcards)),
+    }
 
 
 def data_file(wildcards):

@@ -19,5 +19,5 @@ rule prepare_data:
         "data {wildcards.dataset}"
     shell:
         "python -m workflow_scripts.prepare_data --cfg {params.cfg:q} --code {params.code}"
-        ' --data-root "$DATA_ROOT"'
+        ' --data-root "$SGD_COMPLEXITY_DATA_ROOT"'
         " --data {output.data:q} --provenance {output.provenance:q} > {log:q} 2>&1"

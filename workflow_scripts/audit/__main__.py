@@ -64,7 +64,7 @@ def told(reports: list[Report]) -> list[str]:
     groups: dict[tuple, list[Report]] = defaultdict(list)
     for report in reports:
         if len(reports) <= 10 or report.verdict != "CURRENT":
-            job = report.record and report.record["key"]
+            job = report.record and report.record.key
             groups[report.verdict, tuple(report.findings) or job].append(report)
     for (verdict, _), of in groups.items():
         names = [_shown(report.path) for report in of]
@@ -104,16 +104,16 @@ def _facts(report: Report) -> list[str]:
     if record is None:
         return [f"{_count(report.files, 'file')} as listed and as their sidecars tell"]
     who = f"{record['user'] or 'unknown user'}@{record['host']}"
-    when = record["ended"][:16].replace("T", " ")
-    dirty = " with uncommitted changes" if record["dirty"] else ""
-    commit = f"commit {record['commit'][:8]}{dirty}" if record["commit"] else "no commit known"
+    when = record.ended[:16].replace("T", " ")
+    dirty = " with uncommitted changes" if record.dirty else ""
+    commit = f"commit {record['commit'][:8]}{dirty}" if record.commit else "no commit known"
     by = f"made by {who} at {when}, {commit}, key {record['key']}"
     behind = f"{_count(report.jobs, 'job')} and {_count(report.files, 'file')}"
     lines = [by, f"{behind} as recorded, settings and code as now"]
     if report.remade:
         lines.append("made again just now: the same bytes")
-    used = {name for job in report.jobs.values() for name in job["code"]["distributions"]}
-    there = {name: version for name, version in record["distributions"].items() if name not in used}
+    used = {name for job in report.jobs.values() for name in job.code.libraries}
+    there = {name: version for name, version in record.distributions.items() if name not in used}
     here = {name: version for name in there if (version := _installed(name))}
     drift = differences.versions(there, here)
     return lines + [f"of no effect on it: {', '.join(drift)}"] * bool(drift)
@@ -152,7 +152,7 @@ def _target(report: Report) -> str:
     here = report.results.told(report.path)
     if here in {finding.remake for finding in report.findings}:
         return here
-    return next(iter(report.record["outputs"]))
+    return next(iter(report.record.outputs))
 
 
 def _shown(path: Path) -> str:

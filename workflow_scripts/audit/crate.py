@@ -14,8 +14,9 @@ from workflow_scripts.audit.records import Copy, Results
 from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance import fingerprints, sidecars
+from workflow_scripts.provenance import sidecars, upgrades
 from workflow_scripts.provenance.fingerprints import ROOT
+from workflow_scripts.provenance.sidecars import Sidecar
 
 #: the workflow itself, as far as it takes part in a run: files and folders of this repository
 OWN = ("Snakefile", "rules", "profiles", "envs", "workflow_scripts", "README.md", "LICENSE", "CITATION.cff")
@@ -91,13 +92,13 @@ def _check_report(report: Report, results: Results) -> None:
         raise StudyError(
             f"{report.path}: not in {results.folder}: a crate holds results of one folder, name those in it"
         )
-    if report.study != report.record.get("study"):
+    if report.study != report.record.origin:
         raise StudyError("--configfile, --config: a crate holds what its results were made with: leave these out")
 
 
-def _check_places(jobs: dict[str, dict], results: Results) -> None:
+def _check_places(jobs: dict[str, Sidecar], results: Results) -> None:
     """Raise StudyError if a job read or wrote outside the results folder."""
-    for told in {told for record in jobs.values() for told in [*record["inputs"], *record["outputs"]]}:
+    for told in {told for record in jobs.values() for told in [*record.inputs, *record.outputs]}:
         if ".." in Path(told).parts or results.told(results.path(told)) != told:
             raise StudyError(f"{told}: not in the results folder: make what needs it with snakemake, not by hand")
 
@@ -112,22 +113,22 @@ def _configs(studies: Iterable[dict | None], results: Results) -> dict[str, Path
     return dict(sorted(found))
 
 
-def _sources(reports: list[Report], jobs: dict[str, dict]) -> dict[str, Path]:
+def _sources(reports: list[Report], jobs: dict[str, Sidecar]) -> dict[str, Path]:
     """Place in the crate -> file here: the workflow, results, and the jobs behind them with all that these wrote."""
     results = reports[0].results
     own = [path for name in OWN for path in [ROOT / name, *(ROOT / name).rglob("*")]]
     found = {path.relative_to(ROOT).as_posix(): path for path in own if path.is_file() and path.suffix != ".pyc"}
     found |= {results.told(path): path for report in reports for path in report.files}
-    written = [*jobs, *(told for record in jobs.values() for told in record["outputs"])]
+    written = [*jobs, *(told for record in jobs.values() for told in record.outputs)]
     return dict(sorted((found | {told: path for told in written if (path := results.path(told)).is_file()}).items()))
 
 
-def _copied(sources: dict[str, Path], jobs: dict[str, dict], folder: Path) -> dict[str, Copy]:
+def _copied(sources: dict[str, Path], jobs: dict[str, Sidecar], folder: Path) -> dict[str, Copy]:
     """Copy files into a folder, by their places there. Raises StudyError for one that isn't what its job wrote."""
     with ThreadPoolExecutor() as pool:
         copies = pool.map(lambda place: _copy(sources[place], folder / place), sources)
         found = dict(zip(sources, copies, strict=True))
-    for told, digest in (pair for record in jobs.values() for pair in record["outputs"].items()):
+    for told, digest in (pair for record in jobs.values() for pair in record.outputs.items()):
         if told in found and found[told].sha256 != digest:
             raise StudyError(f"{sources[told]}: these are not the bytes that its job wrote: repair it, or remove it")
     return found
@@ -139,7 +140,7 @@ def _copy(path: Path, to: Path) -> Copy:
     return Copy(hashing.sha256(to), to.stat().st_size)
 
 
-def _summary(named: list[str], jobs: dict[str, dict], verdict: str) -> str:
+def _summary(named: list[str], jobs: dict[str, Sidecar], verdict: str) -> str:
     few = ", ".join(named[:5]) + f" and {len(named) - 5} more" * (len(named) > 5)
     return (
         f"{few}; everything behind: {len(jobs)} jobs, their files, and sidecars (.prov.json) that say how these were "
@@ -181,19 +182,25 @@ def _files(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[
 
 def _told(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[Finding]:
     """What is wrong with a crate by its sidecars, which know the hashes of files and code too."""
-    modules = set()
+    codes = {}
     for place in (place for place in listed if place.endswith(sidecars.SUFFIX) and (folder / place).is_file()):
         record = sidecars.read(folder / place)
         if record is None:
             yield Finding("UNKNOWN", "crate", f"{place} can't be read", None)
-        elif not results.is_sealed(folder / place, record):
+        elif not record.is_sealed:
             yield Finding("TAMPERED", "crate", f"{place} was edited after it was written", None)
         else:
-            modules |= record["code"]["modules"].items()
-            for told, digest in record["outputs"].items():
+            codes[record.stage, upgrades.own_digest(record)] = record
+            for told, digest in record.outputs.items():
                 if told in listed and listed[told].sha256 != digest:
                     yield Finding("TAMPERED", "crate", f"{told}: {source.CRATE} and {place} differ", None)
-    for name, digest in sorted(modules):
-        if fingerprints.module_digest(folder, name) != digest:
-            why = f"{name.replace('.', '/')}.py here is not the code that made all of the results"
-            yield Finding("STALE", "crate", why, None)
+    for what in sorted({what for record in codes.values() for what in _other_code(folder, record)}):
+        yield Finding("STALE", "crate", f"{what} here is not the code that made all of the results", None)
+
+
+def _other_code(folder: Path, record: Sidecar) -> list[str]:
+    """What of a job's code is another one in the crate's own copy of the workflow."""
+    try:
+        return upgrades.other_code(record, folder)
+    except StudyError as error:
+        return [str(error)]

@@ -19,6 +19,7 @@ from workflow_scripts.audit.records import Copy
 from workflow_scripts.audit.verdict import job_name, stage_rank
 from workflow_scripts.files import hashing, npz
 from workflow_scripts.provenance import fingerprints
+from workflow_scripts.provenance.sidecars import Sidecar
 
 WORKFLOW = "Snakefile"
 CONTEXT = "https://w3id.org/ro/terms/workflow-run/context"
@@ -54,7 +55,7 @@ class Graph:
 
     def __init__(self):
         self._types: dict[str, str | list[str]] = {}
-        self._properties: dict[str, dict[str, dict]] = defaultdict(lambda: defaultdict(dict))
+        self._properties: dict[str, dict[str, Sidecar]] = defaultdict(lambda: defaultdict(dict))
 
     def add(self, id: str, type: str | list[str], **properties: Any) -> Ref:
         """Add an entity unless it is there; properties: values, or lists of them."""
@@ -93,20 +94,20 @@ class Description:
     folder: where its files lie now; copies: the files by their place in the crate; jobs: sidecars by theirs.
     """
 
-    def __init__(self, folder: Path, copies: dict[str, Copy], jobs: dict[str, dict]):
+    def __init__(self, folder: Path, copies: dict[str, Copy], jobs: dict[str, Sidecar]):
         self._folder, self._copies = folder, copies
-        self._jobs = dict(sorted(jobs.items(), key=lambda job: (stage_rank(job[1]["stage"]), job[0])))
-        self._last = max(jobs.values(), key=lambda record: record["ended"])
+        self._jobs = dict(sorted(jobs.items(), key=lambda job: (stage_rank(job[1].stage), job[0])))
+        self._last = max(jobs.values(), key=lambda record: record.ended)
         self._citation = yaml.safe_load((folder / "CITATION.cff").read_text())
         self._graph = Graph()
 
-    def write(self, named: list[str], studies: list[dict], configs: list[str], summary: str) -> None:
+    def write(self, named: list[str], studies: list[Sidecar], configs: list[str], summary: str) -> None:
         """Write ro-crate-metadata.json.
 
         named, configs: the places of the results that were asked for, and of the config files; studies: what Snakemake
         was given to make them; summary: what the crate holds, in words.
         """
-        stages = dict.fromkeys(record["stage"] for record in self._jobs.values())
+        stages = dict.fromkeys(record.stage for record in self._jobs.values())
         types = {_module(stage): ["File", "SoftwareSourceCode"] for stage in stages}
         types[WORKFLOW] = ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"]
         for place, copy in self._copies.items():
@@ -122,7 +123,7 @@ class Description:
         actions = {place: self._job(place, record) for place, record in self._jobs.items()}
         self._run(actions, named, studies, configs)
         self._root(list(actions.values()), summary)
-        self._graph.write(self._folder, self._last.get("snakemake"))
+        self._graph.write(self._folder, self._last.snakemake)
 
     def _workflow(self, stages: list[str]) -> None:
         """The workflow, its steps, and the module that each of them runs."""
@@ -141,17 +142,17 @@ class Description:
             conformsTo=Ref("https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"),
         )
 
-    def _job(self, place: str, record: dict) -> Ref:
+    def _job(self, place: str, record: Sidecar) -> Ref:
         """The action of one job; fills in the parameters of its tool."""
-        stage = record["stage"]
-        tool = self._graph.join(_module(stage), version=record["code"]["fingerprint"])
-        for library, version in record["code"]["distributions"].items():
+        stage = record.stage
+        tool = self._graph.join(_module(stage), version=record.code.fingerprint)
+        for library, version in record.code.libraries.items():
             package = f"pkg:pypi/{library}@{version}"
             self._graph.add(package, "SoftwareApplication", name=library, softwareVersion=version)
             self._graph.join(tool, softwareRequirements=Ref(package))
-        inputs = self._files(record, record["inputs"], "input")
-        results = self._files(record, record["outputs"], "output")
-        settings = [self._value(stage, tool, key, value) for key, value in _flat(record["cfg"])]
+        inputs = self._files(record, record.inputs, "input")
+        results = self._files(record, record.outputs, "output")
+        settings = [self._value(stage, tool, key, value) for key, value in _flat(record.cfg)]
         action = self._graph.add(
             f"#job/{quote(place)}",
             "CreateAction",
@@ -159,8 +160,8 @@ class Description:
             description=_circumstances(record),
             instrument=tool,
             agent=self._user(record),
-            startTime=record["started"],
-            endTime=record["ended"],
+            startTime=record.started,
+            endTime=record.ended,
             object=[*inputs, *self._sources(record), *settings],
             result=results,
             resourceUsage=self._memory(record),
@@ -168,7 +169,7 @@ class Description:
         self._graph.join(quote(place), about=action)
         return action
 
-    def _files(self, record: dict, hashes: dict[str, str], end: str) -> list[Ref]:
+    def _files(self, record: Sidecar, hashes: dict[str, str], end: str) -> list[Ref]:
         """Those inputs or outputs of a job that lie in the crate with the bytes that it read or wrote."""
         options, found = _options(record), []
         for told, digest in hashes.items():
@@ -177,7 +178,7 @@ class Description:
                 if told in options:
                     id = f"#{record['stage']}/--{options[told]}"
                     parameter = self._graph.add(id, "FormalParameter", name=options[told], additionalType="File")
-                    self._graph.join(_module(record["stage"]), **{end: parameter})
+                    self._graph.join(_module(record.stage), **{end: parameter})
                     self._graph.join(found[-1], exampleOfWork=parameter)
         return found
 
@@ -190,15 +191,15 @@ class Description:
         id = f"{id}/{hashing.of(value)[:12]}"
         return self._graph.add(id, "PropertyValue", name=key, value=value, exampleOfWork=parameter)
 
-    def _sources(self, record: dict) -> list[Ref]:
+    def _sources(self, record: Sidecar) -> list[Ref]:
         """What a data set was made from: files and arrays that are not in the crate, by their hashes."""
-        data = [told for told in record["outputs"] if record["stage"] == "prepare_data" and told in self._copies]
+        data = [told for told in record.outputs if record.stage == "prepare_data" and told in self._copies]
         found = [npz.load(self._folder / told, "source_hashes")["source_hashes"].tolist() for told in data]
         told = [source.rsplit(" ", 1) for sources in found for source in sources]
         return [self._graph.add(f"#source/{sha256}", "CreativeWork", name=name, sha256=sha256) for name, sha256 in told]
 
-    def _memory(self, record: dict) -> Ref:
-        mib = record["peak_memory_mib"]
+    def _memory(self, record: Sidecar) -> Ref:
+        mib = record.peak_memory_mib
         return self._graph.add(
             f"#memory/{mib}",
             "PropertyValue",
@@ -208,19 +209,19 @@ class Description:
             value=mib,
         )
 
-    def _user(self, record: dict) -> Ref | None:
-        user = record["user"]
+    def _user(self, record: Sidecar) -> Ref | None:
+        user = record.user
         return self._graph.add(f"#user/{quote(user)}", "Person", name=user) if user else None
 
-    def _run(self, actions: dict[str, Ref], named: list[str], studies: list[dict], configs: list[str]) -> None:
+    def _run(self, actions: dict[str, Ref], named: list[str], studies: list[Sidecar], configs: list[str]) -> None:
         """The run of the workflow: all its jobs, whether or not it took several calls of Snakemake."""
         given = self._graph.add("#workflow/--configfile", "FormalParameter", name="configfile", additionalType="File")
         made = self._graph.add("#workflow/results", "FormalParameter", name="results", additionalType="File")
         self._graph.join(WORKFLOW, input=given, output=made)
         changes = [pair for study in studies for pair in _flat(study["config"])]
         when = {
-            "startTime": min(record["started"] for record in self._jobs.values()),
-            "endTime": self._last["ended"],
+            "startTime": min(record.started for record in self._jobs.values()),
+            "endTime": self._last.ended,
             "agent": [self._user(record) for record in self._jobs.values()],
         }
         run = self._graph.add(
@@ -241,11 +242,11 @@ class Description:
             "SoftwareApplication",
             name="Snakemake",
             url="https://snakemake.github.io",
-            softwareVersion=self._last.get("snakemake"),
+            softwareVersion=self._last.snakemake,
         )
         steps = defaultdict(list)
         for place, action in actions.items():
-            steps[self._jobs[place]["stage"]].append(action)
+            steps[self._jobs[place].stage].append(action)
         controls = [
             self._graph.add(f"#run/{stage}", "ControlAction", name=stage, instrument=Ref(f"#step/{stage}"), object=of)
             for stage, of in steps.items()
@@ -267,7 +268,7 @@ class Description:
             "Dataset",
             name=f"Results of: {self._citation['title']}",
             description=summary,
-            datePublished=self._last["ended"],
+            datePublished=self._last.ended,
             license=license,
             author=[self._author(author) for author in self._citation["authors"]],
             conformsTo=profiles,
@@ -290,10 +291,10 @@ def _module(stage: str) -> str:
     return f"{fingerprints.PACKAGE}/{stage}.py"
 
 
-def _options(record: dict) -> dict[str, str]:
+def _options(record: Sidecar) -> dict[str, str]:
     """File -> the option of the stage's command that named it."""
     options, option = {}, None
-    for word in record["argv"]:
+    for word in record.argv:
         if word.startswith("--"):
             option = word[2:]
         elif option:
@@ -310,11 +311,11 @@ def _flat(settings: dict, before: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{before}{key}", hashing.canonical_json(value) if isinstance(value, list) else value
 
 
-def _commit(record: dict) -> str | None:
-    return record["commit"] and f"{record['commit'][:12]}{'-dirty' if record['dirty'] else ''}"
+def _commit(record: Sidecar) -> str | None:
+    return record.commit and f"{record['commit'][:12]}{'-dirty' if record['dirty'] else ''}"
 
 
-def _circumstances(record: dict) -> str:
-    hardware, commit = record["gpu"] or record["cpu"], _commit(record)
-    words = [f"key {record['key']}", f"host {record['host']}", hardware, record["os"], f"Python {record['python']}"]
+def _circumstances(record: Sidecar) -> str:
+    hardware, commit = record.gpu or record.cpu, _commit(record)
+    words = [f"key {record['key']}", f"host {record['host']}", hardware, record.os, f"Python {record['python']}"]
     return ", ".join(filter(None, [*words, commit and f"commit {commit}"]))

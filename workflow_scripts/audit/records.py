@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars
+from workflow_scripts.provenance.sidecars import Sidecar
 
 
 class Copy(NamedTuple):
@@ -22,10 +23,10 @@ class Results:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._read = functools.cache(sidecars.read)
         self._paths: dict[str, Path] = {}
         self._digests: dict[Path, str | None] = {}
-        self._sidecars: dict[Path, tuple[Path | None, dict | None]] = {}
-        self._sealed: dict[Path, bool] = {}
+        self._sidecars: dict[Path, tuple[Path | None, Sidecar | None]] = {}
 
     def path(self, told: str) -> Path:
         """Where a file lies here that sidecars call `told`, such as results/digits/summary.csv."""
@@ -38,24 +39,18 @@ class Results:
         """How sidecars call a file of this folder; None for a file outside it."""
         return str(Path("results", path.relative_to(self.folder))) if path.is_relative_to(self.folder) else None
 
-    def sidecar(self, path: Path) -> tuple[Path | None, dict | None]:
+    def sidecar(self, path: Path) -> tuple[Path | None, Sidecar | None]:
         """The sidecar that speaks of a file, and what it says; None where there is none, or it can't be read."""
         if path not in self._sidecars:
-            beside = sidecars.find(path)
-            self._sidecars[path] = beside, None if beside is None else sidecars.read(beside)
+            beside = sidecars.find(path, self._read)
+            self._sidecars[path] = beside, None if beside is None else self._read(beside)
         return self._sidecars[path]
 
-    def is_sealed(self, sidecar: Path, record: dict) -> bool:
-        """Whether a sidecar is as it was written."""
-        if sidecar not in self._sealed:
-            self._sealed[sidecar] = sidecars.is_sealed(record)
-        return self._sealed[sidecar]
-
     @functools.cached_property
-    def records(self) -> dict[Path, dict]:
+    def records(self) -> dict[Path, Sidecar]:
         """All sidecars of this folder that can be read, and what they say."""
         paths = sorted(self.folder.rglob(f"*{sidecars.SUFFIX}"))
-        return {sidecar: record for sidecar in paths if (record := sidecars.read(sidecar))}
+        return {sidecar: record for sidecar in paths if (record := self._read(sidecar))}
 
     def hash_all(self, paths: Iterable[Path]) -> None:
         """Hash the files that have not been hashed yet, several at a time."""
@@ -70,10 +65,10 @@ class Results:
         return self._digests[path]
 
 
-def product(path: Path, record: dict) -> str | None:
+def product(path: Path, record: Sidecar) -> str | None:
     """How a sidecar calls a file: the product of its name, or for a renamed copy of its kind."""
-    of_name = [told for told in record["outputs"] if Path(told).name == path.name]
-    of_kind = [told for told in record["outputs"] if Path(told).suffix == path.suffix]
+    of_name = [told for told in record.outputs if Path(told).name == path.name]
+    of_kind = [told for told in record.outputs if Path(told).suffix == path.suffix]
     return next(iter([*of_name, *of_kind]), None)
 
 

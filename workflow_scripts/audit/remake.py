@@ -1,9 +1,7 @@
 """Making results again: to compare their bytes, and the command that repairs what is wrong."""
 
-import itertools
 import os
 import platform
-import re
 import shlex
 import shutil
 import subprocess
@@ -15,44 +13,51 @@ from tempfile import TemporaryDirectory
 from workflow_scripts.audit import source
 from workflow_scripts.audit.records import Results
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance import fingerprints
+from workflow_scripts.provenance import fingerprints, upgrades
+from workflow_scripts.provenance.sidecars import Sidecar
 
 
-def compare(record: dict, results: Results) -> tuple[str, str] | None:
+def compare(record: Sidecar, results: Results) -> tuple[str, str] | None:
     """Run a job again in a folder of its own; a verdict and why if any product has other bytes than it had."""
     with TemporaryDirectory() as scratch:
-        made = {told: Path(scratch, Path(told).name) for told in record["outputs"]}
+        made = {told: Path(scratch, Path(told).name) for told in record.outputs}
         arguments = _arguments(record, results, made)
         if arguments is None:
             return "UNKNOWN", "it can't be made again: its sidecar doesn't say how"
-        command = [sys.executable, "-m", f"{fingerprints.PACKAGE}.{record['stage']}", *arguments]
+        command = [sys.executable, "-m", f"{fingerprints.PACKAGE}.{record.stage}", *arguments]
         environment = os.environ | {"PYTHONPATH": str(fingerprints.ROOT)}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=results.folder.parent)
         if done.returncode:
             return "UNKNOWN", f"it can't be made again here: {' '.join(done.stderr.split())[-300:]}"
-        other = next((told for told, digest in record["outputs"].items() if hashing.sha256(made[told]) != digest), None)
+        other = next((told for told, digest in record.outputs.items() if hashing.sha256(made[told]) != digest), None)
     if other is None:
         return None
     here = f"{platform.platform()}, Python {platform.python_version()}"
-    there = f"{record['os']}, Python {record['python']}"
+    there = f"{record.os}, Python {record.python}"
     if here != there:
         return "UNKNOWN", f"made again from the same inputs, {other} has other bytes; but it was made on {there}"
     return "TAMPERED", f"made again from the same inputs, {other} has other bytes"
 
 
-def _arguments(record: dict, results: Results, made: dict[str, Path]) -> list[str] | None:
+def _arguments(record: Sidecar, results: Results, made: dict[str, Path]) -> list[str] | None:
     """The arguments of a job, to read from these results and to write to `made` alone; None if it doesn't tell them."""
-    moved = {told: str(results.path(told)) for told in record["inputs"]} | {told: str(made[told]) for told in made}
-    given = itertools.dropwhile(lambda argument: not argument.startswith("--"), record["argv"])
-    arguments = []
+    moved = {told: str(results.path(told)) for told in record.inputs} | {told: str(made[told]) for told in made}
+    cfg, given = upgrades.cfg(record), iter(upgrades.argv(record))
+    arguments = ["--cfg", hashing.canonical_json(cfg), "--key", record.key]
+    left = set(moved)
     for argument in given:
-        if argument in ("--cfg", "--code", "--provenance"):
+        if argument in ("--cfg", "--code", "--key", "--provenance"):
             next(given, None)
+        elif argument == "--data-root":
+            arguments += [argument, next(given, "")]
+        elif argument.startswith("--"):
+            arguments.append(argument)
+        elif argument in moved:
+            arguments.append(moved[argument])
+            left.discard(argument)
         else:
-            arguments.append(moved.get(argument, argument))
-    paths = {argument for argument in arguments if not re.fullmatch("--[a-z-]+", argument)}
-    known = paths == set(moved.values())
-    return ["--cfg", hashing.canonical_json(record["cfg"]), *arguments] if known else None
+            return None
+    return None if left else arguments
 
 
 def command(results: Results, study: dict | None, targets: Iterable[str], forced: Iterable[str]) -> str:

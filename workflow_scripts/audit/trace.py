@@ -9,6 +9,7 @@ import pandas as pd
 from workflow_scripts.audit.verdict import Report, job_name, stage_rank
 from workflow_scripts.config.errors import StudyError, damaged
 from workflow_scripts.files import npz
+from workflow_scripts.provenance.sidecars import Sidecar
 
 #: columns that say what a row is about, in any of our tables
 KEYS = (
@@ -21,7 +22,7 @@ def lines(report: Report, row: int) -> list[str]:
     """The way from a row (0: the first) to the data, line by line. Raises StudyError where there is no such row."""
     if report.record is None:
         raise StudyError(f"{report.path}: {report.findings[0].why}: there is nothing to trace")
-    tables = [name for name in report.record["outputs"] if name.endswith(".csv")]
+    tables = [name for name in report.record.outputs if name.endswith(".csv")]
     if not tables:
         raise StudyError(f"{report.path}: not a table or figure: --trace follows a row of a CSV")
     told = next((name for name in tables if report.results.path(name).name == report.path.name), tables[0])
@@ -37,15 +38,15 @@ def lines(report: Report, row: int) -> list[str]:
     return [f"{told} row {row}: {_values(found)}", *way, "jobs, from the data on:", *_jobs(report, passed)]
 
 
-def _below(report: Report, record: dict, keys: dict, depth: int, passed: list[dict]) -> Iterator[str]:
+def _below(report: Report, record: Sidecar, keys: dict, depth: int, passed: list[Sidecar]) -> Iterator[str]:
     """The rows of the tables that a job read for a row with these keys, and those before; fills passed with jobs."""
     found = {}
-    for told in (name for name in record["inputs"] if name.endswith(".csv")):
+    for told in (name for name in record.inputs if name.endswith(".csv")):
         path = report.results.path(told)
         producer = report.results.sidecar(path)[1]
         if producer is None or not path.is_file():
             yield f"{'  ' * depth}{told}: missing, or no sidecar says what made it"
-        elif all(_about(keys, name, value) for name, value in producer["wildcards"].items() if name != "seed"):
+        elif all(_about(keys, name, value) for name, value in producer.wildcards.items() if name != "seed"):
             found[told] = producer, _read(path)
 
     def closeness(table: pd.DataFrame) -> tuple[int, bool]:
@@ -66,7 +67,7 @@ def _about(keys: dict, wildcard: str, value: str) -> bool:
     return keys.get(wildcard, value) == value or (wildcard == "experiment" and keys.get("other") == value)
 
 
-def _jobs(report: Report, passed: list[dict]) -> list[str]:
+def _jobs(report: Report, passed: list[Sidecar]) -> list[str]:
     """A line for each job that the way passed, and for each that these needed, in the order of the stages."""
     found, waiting = {}, list(passed)
     while waiting:
@@ -74,23 +75,23 @@ def _jobs(report: Report, passed: list[dict]) -> list[str]:
         if job_name(record) in found:
             continue
         found[job_name(record)] = record
-        if record not in passed or all(not told.endswith(".csv") for told in record["inputs"]):
-            producers = [report.results.sidecar(report.results.path(told))[1] for told in record["inputs"]]
+        if record not in passed or all(not told.endswith(".csv") for told in record.inputs):
+            producers = [report.results.sidecar(report.results.path(told))[1] for told in record.inputs]
             waiting += filter(None, producers)
-    ordered = sorted(found.values(), key=lambda record: (stage_rank(record["stage"]), job_name(record)))
+    ordered = sorted(found.values(), key=lambda record: (stage_rank(record.stage), job_name(record)))
     return [f"  {line}" for record in ordered for line in _job(report, record)]
 
 
-def _job(report: Report, record: dict) -> Iterator[str]:
+def _job(report: Report, record: Sidecar) -> Iterator[str]:
     who = f"{record['user'] or 'unknown user'}@{record['host']}"
-    where = record["gpu"] or record["cpu"] or "unknown CPU"
-    when = record["ended"][:19].replace("T", " ")
+    where = record.gpu or record.cpu or "unknown CPU"
+    when = record.ended[:19].replace("T", " ")
     yield f"{job_name(record)}: {when}, {who}, {where}, code {record['code']['fingerprint']}, key {record['key']}"
-    if record["stage"] == "simulate":
+    if record.stage == "simulate":
         yield "  from no file: it is drawn"
-    for told in record["outputs"]:
+    for told in record.outputs:
         path = report.results.path(told)
-        if record["stage"] == "prepare_data" and path.is_file():
+        if record.stage == "prepare_data" and path.is_file():
             sources = npz.load(path, "source_hashes")["source_hashes"].tolist()
             for source in sources:
                 yield f"  from {', SHA-256 '.join(source.rsplit(' ', 1))}"

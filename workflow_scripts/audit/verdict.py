@@ -11,7 +11,8 @@ from workflow_scripts.audit.records import Results, place, product, products
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.study import STAGES, Study, stage_config
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance import differences, fingerprints, sidecars
+from workflow_scripts.provenance import differences, sidecars, upgrades
+from workflow_scripts.provenance.sidecars import Sidecar
 
 #: from good to bad: the verdict on a result is the worst of its findings
 VERDICTS = ("CURRENT", "UNKNOWN", "STALE", "TAMPERED")
@@ -44,9 +45,9 @@ class Report:
     path: Path
     results: Results
     told: str | None = None
-    record: dict | None = None
+    record: Sidecar | None = None
     study: dict | None = None
-    jobs: dict[Path, dict] = field(default_factory=dict)
+    jobs: dict[Path, Sidecar] = field(default_factory=dict)
     files: set[Path] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     remade: bool = False
@@ -100,7 +101,7 @@ class Auditor:
             beside, report.record, report.told = found
             report.study = self._compared_with(report.record)
             if not report.told or not in_place:
-                report.told = report.told or next(iter(report.record["outputs"]))
+                report.told = report.told or next(iter(report.record.outputs))
                 why = f"{report.told} and its sidecar lie at {here}" if told else f"it has the sidecar of {report.told}"
                 report.findings.append(Finding("TAMPERED", job_name(report.record), why, here))
             self._look_behind(report, beside)
@@ -117,29 +118,29 @@ class Auditor:
             if beside in report.jobs:
                 continue
             report.jobs[beside] = record
-            if not report.results.is_sealed(beside, record):
+            if not record.is_sealed:
                 continue
-            for told in record["inputs"]:
+            for told in record.inputs:
                 report.files.add(report.results.path(told))
                 found = report.results.sidecar(report.results.path(told))
                 if found[1] is not None:
                     waiting.append(found)
 
-    def _compared_with(self, record: dict | None) -> dict | None:
+    def _compared_with(self, record: Sidecar | None) -> dict | None:
         """The study of a result, with what this audit was told to compare with in its place."""
-        return {**((record and record["study"]) or {}), **self._study} or None
+        return {**((record and record.origin) or {}), **self._study} or None
 
-    def _elsewhere(self, report: Report) -> tuple[Path, dict, str] | None:
+    def _elsewhere(self, report: Report) -> tuple[Path, Sidecar, str] | None:
         """Of a copy: the sidecar in the results folder, and what it calls it, by its bytes or by a figure's key."""
         content = report.path.read_bytes()
         key, digest = sidecars.key_in(content), hashlib.sha256(content).hexdigest()
         for beside, record in report.results.records.items():
-            of_bytes = next((told for told, written in record["outputs"].items() if written == digest), None)
-            told = of_bytes or (product(report.path, record) if key == record["key"] else None)
+            of_bytes = next((told for told, written in record.outputs.items() if written == digest), None)
+            told = of_bytes or (product(report.path, record) if key == record.key else None)
             if told:
                 return beside, record, told
         for beside, record in report.results.records.items() if key else ():
-            if sidecars.told(record, report.path):
+            if record.told(report.path):
                 why = f"it carries provenance key {key}, that of the results has {record['key']}"
                 report.findings.append(Finding("STALE", job_name(record), why, None))
                 return beside, record, product(report.path, record)
@@ -147,7 +148,7 @@ class Auditor:
 
     def _judge(self, report: Report) -> None:
         digest = report.results.sha256(report.path)
-        if not report.findings and digest != report.record["outputs"][report.told]:
+        if not report.findings and digest != report.record.outputs[report.told]:
             copied = report.results.path(report.told) != report.path
             why = f"this copy of {report.told} has other bytes than it wrote"
             edited = Finding("TAMPERED", job_name(report.record), why, None)
@@ -156,24 +157,24 @@ class Auditor:
             report.findings += self._findings(report, beside, record)
         found, own = list(dict.fromkeys(report.findings)), job_name(report.record)
         report.findings = [each for each in found if each.why != _NO_JOB or each.job == own] or found
-        if not report.findings and report.record["stage"] in LAST_STAGES:
+        if not report.findings and report.record.stage in LAST_STAGES:
             wrong = self._remade(report.results, next(iter(report.jobs)))
             if wrong:
                 verdict, why = wrong
                 report.findings.append(Finding(verdict, job_name(report.record), why, report.told))
             report.remade = not wrong
 
-    def _findings(self, report: Report, beside: Path, record: dict) -> list[Finding]:
+    def _findings(self, report: Report, beside: Path, record: Sidecar) -> list[Finding]:
         at = hashing.canonical_json(report.study), beside
         if at not in self._judged:
             self._judged[at] = list(_job(report, beside, record))
         return self._judged[at]
 
 
-def job_name(record: dict) -> str:
+def job_name(record: Sidecar) -> str:
     """A job in words, such as `train digits seed 0`."""
-    words = [f"seed {value}" if key == "seed" else value for key, value in record["wildcards"].items()]
-    return " ".join([record["stage"], *words])
+    words = [f"seed {value}" if key == "seed" else value for key, value in record.wildcards.items()]
+    return " ".join([record.stage, *words])
 
 
 def stage_rank(stage: str) -> int:
@@ -181,45 +182,46 @@ def stage_rank(stage: str) -> int:
     return STAGES.index(stage) if stage in STAGES else -1
 
 
-def _job(report: Report, beside: Path, record: dict) -> Iterator[Finding]:
+def _job(report: Report, beside: Path, record: Sidecar) -> Iterator[Finding]:
     """What is wrong with one job: its sidecar, settings, code and inputs."""
-    name, first = job_name(record), next(iter(record["outputs"]), None)
-    if not report.results.is_sealed(beside, record):
+    name, first = job_name(record), next(iter(record.outputs), None)
+    if not record.is_sealed:
         yield Finding("TAMPERED", name, f"{beside.name} was edited after it was written", first)
         return
+    now = None
     try:
         now = _settings(source.load(report.study, report.results), record)
         if now is not None:
-            for why in differences.settings(record["cfg"], now):
+            for why in differences.settings(upgrades.cfg(record), now):
                 yield Finding("STALE", name, why, first)
         else:
             yield Finding("STALE", name, _NO_JOB, None)
     except source.Unreadable as error:
         yield Finding("UNKNOWN", "", str(error), None)
-    for why in _code(record):
+    for why in _code(record, now):
         yield Finding("STALE", name, why, first)
-    for told, digest in record["inputs"].items():
+    for told, digest in record.inputs.items():
         yield from _input(report.results, record, told, digest)
 
 
-def _settings(study: Study, record: dict) -> dict | None:
+def _settings(study: Study, record: Sidecar) -> dict | None:
     """What a job would read of the study now; None where the study has no such job."""
-    if not study.has_job(record["wildcards"]):
+    if not study.has_job(record.wildcards):
         return None
     try:
-        return stage_config(study, record["stage"], **record["wildcards"])
+        return stage_config(study, record.stage, **record.wildcards)
     except (StudyError, TypeError):
         return None
 
 
-def _code(record: dict) -> list[str]:
+def _code(record: Sidecar, now: dict | None) -> list[str]:
     try:
-        return differences.code(record["code"], fingerprints.code(record["stage"]))
+        return differences.code(record, upgrades.cfg(record) if now is None else now)
     except StudyError as error:
         return [f"its code can't be compared: {error}"]
 
 
-def _input(results: Results, record: dict, told: str, digest: str) -> Iterator[Finding]:
+def _input(results: Results, record: Sidecar, told: str, digest: str) -> Iterator[Finding]:
     """What is wrong with one input of a job."""
     path, name = results.path(told), job_name(record)
     found = results.sha256(path)
@@ -229,18 +231,18 @@ def _input(results: Results, record: dict, told: str, digest: str) -> Iterator[F
     elif producer is None:
         why = f"{beside.name} {_UNREADABLE}" if beside else "no sidecar says what made it"
         yield Finding("UNKNOWN", name, f"its input {told}: {why}", told)
-    elif all(results.path(product) != path for product in producer["outputs"]):
+    elif all(results.path(product) != path for product in producer.outputs):
         why = f"the sidecar beside {told} is that of {product(path, producer) or next(iter(producer['outputs']))}"
         yield Finding("TAMPERED", name, why, told)
-    elif sidecars.told(producer, path) != found:
+    elif producer.told(path) != found:
         yield _edited(producer, told)
     elif found != digest:
-        when = producer["ended"][:16].replace("T", " ")
+        when = producer.ended[:16].replace("T", " ")
         why = f"{told} was made again, with other bytes than it read, at {when}"
-        yield Finding("STALE", name, why, next(iter(record["outputs"]), None))
+        yield Finding("STALE", name, why, next(iter(record.outputs), None))
 
 
-def _edited(record: dict, told: str | None) -> Finding:
+def _edited(record: Sidecar, told: str | None) -> Finding:
     return Finding("TAMPERED", job_name(record), f"{told}: these are not the bytes that it wrote", told)
 
 
@@ -256,7 +258,7 @@ def _unknown(report: Report, why: str) -> None:
 def _gone(reports: list[Report], folders: list[Path]) -> list[Path]:
     """The products in these folders that a sidecar behind the reports speaks of, but that are no longer there."""
     jobs = {sidecar: (report.results, record) for report in reports for sidecar, record in report.jobs.items()}
-    told = [results.path(told) for results, record in jobs.values() for told in record["outputs"]]
+    told = [results.path(told) for results, record in jobs.values() for told in record.outputs]
     return [path for path in told if any(path.is_relative_to(folder) for folder in folders) and not path.exists()]
 
 
@@ -265,6 +267,6 @@ def _record_around(report: Report) -> dict | None:
     folders = [folder for folder in report.path.parents if folder.is_relative_to(report.results.folder)]
     for folder in folders:
         for sidecar in sorted(folder.rglob(f"*{sidecars.SUFFIX}")):
-            if (record := sidecars.read(sidecar)) and record["study"]:
+            if (record := sidecars.read(sidecar)) and record.study:
                 return record
     return None

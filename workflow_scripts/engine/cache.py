@@ -1,7 +1,11 @@
-"""Snakemake's cache between workflows, made safe: every entry is checked against its sidecar before it is used."""
+"""Snakemake's cache between workflows, made safe: every entry is checked against its sidecar before it is used.
+
+Written for Snakemake 9.27.1, which has no setting for the class of its cache.
+"""
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +17,9 @@ from snakemake.logging import logger
 
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance import sidecars
+from workflow_scripts.provenance import equal, fingerprints, sidecars, upgrades
+
+_STAGE = re.compile(r"-m workflow_scripts\.(\w+)")
 
 
 class CheckedCache(OutputFileCache):
@@ -25,10 +31,14 @@ class CheckedCache(OutputFileCache):
     """
 
     async def get_outputfiles_and_cachefiles(self, job) -> list[tuple[Path, Path]]:
-        """The job's products and their places in the cache."""
+        """The job's products and their places in the cache: of code that is equal, where such an entry lies."""
         inputs = {Path(path): hashing.sha256(Path(path)) for path in job.input}
-        key = sidecars.key(job.rule.name, json.loads(job.params.cfg), job.params.code, inputs)
-        return [(Path(product), self.path / f"{key}{ending}") for product, ending in self.get_outputfiles(job)]
+        cfg = json.loads(job.params.cfg)
+        entries = [sidecars.key(job.rule.name, cfg, code, inputs) for code in _codes(job.rule, cfg)]
+        endings = self.get_outputfiles(job)
+        found = [key for key in entries if any((self.path / f"{key}{ending}").exists() for _, ending in endings)]
+        key = (found or entries)[0]
+        return [(Path(product), self.path / f"{key}{ending}") for product, ending in endings]
 
     async def exists(self, job) -> bool:
         """Whether a dry run can tell that the job is in the cache: not before its inputs are there."""
@@ -90,20 +100,28 @@ def spell_out(workflow) -> None:
         workflow.workflow_settings.cache = [rule.name for rule in workflow.rules if rule.cache and rule.cache.output]
 
 
+def _codes(rule, cfg: dict) -> list[str]:
+    """The fingerprint of a job's code, then those of code that was shown to be equal to it."""
+    stage = _STAGE.search(rule.shellcmd)[1]
+    code = fingerprints.of_job(stage, cfg)
+    standing = equal.standing(stage, code["digest"])
+    return [fingerprints.of(digest, code["libraries"]) for digest in (standing, *equal.before(stage, standing))]
+
+
 def _wrong(copies: dict[Path, Path], job) -> str | None:
     """What is wrong with an entry, if anything is."""
     sidecar = next(product for product in copies if product.name.endswith(sidecars.SUFFIX))
     record = sidecars.read(copies[sidecar])
     if record is None:
         return "its sidecar can't be read"
-    if not sidecars.is_sealed(record):
+    if not record.is_sealed:
         return "its sidecar was edited"
-    if record["cfg"] != json.loads(job.params.cfg) or record["code"]["fingerprint"] != job.params.code:
+    if upgrades.cfg(record) != json.loads(job.params.cfg) or upgrades.fingerprint(record) != job.params.code:
         return "it belongs to another job"
     for product, copy in copies.items():
-        if product != sidecar and sidecars.told(record, product) != hashing.sha256(copy):
+        if product != sidecar and record.told(product) != hashing.sha256(copy):
             return f"{product.name} is not what was stored"
-    if record["inputs"] != {str(path): hashing.sha256(Path(path)) for path in job.input}:
+    if record.inputs != {str(path): hashing.sha256(Path(path)) for path in job.input}:
         return "it was made from other inputs"
     return None
 

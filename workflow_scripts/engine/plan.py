@@ -8,13 +8,15 @@ from pathlib import Path
 
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance import differences, fingerprints, sidecars
+from workflow_scripts.provenance import differences, fingerprints, sidecars, upgrades
 
 FOLDER = Path(".snakemake/plans")
+#: environment variable with the path of the frozen plan
+PLAN = "SGD_COMPLEXITY_PLAN"
 
 
 def freeze(config: dict, code: dict[str, str]) -> None:
-    """Keep what this run was planned with, config and stage -> fingerprint, for its jobs on other nodes.
+    """Keep what this run was planned with, config and job's code -> fingerprint, for its jobs on other nodes.
 
     Such a job reads the Snakefile anew, minutes or days later. Without the frozen plan an edit in between would give it
     other settings or code than those that Snakemake recorded for it.
@@ -22,7 +24,7 @@ def freeze(config: dict, code: dict[str, str]) -> None:
     plan = hashing.canonical_json({"config": config, "code": code})
     path = FOLDER / f"{hashing.of(plan)[:16]}.json"
     keep(path, plan)
-    os.environ.update(PLAN=str(path))
+    os.environ[PLAN] = str(path)
 
 
 def keep(path: Path, text: str) -> None:
@@ -35,13 +37,13 @@ def keep(path: Path, text: str) -> None:
 
 def frozen() -> tuple[dict, dict[str, str]]:
     """Config and code of the plan that this job on another node belongs to. Raises StudyError."""
-    path = os.environ.get("PLAN", "")
+    path = os.environ.get(PLAN, "")
     try:
         plan = json.loads(Path(path).read_bytes())
         return plan["config"], plan["code"]
     except (OSError, ValueError, LookupError, TypeError):
         raise StudyError(
-            f"PLAN={path}: the plan of this run can't be read: a cluster must hand the environment to its jobs "
+            f"{PLAN}={path}: the plan of this run can't be read: a cluster must hand the environment to its jobs "
             "(sbatch --export=ALL) and show them the same working directory; then run snakemake again"
         ) from None
 
@@ -107,9 +109,9 @@ def _why(job, dag, folder: Path) -> list[str]:
     record = sidecars.read(folder / job.output.provenance)
     words = []
     if record:
-        words += differences.settings(record["cfg"], json.loads(job.params.cfg))
-        if record["code"]["fingerprint"] != job.params.code:
-            words += differences.code(record["code"], fingerprints.code(record["stage"]))
+        cfg = json.loads(job.params.cfg)
+        words += differences.settings(upgrades.cfg(record), cfg)
+        words += differences.code(record, cfg)
     if reason.missing_output:
         words.append(f"{_first(reason.missing_output)} missing" if record else "not made yet")
     if reason.incomplete_output:

@@ -2,14 +2,12 @@
 
 import argparse
 import errno
-import glob
 import logging
 import os
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,14 +18,52 @@ from threadpoolctl import threadpool_limits
 from workflow_scripts.config.base import parse_json
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.files import hashing
-from workflow_scripts.job import locks
-from workflow_scripts.provenance import fingerprints, sidecars
+from workflow_scripts.job import locks, scratch
+from workflow_scripts.provenance import equal, fingerprints, sidecars
+
+#: part of every job's code: raise it when an edit of this package changes what jobs write, and all jobs run again
+VERSION = 1
+
+Run = Callable[[BaseModel, SimpleNamespace, SimpleNamespace], None]
 
 log = logging.getLogger("workflow_scripts")
 
 
+@dataclass(frozen=True)
+class Job:
+    """One call of a stage: its settings, typed and as plain data, and the files that it reads and writes, by name.
+
+    sidecar: where it tells of itself, if it does; read: input -> SHA-256; key: stands for the job (sidecars.key).
+    """
+
+    stage: str
+    config: BaseModel
+    cfg: dict
+    inputs: SimpleNamespace
+    outputs: dict[str, Path]
+    sidecar: Path | None
+    read: dict[Path, str]
+    key: str
+    started: datetime
+
+    @property
+    def product(self) -> Path:
+        """The file that stands for all that the job makes, and whose lock the job holds."""
+        return self.sidecar or self.first
+
+    @property
+    def first(self) -> Path:
+        """Its first output; what it works with lies beside it."""
+        return next(iter(self.outputs.values()))
+
+    @property
+    def state(self) -> Path:
+        """The folder for what lets the same job go on where it was cut off."""
+        return self.first.parent / f"resume-{self.stage}-{self.key}"
+
+
 def main(
-    run: Callable[[BaseModel, SimpleNamespace, SimpleNamespace], None],
+    run: Run,
     config: type[BaseModel],
     inputs: dict[str, str] | None = None,
     outputs: dict[str, str] | None = None,
@@ -51,7 +87,8 @@ def main(
     signal.signal(signal.SIGTERM, _stop)
     try:
         with threadpool_limits(1):
-            _run(stage, run, config, arguments, [name.rstrip("+*?") for name in inputs], list(outputs), list(folders))
+            job = _job(stage, config, arguments, [*map(_name, inputs)], list(outputs), list(folders))
+            _do(job, run)
     except StudyError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -65,75 +102,78 @@ def main(
         sys.exit("stopped: no result was written")
 
 
-def _run(stage, run, config, arguments, input_names, output_names, folder_names) -> None:
+def _job(stage: str, config: type[BaseModel], arguments, inputs: list[str], outputs: list[str], folders) -> Job:
+    """What the arguments ask for. Raises StudyError where code or inputs are not what they were planned or made as."""
     started = datetime.now(UTC)
-    code = fingerprints.code(stage)["fingerprint"]
-    if arguments.code and arguments.code != code:
+    settings = parse_json(config, arguments.cfg)
+    cfg = settings.model_dump(mode="json")
+    code = fingerprints.of_job(stage, cfg)
+    standing = equal.fingerprint(stage, code["digest"], code["libraries"])
+    if arguments.code and arguments.code != standing:
         raise StudyError(
             f"{stage}: the code (or a library's version) has changed since this job was planned: "
             "run snakemake again so that it is planned with the code as it is now"
         )
-    cfg = parse_json(config, arguments.cfg)
-    inputs = SimpleNamespace(**{name: getattr(arguments, name) for name in input_names + folder_names})
-    final = {name: getattr(arguments, name) for name in output_names}
-    sources = [path for name in input_names for path in _as_list(getattr(inputs, name))]
-    for path in sources:
+    paths = SimpleNamespace(**{name: getattr(arguments, name) for name in [*inputs, *folders]})
+    read = _read([path for name in inputs for path in _as_list(getattr(paths, name))])
+    key = arguments.key or sidecars.key(stage, cfg, fingerprints.of(code["digest"], code["libraries"]), read)
+    final = {name: getattr(arguments, name) for name in outputs}
+    return Job(stage, settings, cfg, paths, final, arguments.provenance, read, key, started)
+
+
+def _read(paths: list[Path]) -> dict[Path, str]:
+    """Input -> SHA-256. Raises StudyError for one that is missing, or is not what its own job wrote."""
+    for path in paths:
         if not path.is_file():
             raise StudyError(f"{path}: no such file: run the stage that makes it first")
-    read = {path: hashing.sha256(path) for path in sources}
+    read = {path: hashing.sha256(path) for path in paths}
     sidecars.check_inputs(read)
-    settings = cfg.model_dump(mode="json")
-    key = sidecars.key(stage, settings, code, read)
-    for path in [*final.values(), *filter(None, [arguments.provenance])]:
+    return read
+
+
+def _do(job: Job, run: Run) -> None:
+    """Make the products of a job, unless another process makes them just now; then wait for it."""
+    for path in [*job.outputs.values(), job.product]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
-            raise StudyError(f"{path}: a folder lies where {stage} writes this file: remove it, or give another path")
-    product = arguments.provenance or next(iter(final.values()))
-    with locks.held(product) as waited:
-        if waited and _is_made(arguments.provenance, final, key):
+            raise StudyError(
+                f"{path}: a folder lies where {job.stage} writes this file: remove it, or give another path"
+            )
+    with locks.held(job.product) as waited:
+        if waited and _is_made(job):
             log.info("the job that was waited for has made it: nothing is left to do")
             return
-        scratch = _scratch(product.name, next(iter(final.values())).parent)
-        _make(stage, run, cfg, inputs, final, arguments.provenance, read, started, key, scratch)
-    log.info("done in %.1f s: %s", (datetime.now(UTC) - started).total_seconds(), ", ".join(map(str, final.values())))
+        _make(job, run)
+    seconds = (datetime.now(UTC) - job.started).total_seconds()
+    log.info("done in %.1f s: %s", seconds, ", ".join(map(str, job.outputs.values())))
 
 
-def _scratch(product: str, folder: Path) -> Path:
-    """A new folder to work in, once what a killed job of this product left is removed; its lock must be held."""
-    for left in folder.glob(f".{glob.escape(product)}-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f".{product}-", dir=folder))
-
-
-def _make(stage, run, cfg, inputs, final, sidecar, read, started, key, scratch) -> None:
-    """Make the products in a scratch folder beside them and move them into place."""
-    state = scratch.parent / f"resume-{stage}-{key}"
-    try:
-        written = {name: scratch / f"{name}{path.suffix}" for name, path in final.items()}
-        run(cfg, inputs, SimpleNamespace(**written, key=key, state=state))
-        fingerprints.check_imports(stage)
-        moves = {path: written[name] for name, path in final.items()}
-        if sidecar:
-            record = sidecars.of_job(stage, cfg.model_dump(mode="json"), read, moves, started, key)
-            beside = scratch / "provenance.json"
-            sidecars.write(beside, record)
-            moves[sidecar] = beside
+def _make(job: Job, run: Run) -> None:
+    """Make the products in a scratch folder beside them and move them into place; the lock must be held."""
+    with scratch.folder(job.product.name, job.first.parent) as folder:
+        written = {name: folder / f"{name}{path.suffix}" for name, path in job.outputs.items()}
+        try:
+            run(job.config, job.inputs, SimpleNamespace(**written, key=job.key, state=job.state))
+            fingerprints.check_loaded(job.stage, job.cfg)
+        except StudyError:
+            scratch.remove(job.state)
+            raise
+        moves = {path: written[name] for name, path in job.outputs.items()}
+        if job.sidecar:
+            record = sidecars.of_job(job.stage, job.cfg, job.read, moves, job.started, job.key)
+            moves[job.sidecar] = folder / "provenance.json"
+            sidecars.write(moves[job.sidecar], record)
         for path, there in moves.items():
             os.replace(there, path)
-        shutil.rmtree(state, ignore_errors=True)
-    except StudyError:
-        shutil.rmtree(state, ignore_errors=True)
-        raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    scratch.remove(job.state)
 
 
-def _is_made(sidecar: Path | None, final: dict[str, Path], key: str) -> bool:
+def _is_made(job: Job) -> bool:
     """Whether the products stand, whole, as this job would make them."""
-    record = sidecars.read(sidecar) if sidecar else None
-    if record is None or record["key"] != key or not sidecars.is_sealed(record):
+    record = sidecars.read(job.sidecar) if job.sidecar else None
+    if record is None or record.key != job.key or not record.is_sealed:
         return False
-    return all(path.is_file() and sidecars.told(record, path) == hashing.sha256(path) for path in final.values())
+    return all(path.is_file() and record.told(path) == hashing.sha256(path) for path in job.outputs.values())
 
 
 def _stop(*_) -> None:
@@ -154,7 +194,7 @@ def _parser(stage, config, inputs, outputs, folders) -> argparse.ArgumentParser:
     parser.add_argument("--cfg", required=True, help="all settings the stage reads: JSON, or the path of a JSON file")
     for name, text in inputs.items():
         parser.add_argument(
-            f"--{name.rstrip('+*?')}".replace("_", "-"),
+            _flag(_name(name)),
             type=Path,
             required=name[-1] not in "*?",
             nargs=name[-1] if name[-1] in "+*" else None,
@@ -163,12 +203,22 @@ def _parser(stage, config, inputs, outputs, folders) -> argparse.ArgumentParser:
             help=text,
         )
     for name, text in outputs.items():
-        parser.add_argument(f"--{name}".replace("_", "-"), type=Path, required=True, metavar="OUT", help=text)
+        parser.add_argument(_flag(name), type=Path, required=True, metavar="OUT", help=text)
     for name, text in folders.items():
-        parser.add_argument(f"--{name}".replace("_", "-"), type=Path, metavar="DIR", help=text)
+        parser.add_argument(_flag(name), type=Path, metavar="DIR", help=text)
     parser.add_argument("--provenance", type=Path, metavar="OUT", help="where the sidecar (.prov.json) goes")
-    parser.add_argument("--code", help="refuse to run unless the stage's code has this fingerprint")
+    parser.add_argument("--code", help="refuse to run unless the job's code has this fingerprint")
+    parser.add_argument("--key", help="the key that figures carry, to compare their bytes (default: this job's)")
     return parser
+
+
+def _name(name: str) -> str:
+    """An input's name without the sign that says how many files it takes."""
+    return name.rstrip("+*?")
+
+
+def _flag(name: str) -> str:
+    return f"--{name}".replace("_", "-")
 
 
 def _as_list(value) -> list[Path]:

@@ -196,5 +196,3 @@ def _tail(path: str) -> list[str]:
     except OSError:
         return []
     return [re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", line) for line in lines if line.strip()]
-
-

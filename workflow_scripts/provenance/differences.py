@@ -1,6 +1,10 @@
-"""What changed between two jobs, in words: settings by key, code by module, libraries by version."""
+"""What changed between two jobs, in words: settings by key, code by definition, libraries by version."""
 
+from collections import Counter
 from typing import Any
+
+from workflow_scripts.provenance import equal, fingerprints, upgrades
+from workflow_scripts.provenance.sidecars import SCHEMA, Sidecar
 
 
 def settings(old: Any, new: Any, key: str = "") -> list[str]:
@@ -19,9 +23,40 @@ def settings(old: Any, new: Any, key: str = "") -> list[str]:
     return [f"{key} {_short(old)} -> {_short(new)}"]
 
 
-def code(old: dict, new: dict) -> list[str]:
-    """The modules whose code differs and the libraries whose version does; old, new: provenance.code()."""
-    return _modules(old["modules"], new["modules"]) + versions(old["distributions"], new["distributions"])
+def code(record: Sidecar, cfg: dict) -> list[str]:
+    """The definitions and the libraries in which the code that a sidecar tells of differs from the job's code now.
+
+    cfg: the job's settings as they are now. None where the codes are equal, or were shown to be. Raises StudyError.
+    """
+    now = fingerprints.of_job(record.stage, cfg)
+    if upgrades.fingerprint(record) == equal.fingerprint(record.stage, now["digest"], now["libraries"]):
+        return []
+    changed = versions(upgrades.libraries(record), now["libraries"])
+    if upgrades.digest(record) == equal.standing(record.stage, now["digest"]):
+        return changed
+    if record.version < SCHEMA:
+        return ["code of an earlier release, which wrote down modules: not shown to be equal", *changed]
+    return (definitions(record.code.definitions, now["definitions"]) or ["its code is put together anew"]) + changed
+
+
+def definitions(old: dict[str, dict[str, str]], new: dict[str, dict[str, str]]) -> list[str]:
+    """The definitions that differ, such as `training.sgd.evaluate changed`; old, new: module -> name -> hash.
+
+    One that only moved to another module is not named.
+    """
+    before, after = (
+        {(module, name): digest for module, names in code.items() for name, digest in names.items()}
+        for code in (old, new)
+    )
+    gone, added = Counter(_bare(before, after)), Counter(_bare(after, before))
+    words = []
+    for module, name in sorted({*before, *after}):
+        was, now = before.get((module, name)), after.get((module, name))
+        moved = (name, was) in added if now is None else (name, now) in gone if was is None else False
+        if was != now and not moved:
+            fate = "gone" if now is None else "new" if was is None else "changed"
+            words.append(f"{module}.{name} {fate}")
+    return _few(words, 12)
 
 
 def versions(old: dict[str, str], new: dict[str, str]) -> list[str]:
@@ -34,12 +69,9 @@ def versions(old: dict[str, str], new: dict[str, str]) -> list[str]:
     ]
 
 
-def _modules(old: dict[str, str], new: dict[str, str]) -> list[str]:
-    def fate(name: str) -> str:
-        return "added" if name not in old else "gone" if name not in new else "changed"
-
-    names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-    return [f"{name.replace('.', '/')}.py {fate(name)}" for name in names]
+def _bare(these: dict[tuple[str, str], str], others: dict) -> list[tuple[str, str]]:
+    """Name and hash of the definitions that are not where the others are."""
+    return [(name, digest) for (module, name), digest in these.items() if (module, name) not in others]
 
 
 def _one(old: dict, new: dict, name: str, key: str) -> list[str]:

@@ -13,10 +13,13 @@ from threadpoolctl import threadpool_info
 
 from workflow_scripts.provenance.fingerprints import ROOT
 
+#: environment variable in which the Snakefile hands on what Snakemake ran with
+STUDY = "SGD_COMPLEXITY_STUDY"
+
 
 def study() -> dict | None:
     """The config files and --config values that Snakemake ran with; None for a stage run by hand."""
-    given = os.environ.get("STUDY")
+    given = os.environ.get(STUDY)
     return json.loads(given) if given else None
 
 

@@ -1,0 +1,138 @@
+"""Show that edited code makes the same bytes: run a few jobs of a stage again, and write down where they agree.
+
+Take it after a refactoring, before anything has run again. Jobs that the old code made then count as made by the new
+code; what was shown is kept in workflow_scripts/provenance/equal.json (commit it), and the audit tells it.
+"""
+
+import argparse
+import os
+import platform
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from workflow_scripts.audit import remake
+from workflow_scripts.audit.records import Results
+from workflow_scripts.audit.verdict import job_name
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.study import STAGES
+from workflow_scripts.provenance import differences, equal, fingerprints, machine, upgrades
+from workflow_scripts.provenance.sidecars import Sidecar
+
+MISTAKE = 4
+
+
+def main() -> None:
+    """Print what was shown for each set of kinds; exit with 0 where all agree, 1 where one does not, 4 on a mistake."""
+    arguments = _arguments()
+    shown = []
+    try:
+        groups = _groups(arguments.stage, Results(arguments.results.absolute()))
+        if not groups:
+            print(f"{arguments.stage}: no job below {arguments.results} was made by other code than today's")
+        for (kinds, old), records in groups.items():
+            shown.append(_equate(arguments.stage, kinds, old, records[: arguments.jobs], arguments.results.absolute()))
+    except StudyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(MISTAKE)
+    sys.exit(0 if all(shown) else 1)
+
+
+def _groups(stage: str, results: Results) -> dict[tuple[tuple[str, ...], str], list[Sidecar]]:
+    """(kinds, old digest) -> the jobs that such code made, quickest first, those of one experiment apart."""
+    groups = defaultdict(list)
+    for record in results.records.values():
+        if record.stage != stage or not record.is_sealed:
+            continue
+        now = fingerprints.of_job(stage, upgrades.cfg(record))
+        if upgrades.digest(record) != equal.standing(stage, now["digest"]):
+            kinds = tuple(sorted(fingerprints.kinds(upgrades.cfg(record))))
+            groups[kinds, upgrades.own_digest(record)].append(record)
+    return {group: list(_varied(sorted(records, key=_seconds))) for group, records in sorted(groups.items())}
+
+
+def _varied(records: list[Sidecar]) -> Iterator[Sidecar]:
+    """The first of each experiment, task or data set, then the others."""
+    seen, later = set(), []
+    for record in records:
+        name = next(iter(record.wildcards.values()), "")
+        if name in seen:
+            later.append(record)
+        else:
+            seen.add(name)
+            yield record
+    yield from later
+
+
+def _equate(stage: str, kinds: tuple[str, ...], old: str, records: list[Sidecar], folder: Path) -> bool:
+    """Run these jobs again; where all give the bytes that they gave, write it down. Tells what was found."""
+    of = f"{stage} ({', '.join(kinds)})" if kinds else stage
+    results = Results(folder)
+    for record in records:
+        why = _differs(record, results)
+        if why:
+            print(f"{of}: not shown to be equal: {job_name(record)}: {why}")
+            return False
+        print(f"{of}: {job_name(record)}: the same bytes", flush=True)
+    now = fingerprints.of_job(stage, upgrades.cfg(records[0]))
+    equal.add(
+        [
+            equal.Equal(
+                stage=stage,
+                kinds=list(kinds),
+                old=old,
+                new=now["digest"],
+                jobs=[equal.Again(wildcards=r.wildcards, key=r.key, outputs=r.outputs) for r in records],
+                date=datetime.now(UTC).date().isoformat(),
+                commit=machine.git("rev-parse", "HEAD"),
+                python=platform.python_version(),
+                os=platform.platform(),
+                cpu=machine.cpu(),
+                libraries=now["libraries"],
+            )
+        ]
+    )
+    print(f"{of}: {old} counts as {now['digest']}: {os.path.relpath(equal.PATH)}")
+    return True
+
+
+def _differs(record: Sidecar, results: Results) -> str | None:
+    """Why a job can't show that its old code and today's are equal; None where it does."""
+    now = fingerprints.of_job(record.stage, upgrades.cfg(record))
+    if others := differences.versions(upgrades.libraries(record), now["libraries"]):
+        return f"made with other libraries: {', '.join(others)}"
+    for told, digest in record.inputs.items():
+        if results.sha256(results.path(told)) != digest:
+            return f"its input {told} is missing, or has other bytes now"
+    wrong = remake.compare(record, results)
+    return wrong and wrong[1]
+
+
+def _seconds(record: Sidecar) -> float:
+    return (datetime.fromisoformat(record.ended) - datetime.fromisoformat(record.started)).total_seconds()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {fingerprints.PACKAGE}.audit.equate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("stage", choices=STAGES, metavar="STAGE", help=", ".join(STAGES))
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="(default: results)")
+    parser.add_argument(
+        "--jobs", type=int, default=3, metavar="N", help="jobs to run again for each set of kinds (default: 3)"
+    )
+    arguments = parser.parse_args()
+    if not arguments.results.is_dir():
+        parser.exit(MISTAKE, f"error: --results {arguments.results}: no such folder: name the folder of the results\n")
+    if arguments.jobs < 1:
+        parser.exit(MISTAKE, f"error: --jobs {arguments.jobs}: expected 1 or more\n")
+    return arguments
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Sidecars of earlier schemas in today's terms, so that the results of an earlier release stay usable.
+
+Schema 2 (until commit a7cca9c) hashed modules, not definitions. Where these hashes are those of the release, its code
+is known, and `equal.json` says which of today's it equals. Its settings held a few keys that nothing read.
+"""
+
+import ast
+import hashlib
+import itertools
+from pathlib import Path
+
+from workflow_scripts.files import hashing
+from workflow_scripts.provenance import equal, fingerprints
+from workflow_scripts.provenance.sidecars import ModulesCode, Sidecar
+
+#: stage -> keys of its settings that schema 2 had besides
+_DROPPED = {
+    "distill": ("reference_in",),
+    "measure": ("found_in",),
+    "null_models": ("found_in",),
+    "summarize": ("found_in",),
+}
+
+
+def cfg(record: Sidecar) -> dict:
+    """What its job read of the study."""
+    if not isinstance(record.code, ModulesCode):
+        return record.cfg
+    return {key: value for key, value in record.cfg.items() if key not in _DROPPED.get(record.stage, ())}
+
+
+def argv(record: Sidecar) -> list[str]:
+    """The arguments of its command, from the first option on."""
+    return list(itertools.dropwhile(lambda argument: not argument.startswith("--"), record.argv))
+
+
+def digest(record: Sidecar) -> str:
+    """The digest that stands for its code: of one that was shown to be equal, the latest."""
+    return equal.standing(record.stage, own_digest(record))
+
+
+def own_digest(record: Sidecar) -> str:
+    """The digest of its code itself; of schema 2, of its modules and the kinds that its settings name."""
+    if isinstance(record.code, ModulesCode):
+        return hashing.of([record.code.modules, sorted(fingerprints.kinds(cfg(record)))])[:16]
+    return record.code.digest
+
+
+def libraries(record: Sidecar) -> dict[str, str]:
+    """Distribution -> version, of the libraries that count."""
+    if not isinstance(record.code, ModulesCode):
+        return record.code.libraries
+    now = fingerprints.of_job(record.stage, cfg(record))["libraries"]
+    return {name: record.distributions[name] for name in now if name in record.distributions}
+
+
+def fingerprint(record: Sidecar) -> str:
+    """What Snakemake tracked, were the job planned today with the code that it had."""
+    return fingerprints.of(digest(record), libraries(record))
+
+
+def other_code(record: Sidecar, root: Path) -> list[str]:
+    """The definitions (schema 2: modules) of its code that differ in a copy of this repository. Raises StudyError."""
+    if isinstance(record.code, ModulesCode):
+        changed = [name for name, was in record.code.modules.items() if _module(root, name) != was]
+        return [f"{name.replace('.', '/')}.py" for name in changed]
+    there = fingerprints.of_job(record.stage, record.cfg, root)
+    if there["digest"] == record.code.digest:
+        return []
+    was, now = (
+        {f"{module}.{name}": of for module, names in code.items() for name, of in names.items()}
+        for code in (record.code.definitions, there["definitions"])
+    )
+    return [name for name, of in was.items() if now.get(name) != of] or [f"{record.stage}'s code"]
+
+
+def _module(root: Path, name: str) -> str | None:
+    """Schema 2's hash of a module: of its syntax tree without docstrings; None where it can't be read."""
+    path = root.joinpath(*name.split("."))
+    try:
+        tree = ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
