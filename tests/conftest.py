@@ -27,7 +27,7 @@ def finished(tmp_path_factory) -> Path:
                 original, copy = ROOT / name, unfinished / name
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copytree(original, copy) if original.is_dir() else shutil.copy2(original, copy)
-            done = snakemake(unfinished, configfiles=("tests/tiny.yaml",), root=unfinished)
+            done = snakemake(unfinished, configfiles=("tests/tiny.yaml",), root=unfinished, traced=True)
             assert done.returncode == 0, done.stderr
             unfinished.rename(made)
     return made

@@ -1,14 +1,19 @@
 """How tests run the workflow: the real Snakefile, in a folder of their own."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
+from workflow_scripts.provenance import fingerprints, sidecars
+
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "tiny.yaml"
 OVERLAY = ROOT / "experiments" / "tiny.yaml"
+TRACING = ROOT / "tests" / "tracing"
 #: the config files of every study of this project, each with what it is laid over
 STUDIES = {
     "default": (ROOT / "config.yaml",),
@@ -21,15 +26,24 @@ TARGETS = ("data", "trained", "finals", "explainers", "measures", "nulls", "simu
 
 
 def snakemake(
-    folder: Path, *arguments: str, configfiles=(TINY,), cores: int = 2, root: Path = ROOT
+    folder: Path, *arguments: str, configfiles=(TINY,), cores: int = 2, root: Path = ROOT, traced: bool = False
 ) -> subprocess.CompletedProcess:
-    """Run snakemake in the folder, with the project in root, and return what it did; stderr holds all it said."""
+    """Run snakemake in the folder, with the project in root, and return what it did; stderr holds all it said.
+
+    traced: each stage leaves a file in the folder `traced` that lists the definitions that it executed.
+    """
     command = [sys.executable, "-m", "snakemake", "--snakefile", root / "Snakefile", "--directory", folder]
     command += ["--cores", cores, *arguments]
     if configfiles:
         command += ["--configfile", *configfiles]
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True)
+    environment = dict(os.environ)
+    if traced:
+        (folder / "traced").mkdir(exist_ok=True)
+        environment |= {"TRACED": str(folder / "traced"), "TRACED_PACKAGE": str(root / "workflow_scripts")}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TRACING), os.environ.get("PYTHONPATH")]))
+    words = [str(part) for part in command]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, done.stdout + done.stderr)
 
 
@@ -39,7 +53,7 @@ def made_from(paper: Path, folder: Path, shared_data: Path) -> Path:
     cifar = {"kind": "images", "path": str(shared_data / "cifar10-jpeg.zip"), "classes": names}
     here = folder / "here.yaml"
     here.write_text(yaml.safe_dump({"data_root": str(shared_data), "datasets": {"cifar10": cifar}}))
-    done = snakemake(folder, configfiles=(paper, OVERLAY, here))
+    done = snakemake(folder, configfiles=(paper, OVERLAY, here), traced=True)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -65,6 +79,25 @@ def counted(said: str) -> dict[str, int]:
         for row in rows
         if len(row) == 2 and row[0].isidentifier() and row[1].isdigit() and row[0] not in TARGETS
     }
+
+
+def outside_of_their_code(folder: Path) -> dict[str, list[str]]:
+    """Job -> the definitions that it executed in a traced run, but that its sidecar's code has not."""
+    outside = {}
+    for path in (folder / "traced").glob("*.json"):
+        told = json.loads(path.read_text())
+        sidecar = folder / told["argv"][told["argv"].index("--provenance") + 1]
+        record = sidecars.read(sidecar)
+        executed = [(module, name) for module, name in told["executed"] if not is_recorder(module)]
+        of = record.code.definitions
+        if missed := [f"{module}.{name}" for module, name in executed if name not in of.get(module, {})]:
+            outside[str(sidecar.relative_to(folder))] = missed
+    return outside
+
+
+def is_recorder(module: str) -> bool:
+    """Whether a module, named from the package on, takes no part in what jobs make."""
+    return any(f"{module}.".startswith(f"{recorder}.") for recorder in fingerprints.RECORDERS)
 
 
 def products(folder: Path) -> dict[str, bytes]:
