@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from workflow_scripts.config.base import JobConfig
-from workflow_scripts.config.data import Task
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.training import Checkpoints, Device

@@ -1,12 +1,11 @@
 """The whole study, and the part of it that each job reads."""
 
-import functools
 from collections import Counter
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from workflow_scripts.config import kinds
 from workflow_scripts.config.analysis import (
     Agreement,
     Boundaries,
@@ -20,12 +19,12 @@ from workflow_scripts.config.analysis import (
     Table,
 )
 from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
-from workflow_scripts.config.data import Dataset, Task
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.simulations import Simulation
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
-from workflow_scripts.data import pictures
+from workflow_scripts.data.source import Source
 
 RESERVED = ("data", "tasks", "simulations", "figures", "tables")
 
@@ -60,7 +59,7 @@ class Study(Strict):
     seeds: list[Seed] = Field(min_length=1, description="a training run of every experiment for each seed")
     device: Device = Field("auto", description="where networks run; auto: CUDA if there is one, else CPU")
     data_root: str = Field("data", description="folder of downloaded data sets; relative to the working directory")
-    datasets: dict[Name, Dataset] = Field(description="data sets by name")
+    datasets: dict[Name, kinds.choice("data.datasets")] = Field(description="data sets by name")
     tasks: dict[Name, Task] = Field(description="tasks by name")
     explainers: dict[Name, Explainer] = Field(description="explainers by name")
     experiments: dict[Name, Experiment] = Field(min_length=1, description="experiments by name")
@@ -347,15 +346,13 @@ def stage_config(study: Study, stage: str, **wildcards: str) -> dict:
 
 def _prepare_data(study: Study, dataset: str) -> dict:
     source = study.datasets[dataset]
-    unpinned = source.kind == "images" and source.sha256 is None
-    return {"source": _plain(source), "listing": _listing(source.path) if unpinned else None}
+    return {"source": _plain(source), "listing": _listing(source)}
 
 
-@functools.cache
-def _listing(path: str) -> str | None:
-    """What changes when the pictures there change; None where they can't be listed: the job will say why."""
+def _listing(source: Source) -> str | None:
+    """What changes when the user's own files change; None where they can't be listed: the job will say why."""
     try:
-        return pictures.listing(Path(path))
+        return source.listing
     except (StudyError, OSError):
         return None
 
