@@ -202,8 +202,8 @@ class Study(Strict):
                     "keeps none: set its key fresh"
                 )
             n = dataset.fresh if explainer.inputs == "fresh" else dataset.n_train
-            for size in ("batch_size", "components", "min_leaf", "neighbours"):
-                _fits(f"explainers.{explainer_name}.fit.{size}", getattr(explainer.fit, size, None), n)
+            for size in explainer.fit.at_most_examples:
+                _fits(f"explainers.{explainer_name}.fit.{size}", getattr(explainer.fit, size), n)
             if explainer.reference not in (None, *experiment.explainers):
                 raise ValueError(f"{key}.explainers: {explainer_name!r} needs {explainer.reference!r}: add it")
 
@@ -296,12 +296,12 @@ class Study(Strict):
             return f"tasks/{self.experiments[experiment].task}/explainers/{explainer}.npz"
         return f"{experiment}/seed{{seed}}/explainers/{explainer}.npz"
 
-    def explainers_with(self, labels: str, by_sgd: bool) -> list[str]:
-        """The names of the explainers that are fitted to these labels, by SGD or by scikit-learn."""
+    def explainers_with(self, labels: str, trains_network: bool) -> list[str]:
+        """The names of the explainers that are fitted to these labels by training a network, or by other means."""
         return [
             name
             for name, explainer in self.explainers.items()
-            if explainer.labels == labels and (explainer.fit.solver == "sgd") == by_sgd
+            if explainer.labels == labels and explainer.fit.trains_network == trains_network
         ]
 
 
@@ -388,13 +388,11 @@ def _distill(study: Study, explainer: str, task: str = "", experiment: str = "",
     """Of a task for true labels, else of one seed of an experiment."""
     x = study.explainers[explainer]
     task = study.experiments[experiment].task if experiment else task
-    reference = {"reference_in": study.explainer_file(experiment, x.reference)} if x.reference else {}
     return {
         "settings": _plain(x),
         "task": _plain(study.tasks[task]),
         "device": study.device,
-        "reference_in": None,
-    } | reference
+    }
 
 
 def _measure(study: Study, experiment: str, seed: str) -> dict:
