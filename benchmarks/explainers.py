@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.config.data import Mnist, Task
-from workflow_scripts.data import datasets
+from workflow_scripts.config.tasks import Task
+from workflow_scripts.data.datasets import mnist
 from workflow_scripts.files import npz
 
 EXPLAINERS = {
@@ -55,7 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "mnist.npz"
-        npz.save(data, **datasets.make(Mnist(kind="mnist"), arguments.data_root))
+        npz.save(data, **mnist.make(mnist.Mnist(kind="mnist"), arguments.data_root))
         for name, fit in EXPLAINERS.items():
             print(f"| {name} | {job(fit, data, Path(folder))} |", flush=True)
 

@@ -18,7 +18,7 @@ import yaml
 from workflow_scripts import simulate
 from workflow_scripts.config.base import parse
 from workflow_scripts.config.simulations import Simulation
-from workflow_scripts.data.theorem1_data import Samples, dense, draw
+from workflow_scripts.data.datasets.theorem1 import Samples, dense, draw
 from workflow_scripts.measures import theorem1
 
 CONFIG = Path(__file__).resolve().parents[1] / "config.yaml"

@@ -19,9 +19,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from workflow_scripts.config.data import Mnist
 from workflow_scripts.config.training import CNN, SGD
-from workflow_scripts.data import datasets
+from workflow_scripts.data.datasets import mnist
 from workflow_scripts.training import devices, networks, sgd
 
 SETTINGS = SGD(lr=0.001, batch_size=64, epochs=2)
@@ -111,7 +110,7 @@ def against_bare(data_root: Path, threads: int) -> tuple[float, float]:
 def _resident(data_root: Path, threads: int):
     device = devices.prepare("cpu")
     torch.set_num_threads(threads)
-    arrays = datasets.make(Mnist(kind="mnist"), data_root)
+    arrays = mnist.make(mnist.Mnist(kind="mnist"), data_root)
     parts = [
         sgd.Resident(arrays[f"{part}_inputs"], (arrays[f"{part}_labels"] > 4).astype(int), device)
         for part in ("train", "test")

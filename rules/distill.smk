@@ -12,7 +12,7 @@ rule distill_true_labels:
     log:
         "results/tasks/{task}/logs/{explainer}.log",
     wildcard_constraints:
-        explainer=one_of(STUDY.explainers_with("true", by_sgd=False)),
+        explainer=one_of(STUDY.explainers_with("true", trains_network=False)),
     cache: True
     conda:
         "../envs/workflow.yaml"
@@ -31,7 +31,7 @@ rule distill_true_labels:
 
 use rule distill_true_labels as distill_true_labels_by_sgd with:
     wildcard_constraints:
-        explainer=one_of(STUDY.explainers_with("true", by_sgd=True)),
+        explainer=one_of(STUDY.explainers_with("true", trains_network=True)),
     cache: True
     resources:
         **growing(mem_mb=6000, runtime=240),
@@ -49,7 +49,7 @@ rule distill_final_labels:
     log:
         f"{SEED_FOLDER}/logs/{{explainer}}.log",
     wildcard_constraints:
-        explainer=one_of(STUDY.explainers_with("final", by_sgd=False)),
+        explainer=one_of(STUDY.explainers_with("final", trains_network=False)),
     cache: True
     conda:
         "../envs/workflow.yaml"
@@ -68,7 +68,7 @@ rule distill_final_labels:
 
 use rule distill_final_labels as distill_final_labels_by_sgd with:
     wildcard_constraints:
-        explainer=one_of(STUDY.explainers_with("final", by_sgd=True)),
+        explainer=one_of(STUDY.explainers_with("final", trains_network=True)),
     cache: True
     resources:
         **growing(mem_mb=6000, runtime=240),
@@ -91,7 +91,7 @@ rule distill_t0_labels:
     log:
         f"{SEED_FOLDER}/logs/{{explainer}}.log",
     wildcard_constraints:
-        explainer=one_of(STUDY.explainers_with("t0", by_sgd=False)),
+        explainer=one_of(STUDY.explainers_with("t0", trains_network=False)),
     cache: True
     conda:
         "../envs/workflow.yaml"
@@ -110,7 +110,7 @@ rule distill_t0_labels:
 
 use rule distill_t0_labels as distill_t0_labels_by_sgd with:
     wildcard_constraints:
-        explainer=one_of(STUDY.explainers_with("t0", by_sgd=True)),
+        explainer=one_of(STUDY.explainers_with("t0", trains_network=True)),
     cache: True
     resources:
         **growing(mem_mb=6000, runtime=240),

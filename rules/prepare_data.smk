@@ -10,7 +10,7 @@ rule prepare_data:
         "results/data/logs/{dataset}.log",
     conda:
         "../envs/workflow.yaml"
-    threads: lambda wildcards: 8 if STUDY.datasets[wildcards.dataset].kind == "images" else 1
+    threads: lambda wildcards: STUDY.datasets[wildcards.dataset].threads
     resources:
         **growing(mem_mb=1500, runtime=30),
     params:

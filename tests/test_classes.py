@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts.config.data import Task
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.files import npz
 from workflow_scripts.measures import corrections, information, intervals, per_class
 

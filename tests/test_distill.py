@@ -9,9 +9,9 @@ import pytest
 
 from tests.workflow import ROOT
 from workflow_scripts import distill
-from workflow_scripts.config.data import Digits, Task
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.data import datasets
+from workflow_scripts.config.tasks import Task
+from workflow_scripts.data.datasets.digits import Digits, make
 from workflow_scripts.files import npz
 
 
@@ -139,7 +139,7 @@ def test_the_agreement_is_with_the_labels_fitted_to_and_is_not_computed_for_neig
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     path = tmp_path_factory.mktemp("digits") / "digits.npz"
-    arrays = datasets.make(Digits(kind="digits", train=600, test=300), None)
+    arrays = make(Digits(kind="digits", train=600, test=300), None)
     rng = np.random.default_rng(0)
     npz.save(path, **arrays)
     npz.save(path.with_name("final.npz"), train_labels=rng.integers(10, size=600).astype(np.uint8), step=3)

@@ -31,8 +31,10 @@ from workflow_scripts.audit import __main__ as audit_command
 from workflow_scripts.config import __main__ as config_command
 from workflow_scripts.config import study
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.data import datasets, tasks
-from workflow_scripts.files import dataframes, hashing
+from workflow_scripts.data.datasets import mnist
+from workflow_scripts.data.parts import PARTS
+from workflow_scripts.files import dataframes, hashing, npz
+from workflow_scripts.provenance import fingerprints
 
 STUDY = """
 seeds: [0, 1]
@@ -399,7 +401,7 @@ def call(stage: str, cfg, **arguments) -> str | None:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", argv)
-        patch.setattr(provenance, "check_imports", lambda stage: None)  # this process has loaded every stage
+        patch.setattr(fingerprints, "check_imports", lambda stage: None)  # this process has loaded every stage
         try:
             runpy.run_path(str(ROOT / "workflow_scripts" / f"{stage}.py"), run_name="__main__")
         except SystemExit as stop:
@@ -1063,8 +1065,8 @@ def small_mnist(monkeypatch) -> dict[str, bytes]:
     for part, n in (("train", 60), ("t10k", 20)):
         content[f"{part}-images-idx3-ubyte"] = idx(rng.integers(0, 256, (n, 28, 28), np.uint8))
         content[f"{part}-labels-idx1-ubyte"] = idx(np.arange(n, dtype=np.uint8) % 10)
-    hashes = {name: hashlib.sha256(content[name]).hexdigest() for name in datasets.MNIST_FILES}
-    monkeypatch.setattr(datasets, "MNIST_FILES", hashes)
+    hashes = {name: hashlib.sha256(content[name]).hexdigest() for name in mnist.FILES}
+    monkeypatch.setattr(mnist, "FILES", hashes)
     return content
 
 
@@ -1115,10 +1117,10 @@ def test_mnist_is_read_from_data_root(tmp_path, small_mnist):
     put(small_mnist, tmp_path / "root")
     assert prepare_mnist(tmp_path / "root", tmp_path) is None
     with np.load(tmp_path / "mnist.npz") as made:
-        shapes = [made[f"{part}_inputs"].shape for part in tasks.PARTS]
+        shapes = [made[f"{part}_inputs"].shape for part in PARTS]
         assert shapes == [(50, 1, 28, 28), (20, 1, 28, 28), (5, 1, 28, 28), (0, 1, 28, 28)]
         assert made["train_inputs"].dtype == np.uint8
-        assert dict(line.split() for line in made["source_hashes"].tolist()) == datasets.MNIST_FILES
+        assert dict(line.split() for line in made["source_hashes"].tolist()) == mnist.FILES
 
 
 def test_mnist_is_downloaded_where_it_is_absent(tmp_path, small_mnist, mirror):
@@ -1154,7 +1156,7 @@ def test_mnist_absent_and_out_of_reach_names_both_remedies(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:-1], lambda data: data[:-1] + bytes([data[-1] ^ 1]), lambda _: b""]
 )
-@pytest.mark.parametrize("name", datasets.MNIST_FILES)
+@pytest.mark.parametrize("name", mnist.FILES)
 def test_a_damaged_mnist_file_is_named(name, damage, tmp_path, small_mnist):
     folder = put(small_mnist | {name: damage(small_mnist[name])}, tmp_path / "root")
     said = prepare_mnist(tmp_path / "root", tmp_path / "out")
@@ -1167,7 +1169,7 @@ def test_the_real_mnist_is_accepted_and_an_altered_label_is_noticed(shared_data,
     assert prepare_mnist(shared_data, tmp_path) is None
     folder = put({}, tmp_path / "root")
     altered = "t10k-labels-idx1-ubyte"
-    for name in datasets.MNIST_FILES:
+    for name in mnist.FILES:
         if name != altered:
             (folder / name).symlink_to(real / name)
     content = bytearray((real / altered).read_bytes())

@@ -13,8 +13,8 @@ from benchmarks import agreement as simulated
 from tests.workflow import TINY
 from workflow_scripts import order_examples, plot, tabulate
 from workflow_scripts.config import study
-from workflow_scripts.config.data import Task
 from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.data import tasks
 from workflow_scripts.drawing.points import Points
 from workflow_scripts.figures import agreement as figure_of_agreement

@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 
 from workflow_scripts.config.analysis import Printed
-from workflow_scripts.config.data import Ball
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.training import Init, Network
-from workflow_scripts.data import datasets
+from workflow_scripts.data.datasets import ball
 from workflow_scripts.drawing.points import Points
 from workflow_scripts.figures import boundaries, class_order, dynamics, initialisation, per_class
 from workflow_scripts.files import npz
@@ -140,7 +139,7 @@ def plane(tmp_path):
 
     On the test set the explainer says x1 > 0.
     """
-    arrays = datasets.make(Ball(kind="ball", train=1600, test=500, noise=0.1, grid=21), None)
+    arrays = ball.make(ball.Ball(kind="ball", train=1600, test=500, noise=0.1, grid=21), None)
     npz.save(tmp_path / "data.npz", **arrays)
     network, explainer = {}, {}
     for part in ("test", "grid"):

@@ -18,9 +18,10 @@ from PIL import Image
 from tests.test_errors import assert_nothing_in, assert_one_line, call
 from tests.workflow import ROOT, planned, snakemake
 from workflow_scripts.config import study
-from workflow_scripts.config.data import ImageFolder
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.data import datasets, pictures, tasks
+from workflow_scripts.data import pictures
+from workflow_scripts.data.datasets import images
+from workflow_scripts.data.parts import PARTS
 
 NOWHERE = Path("nowhere")
 CLASSES = ("cat", "dog")
@@ -56,7 +57,8 @@ def zipped(root: Path, prefix: str = "", name: str = "pets.zip") -> Path:
 
 
 def made(path: Path, **keys) -> dict[str, np.ndarray]:
-    return datasets.make(ImageFolder(**{"kind": "images", "path": str(path), "classes": [*CLASSES], **keys}), NOWHERE)
+    settings = {"kind": "images", "path": str(path), "classes": [*CLASSES], **keys}
+    return images.make(images.ImageFolder(**settings), NOWHERE)
 
 
 def job(path: Path, listing: str | None = None, **keys) -> dict:
@@ -142,7 +144,7 @@ def test_a_subset_is_chosen_by_the_seed_before_anything_is_read(pets, monkeypatc
     monkeypatch.setattr(pictures, "_decoded", lambda of, name, *how: reads.append(name) or decoded(of, name, *how))
     arrays = made(pets, **keys)
     assert len(reads) == 7
-    assert [len(arrays[f"{part}_labels"]) for part in tasks.PARTS] == [3, 2, 2, 0]
+    assert [len(arrays[f"{part}_labels"]) for part in PARTS] == [3, 2, 2, 0]
     training = np.concatenate([arrays["train_inputs"], arrays["fresh_inputs"]])
     assert len({image.tobytes() for image in training}) == 5, "no picture is in two parts"
     same(made(zipped(pets), **keys), arrays)
@@ -413,7 +415,6 @@ def a_study(path: Path, **keys) -> dict:
 
 def given(path: Path, **keys) -> dict:
     """What the job is given when it is planned anew."""
-    study._listing.cache_clear()
     return study.stage_config(study.load(a_study(path, **keys)), "prepare_data", dataset="pets")
 
 

@@ -14,9 +14,8 @@ import torch
 
 from tests.test_sgd import CPU, RESNET, data
 from tests.workflow import ROOT
-from workflow_scripts.config.data import Sinusoid
 from workflow_scripts.config.training import MLP, SGD, Checkpoints, Linear
-from workflow_scripts.data import datasets
+from workflow_scripts.data.datasets import sinusoid
 from workflow_scripts.files import npz
 from workflow_scripts.training import networks, resume, sgd
 
@@ -204,8 +203,8 @@ CFG = {
 @pytest.fixture(scope="module")
 def waves(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("waves") / "waves.npz"
-    source = Sinusoid(kind="sinusoid", train=1000, test=200, dimension=10)
-    npz.save(path, **datasets.make(source, None))
+    source = sinusoid.Sinusoid(kind="sinusoid", train=1000, test=200, dimension=10)
+    npz.save(path, **sinusoid.make(source, None))
     return path
 
 

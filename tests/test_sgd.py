@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from workflow_scripts.config.data import Digits
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.training import CNN, MLP, SGD, Checkpoints, Linear, PreactResNet, ViT
-from workflow_scripts.data import datasets
+from workflow_scripts.data.datasets import digits
 from workflow_scripts.data.tasks import PARTS, TaskData
 from workflow_scripts.training import devices, networks, sgd
 
@@ -170,7 +169,7 @@ def test_random_labels_are_uniform_and_leave_what_the_seed_gave_before_as_it_was
 
 
 def test_a_resnet_learns_digits_and_repeats_itself():
-    arrays = datasets.make(Digits(kind="digits", train=800, test=300), None)
+    arrays = digits.make(digits.Digits(kind="digits", train=800, test=300), None)
     inputs = {part: arrays[f"{part}_inputs"] for part in PARTS}
     labels = {part: (arrays[f"{part}_labels"] > 4).astype(int) for part in inputs}
     task = TaskData(inputs, labels, 2)

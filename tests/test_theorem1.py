@@ -12,7 +12,7 @@ from workflow_scripts import plot, simulate
 from workflow_scripts.config.base import parse
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.simulations import Simulation
-from workflow_scripts.data.theorem1_data import Samples, dense, draw
+from workflow_scripts.data.datasets.theorem1 import Samples, dense, draw
 from workflow_scripts.files import dataframes
 from workflow_scripts.measures import theorem1
 

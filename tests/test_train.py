@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from workflow_scripts import distill, extract_final, train
-from workflow_scripts.config.data import Digits, Task
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.data import datasets
+from workflow_scripts.config.tasks import Task
+from workflow_scripts.data.datasets.digits import Digits, make
 from workflow_scripts.files import npz
 from workflow_scripts.training import networks, sgd, weights
 
@@ -22,7 +22,7 @@ SGD = {"lr": 0.1, "batch_size": 16, "epochs": 2}
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     path = tmp_path_factory.mktemp("digits") / "digits.npz"
-    npz.save(path, **datasets.make(Digits(kind="digits", train=200, test=300, fresh=100), None))
+    npz.save(path, **make(Digits(kind="digits", train=200, test=300, fresh=100), None))
     return path
 
 

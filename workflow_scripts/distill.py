@@ -1,33 +1,30 @@
 """Fit one explainer to the labels of a task, of f_inf, or of f_T0, and record what it predicts on the test set."""
 
 import logging
-from pathlib import Path
 
 import numpy as np
 
+from workflow_scripts.config import kinds
 from workflow_scripts.config.base import JobConfig
-from workflow_scripts.config.data import Task
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.explainers import Explainer
-from workflow_scripts.config.training import Checkpoints, Device
+from workflow_scripts.config.tasks import Task
+from workflow_scripts.config.training import Device
 from workflow_scripts.data import tasks
+from workflow_scripts.explainers._solver import Problem
 from workflow_scripts.files import npz
 from workflow_scripts.job import command
 from workflow_scripts.measures import information, phases
 
 log = logging.getLogger("workflow_scripts")
 
-#: the parts of the data on which an explainer's predictions are kept
-PREDICTED = ("test", "grid")
-
 
 class Config(JobConfig):
-    """What the stage reads; reference_in: for labels t0, the file under results that has the reference."""
+    """What the stage reads."""
 
     settings: Explainer
     task: Task
     device: Device
-    reference_in: str | None = None
 
 
 def run(config: Config, inputs, outputs) -> None:
@@ -35,13 +32,9 @@ def run(config: Config, inputs, outputs) -> None:
     data = tasks.load(inputs.data, config.task)
     settings = config.settings
     labels, step = _labels(config, inputs, data)
-    fit_inputs = data.inputs[settings.inputs]
-    if settings.fit.solver == "sgd":
-        fitted = _fit_by_sgd(fit_inputs, labels, data, config, outputs.state / "training.npz")
-    else:
-        from workflow_scripts.explainers import shallow  # here: a network starts without scikit-learn
-
-        fitted = shallow.fit(fit_inputs, labels, {part: data.inputs[part] for part in PREDICTED}, settings.fit)
+    seen = _as_seen(data, data.inputs[settings.inputs], labels)
+    problem = Problem(seen, settings.network, config.device, outputs.state / "training.npz")
+    fitted = kinds.of("explainers", settings.fit.solver).fit(settings.fit, problem)
     fit_predictions = fitted.pop("fit_predictions", None)
     agreement = np.nan if fit_predictions is None else float(np.mean(fit_predictions == labels))
     accuracy = float(np.mean(fitted["test_predictions"] == data.labels["test"]))
@@ -62,29 +55,13 @@ def run(config: Config, inputs, outputs) -> None:
     )
 
 
-def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: tasks.TaskData, config: Config, state: Path) -> dict:
-    from workflow_scripts.training import (
-        devices,  # here: logistic regression starts faster without PyTorch
-        networks,  # here: logistic regression starts faster without PyTorch
-        sgd,  # here: logistic regression starts faster without PyTorch
-    )
-
-    fit = config.settings.fit
-    device = devices.prepare(config.device)
-    task = tasks.TaskData(
+def _as_seen(data: tasks.TaskData, inputs: np.ndarray, labels: np.ndarray) -> tasks.TaskData:
+    """The task as the explainer sees it: these inputs and labels are its training part, and nothing is fresh."""
+    return tasks.TaskData(
         {**data.inputs, "train": inputs, "fresh": inputs[:0]},
         {**data.labels, "train": labels.astype(np.int64), "fresh": data.labels["train"][:0]},
         data.n_classes,
     )
-    order = sgd.generators(fit.seed)
-    network = networks.build(config.settings.network, inputs.shape[1:], data.n_classes, fit.init)
-    trajectory = sgd.train(network, task, fit, Checkpoints(early=0, every=1), order, device, state=state)
-    return {
-        "fit_predictions": trajectory.predictions["train"][-1],
-        **{f"{part}_predictions": trajectory.predictions[part][-1] for part in PREDICTED},
-        **{f"weights.{name}": tensor.cpu().numpy() for name, tensor in network.state_dict().items()},
-        "iterations": int(trajectory.steps[-1]),
-    }
 
 
 def _labels(config: Config, inputs, data: tasks.TaskData) -> tuple[np.ndarray, int]:

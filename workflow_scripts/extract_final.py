@@ -5,8 +5,8 @@ import logging
 import numpy as np
 
 from workflow_scripts.config.base import JobConfig
-from workflow_scripts.config.data import Task
 from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.config.training import Network
 from workflow_scripts.data import tasks
 from workflow_scripts.files import npz

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.config.base import JobConfig, Seed
-from workflow_scripts.config.data import Task
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.data import tasks
 from workflow_scripts.files import dataframes, npz
 from workflow_scripts.job import command

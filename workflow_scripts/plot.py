@@ -4,8 +4,8 @@ import pandas as pd
 
 from workflow_scripts.config.analysis import Figure, Printed
 from workflow_scripts.config.base import JobConfig, Seed, Strict
-from workflow_scripts.config.data import Task
 from workflow_scripts.config.errors import damaged
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.data import tasks
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points

@@ -2,29 +2,25 @@
 
 from pathlib import Path
 
+from workflow_scripts.config import kinds
 from workflow_scripts.config.base import JobConfig
-from workflow_scripts.config.data import Dataset
-from workflow_scripts.config.errors import StudyError
-from workflow_scripts.data import datasets, pictures
 from workflow_scripts.files import npz
 from workflow_scripts.job import command
 
 
 class Config(JobConfig):
-    """What the stage reads."""
+    """What the stage reads; listing: that of the user's own files when the job was planned."""
 
-    source: Dataset
+    source: kinds.choice("data.datasets")
     listing: str | None = None
 
 
 def run(config: Config, inputs, outputs) -> None:
-    """Write the arrays of one data set. Raises StudyError if the user's pictures are not those that were listed."""
-    if config.listing and config.listing != pictures.listing(Path(config.source.path)):
-        raise StudyError(
-            f"{config.source.path}: the pictures changed since this job was planned: run snakemake again so that it is "
-            "planned with the pictures as they are now"
-        )
-    npz.save(outputs.data, **datasets.make(config.source, inputs.data_root or Path("data")))
+    """Write the arrays of one data set. Raises StudyError if the user's files are not those that were listed."""
+    if config.listing:
+        config.source.check_listing(config.listing)
+    made = kinds.of("data.datasets", config.source.kind).make(config.source, inputs.data_root or Path("data"))
+    npz.save(outputs.data, **made)
 
 
 if __name__ == "__main__":

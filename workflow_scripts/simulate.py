@@ -7,7 +7,7 @@ import pandas as pd
 
 from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.simulations import Simulation
-from workflow_scripts.data.theorem1_data import draw
+from workflow_scripts.data.datasets.theorem1 import draw
 from workflow_scripts.files import dataframes
 from workflow_scripts.job import command
 from workflow_scripts.measures import theorem1

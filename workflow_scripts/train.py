@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from workflow_scripts.config.base import JobConfig, Seed
-from workflow_scripts.config.data import Task
 from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
 from workflow_scripts.data import tasks
 from workflow_scripts.files import npz

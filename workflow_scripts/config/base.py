@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from workflow_scripts.config.errors import StudyError
 
+Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 # digits as text are taken too: that is what --config seeds='[0,1]' gives
 _DIGITS = BeforeValidator(lambda value: int(value) if isinstance(value, str) and value.isdecimal() else value)

@@ -1,12 +1,11 @@
 """The whole study, and the part of it that each job reads."""
 
-import functools
 from collections import Counter
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from workflow_scripts.config import kinds
 from workflow_scripts.config.analysis import (
     Agreement,
     Boundaries,
@@ -20,12 +19,12 @@ from workflow_scripts.config.analysis import (
     Table,
 )
 from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
-from workflow_scripts.config.data import Dataset, Task
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.simulations import Simulation
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
-from workflow_scripts.data import pictures
+from workflow_scripts.data.source import Source
 
 RESERVED = ("data", "tasks", "simulations", "figures", "tables")
 
@@ -60,7 +59,7 @@ class Study(Strict):
     seeds: list[Seed] = Field(min_length=1, description="a training run of every experiment for each seed")
     device: Device = Field("auto", description="where networks run; auto: CUDA if there is one, else CPU")
     data_root: str = Field("data", description="folder of downloaded data sets; relative to the working directory")
-    datasets: dict[Name, Dataset] = Field(description="data sets by name")
+    datasets: dict[Name, kinds.choice("data.datasets")] = Field(description="data sets by name")
     tasks: dict[Name, Task] = Field(description="tasks by name")
     explainers: dict[Name, Explainer] = Field(description="explainers by name")
     experiments: dict[Name, Experiment] = Field(min_length=1, description="experiments by name")
@@ -203,8 +202,8 @@ class Study(Strict):
                     "keeps none: set its key fresh"
                 )
             n = dataset.fresh if explainer.inputs == "fresh" else dataset.n_train
-            for size in ("batch_size", "components", "min_leaf", "neighbours"):
-                _fits(f"explainers.{explainer_name}.fit.{size}", getattr(explainer.fit, size, None), n)
+            for size in explainer.fit.at_most_examples:
+                _fits(f"explainers.{explainer_name}.fit.{size}", getattr(explainer.fit, size), n)
             if explainer.reference not in (None, *experiment.explainers):
                 raise ValueError(f"{key}.explainers: {explainer_name!r} needs {explainer.reference!r}: add it")
 
@@ -297,12 +296,12 @@ class Study(Strict):
             return f"tasks/{self.experiments[experiment].task}/explainers/{explainer}.npz"
         return f"{experiment}/seed{{seed}}/explainers/{explainer}.npz"
 
-    def explainers_with(self, labels: str, by_sgd: bool) -> list[str]:
-        """The names of the explainers that are fitted to these labels, by SGD or by scikit-learn."""
+    def explainers_with(self, labels: str, trains_network: bool) -> list[str]:
+        """The names of the explainers that are fitted to these labels by training a network, or by other means."""
         return [
             name
             for name, explainer in self.explainers.items()
-            if explainer.labels == labels and (explainer.fit.solver == "sgd") == by_sgd
+            if explainer.labels == labels and explainer.fit.trains_network == trains_network
         ]
 
 
@@ -347,15 +346,13 @@ def stage_config(study: Study, stage: str, **wildcards: str) -> dict:
 
 def _prepare_data(study: Study, dataset: str) -> dict:
     source = study.datasets[dataset]
-    unpinned = source.kind == "images" and source.sha256 is None
-    return {"source": _plain(source), "listing": _listing(source.path) if unpinned else None}
+    return {"source": _plain(source), "listing": _listing(source)}
 
 
-@functools.cache
-def _listing(path: str) -> str | None:
-    """What changes when the pictures there change; None where they can't be listed: the job will say why."""
+def _listing(source: Source) -> str | None:
+    """What changes when the user's own files change; None where they can't be listed: the job will say why."""
     try:
-        return pictures.listing(Path(path))
+        return source.listing
     except (StudyError, OSError):
         return None
 
@@ -391,13 +388,11 @@ def _distill(study: Study, explainer: str, task: str = "", experiment: str = "",
     """Of a task for true labels, else of one seed of an experiment."""
     x = study.explainers[explainer]
     task = study.experiments[experiment].task if experiment else task
-    reference = {"reference_in": study.explainer_file(experiment, x.reference)} if x.reference else {}
     return {
         "settings": _plain(x),
         "task": _plain(study.tasks[task]),
         "device": study.device,
-        "reference_in": None,
-    } | reference
+    }
 
 
 def _measure(study: Study, experiment: str, seed: str) -> dict:

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.config.data import Task
 from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.tasks import Task
+from workflow_scripts.data.parts import PARTS
 from workflow_scripts.files import npz
-
-#: grid: points of the plane where boundaries are looked at; empty for most data sets
-PARTS = ("train", "test", "fresh", "grid")
 
 
 @dataclass(frozen=True)

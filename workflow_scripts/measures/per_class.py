@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.config.data import Task
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.files import npz
 from workflow_scripts.measures import corrections, information, intervals
 from workflow_scripts.measures.seeds import SharedExamples, over_seeds

@@ -6,7 +6,7 @@ repetitions and settings (a noise level and initial weights each) are simulated 
 
 import numpy as np
 
-from workflow_scripts.data.theorem1_data import Samples
+from workflow_scripts.data.datasets.theorem1 import Samples
 
 QUANTITIES = ("train_accuracy", "population_accuracy", "first_weight")
 #: log-spaced steps that are looked at, apart from step 0

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_info
 
+from workflow_scripts.config import kinds
 from workflow_scripts.config.base import parse
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.config.explainers import MAX_TERMS, Explainer
-from workflow_scripts.explainers import shallow
+from workflow_scripts.config.explainers import Explainer
+from workflow_scripts.data.tasks import TaskData
+from workflow_scripts.explainers import _scikit
+from workflow_scripts.explainers._solver import Problem
+from workflow_scripts.explainers.logistic import MAX_TERMS
 
 FITS = {
     "linear": {"solver": "logistic"},
@@ -23,7 +28,9 @@ EACH_FIT = pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
 
 def fitted(x, y, fit, **predicted):
     settings = parse(Explainer, {"labels": "true", "fit": fit}, "study.yaml")
-    return shallow.fit(x, y, predicted, settings.fit)
+    inputs = {"train": x, "test": x[:0], "fresh": x[:0], "grid": x[:0], **predicted}
+    data = TaskData(inputs, {"train": y}, int(max(y)) + 1)
+    return kinds.of("explainers", settings.fit.solver).fit(settings.fit, Problem(data, settings.network, "cpu", None))
 
 
 def accuracy(fit, rule, scale=1.0, n=600):
@@ -41,14 +48,14 @@ def test_plain_logistic_regression_is_scikit_learns_to_the_last_bit():
     assert found["coefficients"].tobytes() == direct.coef_.tobytes()
     assert found["intercepts"].tobytes() == direct.intercept_.tobytes()
     np.testing.assert_array_equal(found["test_predictions"], direct.predict(images[500:].reshape(-1, 64) / 255.0))
-    known = {"fit_predictions", "test_predictions", "coefficients", "intercepts", "iterations"}
+    known = {"fit_predictions", "test_predictions", "grid_predictions", "coefficients", "intercepts", "iterations"}
     assert set(found) == known
 
 
 def test_logistic_regression_minimises_its_own_objective():
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((200, 3)), rng.integers(2, size=200)
-    found = fitted(x, y, {"solver": "logistic", "C": 0.7}, test=x[:5], grid=x[:0])
+    found = fitted(x, y, {"solver": "logistic", "C": 0.7}, test=x[:5])
     w, b = found["coefficients"][0], found["intercepts"][0]
     residual = 1 / (1 + np.exp(-(x @ w + b))) - y
     np.testing.assert_allclose(0.7 * residual @ x + w, 0, atol=0.02)
@@ -115,7 +122,7 @@ def test_one_neighbour_learns_by_heart():
     x, y = rng.integers(256, size=(300, 1, 6, 6), dtype=np.uint8), rng.integers(10, size=300)
     found = fitted(x, y, {"solver": "nearest_neighbours", "neighbours": 1}, test=x[::-1])
     np.testing.assert_array_equal(found["test_predictions"], y[::-1])
-    assert set(found) == {"test_predictions"}
+    assert set(found) == {"test_predictions", "grid_predictions"}
 
 
 def test_the_nearest_neighbours_are_those_that_all_distances_give():
@@ -147,7 +154,7 @@ def test_ten_classes_are_told_apart(fit):
 @EACH_FIT
 def test_labels_of_one_class_give_the_constant_function(fit):
     x = np.random.default_rng(0).standard_normal((20, 4))
-    found = fitted(x, np.ones(20, int), fit, test=x[:4], grid=x[:0])
+    found = fitted(x, np.ones(20, int), fit, test=x[:4])
     assert found["test_predictions"].tolist() == [1, 1, 1, 1] and found["grid_predictions"].shape == (0,)
 
 
@@ -161,14 +168,22 @@ def test_the_same_is_fitted_twice_to_the_last_bit(fit):
 
 def test_images_count_as_zero_to_one():
     images = np.array([[[0, 255]], [[51, 102]]], dtype=np.uint8)
-    np.testing.assert_allclose(shallow._zero_to_one(images), [[0, 1], [0.2, 0.4]])
+    np.testing.assert_allclose(_scikit.zero_to_one(images), [[0, 1], [0.2, 0.4]])
 
 
 def test_every_library_has_one_thread_while_a_model_is_fitted(monkeypatch):
     seen = []
-    monkeypatch.setattr(shallow, "fit_tree", lambda *_: seen.extend(threadpool_info()))
+    for method in ("fit", "predict"):
+        own = getattr(DecisionTreeClassifier, method)
+
+        def watched(model, *given, own=own):
+            seen.append(threadpool_info())
+            return own(model, *given)
+
+        monkeypatch.setattr(DecisionTreeClassifier, method, watched)
     fitted(np.zeros((4, 1)), np.arange(4), FITS["tree"])
-    assert len(seen) > 1 and {pool["num_threads"] for pool in seen} == {1}
+    assert len(seen) == 2
+    assert all(len(pools) > 1 and {pool["num_threads"] for pool in pools} == {1} for pools in seen)
 
 
 @pytest.mark.parametrize(

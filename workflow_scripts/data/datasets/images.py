@@ -1,0 +1,120 @@
+"""Pictures of the user's own, in a folder or a .zip file."""
+
+import functools
+import logging
+import re
+from collections import Counter
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from workflow_scripts.config.base import Count, Seed
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.data import parts, pictures
+from workflow_scripts.data.source import Source
+
+log = logging.getLogger("workflow_scripts")
+
+
+class ImageFolder(Source):
+    """Pictures of your own, PNG or JPEG, as train/{class}/* and test/{class}/* in a folder or a .zip file."""
+
+    threads: ClassVar[int] = 8
+
+    kind: Literal["images"]
+    path: str = Field(description="the folder or .zip file; relative to the working directory")
+    classes: list[str] = Field(description="names of the class folders, two or more; label maps count them from 0")
+    train: Count | None = Field(None, description="training pictures; null: all that fresh leaves")
+    test: Count | None = Field(None, description="test pictures; null: all")
+    fresh: int = Field(0, ge=0, description="pictures under train held out of training, for distillation only")
+    seed: Seed = Field(0, description="seed of the choice of pictures")
+    mode: Literal["L", "RGB"] | None = Field(
+        None, description="convert to grey (L) or colour (RGB); null: all have to be L, or all RGB"
+    )
+    size: list[Count] | None = Field(
+        None, description="resize to [height, width]; null: all have to be of the same size"
+    )
+    sha256: str | None = Field(
+        None,
+        description="pin: refuse pictures with another digest than this one, which the log tells. It is the SHA-256 of "
+        "the .zip file; of a folder, that of the sorted names and SHA-256s of the pictures read. null: a change is "
+        "noticed by names and sizes, in a .zip file by CRCs too",
+    )
+
+    @property
+    def n_classes(self) -> int:
+        """Class folders."""
+        return len(self.classes)
+
+    @functools.cached_property
+    def listing(self) -> str | None:
+        """A digest of the names and sizes of all pictures; None: they are pinned. Raises StudyError, OSError."""
+        return None if self.sha256 else pictures.listing(Path(self.path))
+
+    def check_listing(self, planned: str) -> None:
+        """Raise StudyError unless the pictures are those that were listed when the job was planned."""
+        if self.listing != planned:
+            raise StudyError(
+                f"{self.path}: the pictures changed since this job was planned: run snakemake again so that it is "
+                "planned with the pictures as they are now"
+            )
+
+    @model_validator(mode="after")
+    def _is_sound(self):
+        if not 2 <= len(self.classes) <= 256:
+            raise ValueError(f"classes: expected 2 to 256 names of class folders, got {len(self.classes)}")
+        if repeated := [name for name, times in Counter(self.classes).items() if times > 1]:
+            raise ValueError(f"classes: {repeated[0]!r} is listed twice: keep one")
+        if self.size is not None and len(self.size) != 2:
+            raise ValueError(f"size: expected [height, width], got {self.size}")
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"sha256: expected 64 digits 0-9 and a-f, got {self.sha256!r}: copy it from the job's log")
+        return self
+
+
+Settings = ImageFolder
+
+
+def make(settings: ImageFolder, data_root: Path) -> dict[str, np.ndarray]:
+    """The arrays (`parts.arrays`) of the pictures, uint8[N, channels, height, width].
+
+    Raises StudyError when pictures are absent, too few, badly laid out or damaged, or are not those that are pinned.
+    """
+    with pictures.opened(Path(settings.path)) as found:
+        pictures.check_classes(found, settings.classes)
+        chosen = _chosen(settings, sorted(found.listed))
+        names = [name for of_part in chosen.values() for name in of_part]
+        images, digest = pictures.read(found, names, settings.mode, settings.size)
+    if settings.sha256 is None:
+        log.info("to pin these pictures, set sha256: %s", digest)
+    elif settings.sha256 != digest:
+        raise StudyError(
+            f"{settings.path}: sha256 is {digest}, not {settings.sha256} as pinned: put the pinned pictures there, or "
+            "set sha256 to the new one if you mean to use these"
+        )
+    index = {name: number for number, name in enumerate(settings.classes)}
+    labels = np.array([index[name.split("/")[1]] for name in names])
+    ends = np.cumsum([len(of_part) for of_part in chosen.values()])[:-1]
+    split = zip(chosen, np.split(images, ends), np.split(labels, ends), strict=True)
+    return parts.arrays({part: (x, y) for part, x, y in split}, settings.classes, {settings.path: digest})
+
+
+def _chosen(settings: ImageFolder, names: list[str]) -> dict[str, list[str]]:
+    """The names of the pictures of each part."""
+    training, testing = ([name for name in names if name.startswith(f"{part}/")] for part in ("train", "test"))
+    for needed, given, keys in (
+        ((settings.train or 1) + settings.fresh, training, "train + fresh"),
+        (settings.test or 1, testing, "test"),
+    ):
+        if needed > len(given):
+            raise StudyError(f"{settings.path}: {keys} is more than the {len(given)} pictures there: lower it")
+    rng = np.random.default_rng(settings.seed)
+    train, fresh = parts.training_and_fresh(rng.permutation(len(training)), settings.train, settings.fresh)
+    test = np.sort(rng.permutation(len(testing))[: settings.test])
+    return {
+        "train": [training[index] for index in train],
+        "test": [testing[index] for index in test],
+        "fresh": [training[index] for index in fresh],
+    }

@@ -1,0 +1,43 @@
+"""A network of any kind, trained by SGD."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from workflow_scripts.config.base import Seed
+from workflow_scripts.config.training import SGD, Checkpoints, Init
+from workflow_scripts.explainers._solver import PREDICTED, Problem, Solver
+
+
+class SGDFit(SGD, Solver):
+    """The same SGD as the networks, from a seed of its own."""
+
+    trains_network: ClassVar[bool] = True
+    at_most_examples: ClassVar[tuple[str, ...]] = ("batch_size",)
+
+    solver: Literal["sgd"]
+    init: Init = Field("xavier_uniform", description="initialisation")
+    seed: Seed = Field(0, description="seed of the initialisation and of the order of the examples")
+
+
+Settings = SGDFit
+
+
+def fit(settings: SGDFit, problem: Problem) -> dict[str, Any]:
+    """Train the network: fit_predictions uint8[N], {part}_predictions uint8[M], weights.{name}, iterations (SGD steps).
+
+    Raises StudyError as `training.sgd.train` does.
+    """
+    from workflow_scripts.training import devices, networks, sgd
+
+    data, device = problem.data, devices.prepare(problem.device)
+    order = sgd.generators(settings.seed)
+    network = networks.build(problem.network, problem.inputs.shape[1:], data.n_classes, settings.init)
+    every_epoch = Checkpoints(early=0, every=1)
+    trajectory = sgd.train(network, data, settings, every_epoch, order, device, state=problem.state)
+    return {
+        "fit_predictions": trajectory.predictions["train"][-1],
+        **{f"{part}_predictions": trajectory.predictions[part][-1] for part in PREDICTED},
+        **{f"weights.{name}": tensor.cpu().numpy() for name, tensor in network.state_dict().items()},
+        "iterations": int(trajectory.steps[-1]),
+    }
