@@ -65,7 +65,8 @@ def run(config: Config, inputs, outputs) -> None:
 def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: tasks.TaskData, config: Config, state: Path) -> dict:
     from workflow_scripts.training import (
         devices,  # here: logistic regression starts faster without PyTorch
-        networks,  # here: logistic regression starts faster without PyTorch
+        initialisation,  # here: logistic regression starts faster without PyTorch
+        randomness,  # here: logistic regression starts faster without PyTorch
         sgd,  # here: logistic regression starts faster without PyTorch
     )
 
@@ -76,8 +77,8 @@ def _fit_by_sgd(inputs: np.ndarray, labels: np.ndarray, data: tasks.TaskData, co
         {**data.labels, "train": labels.astype(np.int64), "fresh": data.labels["train"][:0]},
         data.n_classes,
     )
-    order = sgd.generators(fit.seed)
-    network = networks.build(config.settings.network, inputs.shape[1:], data.n_classes, fit.init)
+    order = randomness.generators(fit.seed)
+    network = initialisation.build(config.settings.network, inputs.shape[1:], data.n_classes, fit.init)
     trajectory = sgd.train(network, task, fit, Checkpoints(early=0, every=1), order, device, state=state)
     return {
         "fit_predictions": trajectory.predictions["train"][-1],

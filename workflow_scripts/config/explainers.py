@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from workflow_scripts.config.base import Name, Seed, Strict
-from workflow_scripts.config.training import SGD, Init, Linear, Network
+from workflow_scripts.config.training import SGD, Init, Network
 
 #: features and their products that a quadratic explainer may have: 60,000 inputs of so many take 1 GB
 MAX_TERMS = 2_000
@@ -72,7 +72,7 @@ class Explainer(Strict):
         description="true labels (fitted once per task), f_inf's, or f_T0's (N19 section 3, task iii)"
     )
     inputs: Literal["train", "fresh"] = Field("train", description="the training inputs, or inputs never trained on")
-    network: Network = Field(Linear(kind="linear"), description="the family of functions")
+    network: Network = Field({"kind": "linear"}, validate_default=True, description="the family of functions")
     fit: Annotated[Logistic | NearestNeighbours | SGDFit | Tree, Field(discriminator="solver")] = Field(
         Logistic(solver="logistic"), description="how it is fitted"
     )
