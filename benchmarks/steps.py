@@ -2,7 +2,7 @@
 
 python -m benchmarks.steps [--device auto] [--blocks 9]
 
-`ours` is sgd.training_steps, with all that a step needs: a random batch of the resident data, images as uint8. `bare`
+`ours` is sgd.step, with all that a step needs: a random batch of the resident data, images as uint8. `bare`
 is forward, backward and step of the same network on float batches made beforehand. The two alternate in blocks of half
 a second or one step, whichever is longer, inside one process with one thread; the data are random.
 """
@@ -14,8 +14,12 @@ from itertools import cycle
 import numpy as np
 import torch
 
-from workflow_scripts.config.training import CNN, MLP, SGD, Linear, Network, PreactResNet
-from workflow_scripts.training import devices, networks, sgd
+from workflow_scripts.config.training import SGD, Network
+from workflow_scripts.training import batches, devices, initialisation, losses, randomness, sgd
+from workflow_scripts.training.networks.cnn import CNN
+from workflow_scripts.training.networks.linear import Linear
+from workflow_scripts.training.networks.mlp import MLP
+from workflow_scripts.training.networks.preact_resnet import PreactResNet
 
 BLOCK_SECONDS = 0.5
 EXAMPLES = 4096
@@ -35,26 +39,31 @@ def compare(network: Network, shape: tuple[int, ...], batch_size: int, device: t
     rng = np.random.default_rng(0)
     size = (EXAMPLES, *shape)
     inputs = rng.integers(256, size=size, dtype=np.uint8) if len(shape) == 3 else rng.random(size, np.float32)
-    data = sgd.Resident(inputs, rng.integers(2, size=EXAMPLES), device)
-    order = sgd.generators(0)
-    module = networks.build(network, shape, 2, "xavier_uniform").to(device)
+    data = batches.Resident(inputs, rng.integers(2, size=EXAMPLES), device)
+    order = randomness.generators(0)
+    module = initialisation.build(network, shape, 2, "xavier_uniform").to(device)
     settings = SGD(lr=1e-4, batch_size=batch_size, steps=10**9)
-    batches = cycle([data.batch(slice(k, k + batch_size)) for k in range(0, EXAMPLES, batch_size)])
-    kinds = (
-        sgd.training_steps(module, sgd.optimizer(module, settings), data, settings, order),
-        bare(module, batches, settings),
-    )
+    made = cycle([data.batch(slice(k, k + batch_size)) for k in range(0, EXAMPLES, batch_size)])
+    kinds = (our_steps(module, data, settings, order), bare(module, made, settings))
     for steps in kinds:
         seconds(steps, 2, device)
     number = max(1, round(BLOCK_SECONDS / seconds(kinds[1], 2, device)))
     return np.array([[seconds(steps, number, device) for steps in kinds] for _ in range(blocks)])
 
 
-def bare(module, batches, settings: SGD):
-    """Yield after each forward, backward and step."""
+def our_steps(module, data: batches.Resident, settings: SGD, order: torch.Generator):
+    """Yield after each step, without end, as a training takes it."""
+    optimizer = sgd.optimizer_of(module, settings)
+    for inputs, labels in batches.shuffled(data, settings, order):
+        sgd.step(module, optimizer, inputs, labels)
+        yield
+
+
+def bare(module, made, settings: SGD):
+    """Yield after each forward, backward and step on the batches that were made."""
     optimizer = torch.optim.SGD(module.parameters(), lr=settings.lr, fused=True)
-    for inputs, labels in batches:
-        networks.loss(module(inputs), labels).backward()
+    for inputs, labels in made:
+        losses.cross_entropy(module(inputs), labels).backward()
         optimizer.step()
         optimizer.zero_grad()
         yield

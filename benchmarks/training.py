@@ -19,9 +19,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from workflow_scripts.config.training import CNN, SGD
+from benchmarks.steps import our_steps
+from workflow_scripts.config.training import SGD
 from workflow_scripts.data.datasets import mnist
-from workflow_scripts.training import devices, networks, sgd
+from workflow_scripts.training import batches, checkpoints, devices, initialisation, losses, randomness
+from workflow_scripts.training.networks.cnn import CNN
 
 SETTINGS = SGD(lr=0.001, batch_size=64, epochs=2)
 WARM_UP = 50
@@ -44,8 +46,8 @@ def reference(data_root: Path, threads: int) -> tuple[float, float]:
     optimizer = torch.optim.SGD(network.parameters(), lr=SETTINGS.lr)
     criterion = nn.BCEWithLogitsLoss()
 
-    def train_on(batches) -> None:
-        for images, digits in batches:
+    def train_on(pairs) -> None:
+        for images, digits in pairs:
             optimizer.zero_grad()
             loss = criterion(network(images)[:, 0], (digits > 4).float())
             loss.backward()
@@ -67,7 +69,7 @@ def reference(data_root: Path, threads: int) -> tuple[float, float]:
 def ours(data_root: Path, threads: int) -> tuple[float, float]:
     """Seconds of training and of predicting with the workflow's own functions."""
     network, train, test = _resident(data_root, threads)
-    steps = sgd.training_steps(network, sgd.optimizer(network, SETTINGS), train, SETTINGS, sgd.generators(0))
+    steps = our_steps(network, train, SETTINGS, randomness.generators(0))
     per_epoch = -(-len(train) // SETTINGS.batch_size)
     for _ in range(WARM_UP):
         next(steps)
@@ -76,7 +78,7 @@ def ours(data_root: Path, threads: int) -> tuple[float, float]:
         next(steps)
     trained = time.perf_counter()
     for part in (train, test):
-        sgd.evaluate(network, part)
+        checkpoints.evaluate(network, part)
     return trained - start, time.perf_counter() - trained
 
 
@@ -86,9 +88,9 @@ def against_bare(data_root: Path, threads: int) -> tuple[float, float]:
     The two alternate in blocks of 60 steps inside one process, 900 steps each.
     """
     network, train, _ = _resident(data_root, threads)
-    steps = sgd.training_steps(network, sgd.optimizer(network, SETTINGS), train, SETTINGS, sgd.generators(0))
+    steps = our_steps(network, train, SETTINGS, randomness.generators(0))
     inputs, labels = train.batch(slice(0, len(train)))
-    batches = list(zip(inputs.split(SETTINGS.batch_size), labels.split(SETTINGS.batch_size), strict=True))
+    made = list(zip(inputs.split(SETTINGS.batch_size), labels.split(SETTINGS.batch_size), strict=True))
     optimizer = torch.optim.SGD(network.parameters(), lr=SETTINGS.lr, fused=True)
     for _ in range(WARM_UP):
         next(steps)
@@ -98,8 +100,8 @@ def against_bare(data_root: Path, threads: int) -> tuple[float, float]:
         for _ in range(60):
             next(steps)
         between = time.perf_counter()
-        for images, groups in batches[block : block + 60]:
-            networks.loss(network(images), groups).backward()
+        for images, groups in made[block : block + 60]:
+            losses.cross_entropy(network(images), groups).backward()
             optimizer.step()
             optimizer.zero_grad()
         seconds[0] += between - start
@@ -112,10 +114,10 @@ def _resident(data_root: Path, threads: int):
     torch.set_num_threads(threads)
     arrays = mnist.make(mnist.Mnist(kind="mnist"), data_root)
     parts = [
-        sgd.Resident(arrays[f"{part}_inputs"], (arrays[f"{part}_labels"] > 4).astype(int), device)
+        batches.Resident(arrays[f"{part}_inputs"], (arrays[f"{part}_labels"] > 4).astype(int), device)
         for part in ("train", "test")
     ]
-    network = networks.build(CNN(kind="cnn"), (1, 28, 28), 2, "xavier_uniform")
+    network = initialisation.build(CNN(kind="cnn"), (1, 28, 28), 2, "xavier_uniform")
     return network, *parts
 
 

@@ -178,7 +178,8 @@ def made(tmp_path, drawn):
         paths = [tmp_path / f"{name}{seed}.npz" for seed in range(seeds)]
         for path in paths:
             late = checkpoints < 2 + difficulty + rng.standard_normal(len(y))
-            npz.save(path, epochs=np.arange(6) / 2, test_predictions=(y ^ late).astype(np.uint8))
+            about = {"steps": np.arange(6), "epochs": np.arange(6) / 2, "test_sha256": ""}
+            npz.save(path, **about, test_predictions=(y ^ late).astype(np.uint8))
         config = order_examples.Config(wildcards={"experiment": name}, seeds=list(range(seeds)), task=Task(**TASK))
         inputs = SimpleNamespace(data=tmp_path / "data.npz", trajectories=paths)
         order_examples.run(config, inputs, SimpleNamespace(examples=tmp_path / f"{name}.csv"))

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from workflow_scripts.config import kinds
 from workflow_scripts.config.analysis import Printed
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.config.training import Init, Network
+from workflow_scripts.config.training import Init
 from workflow_scripts.data.datasets import ball
 from workflow_scripts.drawing.points import Points
 from workflow_scripts.figures import boundaries, class_order, dynamics, initialisation, per_class
@@ -310,12 +311,13 @@ def test_the_end_of_training_has_corrected_values_of_mu_and_of_all_that_the_netw
 
 
 def test_every_network_and_every_initialisation_has_a_name():
-    kinds = [get_args(model.model_fields["kind"].annotation)[0] for model in get_args(get_args(Network)[0])]
-    runs = [start(f"{kind} {init}", kind, init) for kind, init in itertools.product(kinds, get_args(Init))]
+    networks = kinds.names("training.networks")
+    runs = [start(f"{kind} {init}", kind, init) for kind, init in itertools.product(networks, get_args(Init))]
     figure = initialisation.draw(runs, Points())
     words = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert words[: len(get_args(Init)) + len(kinds)] == ["Xavier", "He", "PyTorch", *NETWORKS]
-    assert [axes.get_title(loc="left") for axes in figure.axes[: len(kinds)]] == NETWORKS
+    named = words[len(get_args(Init)) : len(get_args(Init)) + len(networks)]
+    assert words[: len(get_args(Init))] == ["Xavier", "He", "PyTorch"] and sorted(named) == sorted(NETWORKS)
+    assert [axes.get_title(loc="left") for axes in figure.axes[: len(networks)]] == named
 
 
 def test_a_co_trained_explainer_has_a_line_where_a_fixed_one_has_a_level():

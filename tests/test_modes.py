@@ -42,7 +42,7 @@ def planted(s=(0.5, 0.2, 0.05), d=8):
 
 def test_moments_are_those_of_the_definition_whatever_the_chunks(monkeypatch):
     x, y = examples()
-    monkeypatch.setattr(modes, "_CHUNK", 37)
+    monkeypatch.setattr(singular_modes, "_CHUNK", 37)
     found, onehot = singular_modes.moments(x.reshape(-1, 1, 2, 3), y, C), np.eye(C)[y]
     np.testing.assert_allclose(found.xx, x.T @ x / len(x))
     np.testing.assert_allclose(found.yx, onehot.T @ x / len(x))
@@ -310,7 +310,7 @@ def made(tmp_path):
     for seed in range(3):
         weights = np.random.default_rng(seed).standard_normal((4, C, 4)) / 10 + steps[:, None, None] / 100
         values = {"weights.1.weight": weights.astype(np.float32), "weights.1.bias": np.zeros((4, C), np.float32)}
-        npz.save(tmp_path / f"t{seed}.npz", steps=steps, epochs=steps / PER_EPOCH, **values)
+        npz.save(tmp_path / f"t{seed}.npz", steps=steps, epochs=steps / PER_EPOCH, test_sha256="", **values)
     run(tmp_path)
     return tmp_path
 
@@ -370,7 +370,7 @@ def test_what_the_stage_cannot_use_is_one_line_and_leaves_nothing(made, tmp_path
         (
             "bare",
             bare,
-            r"bare\.npz: has no array 'weights\.1\.weight', only steps, epochs: delete the file and run the",
+            r"bare\.npz: has no array 'weights\.1\.weight', only steps, epochs, test_sha256: delete the file",
         ),
         ("later", later, r"later\.npz: its checkpoints are not those of .*t0\.npz: train this seed again"),
         ("wide", wide, r"wide\.npz: its weights are \[4, 4, 9\], expected \[4, 4, 4\]: made from other data, or for"),

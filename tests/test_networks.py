@@ -1,14 +1,22 @@
 import copy
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch import nn
 from torchvision.models import VisionTransformer
 
+from tests.workflow import ROOT
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.config.training import CNN, MLP, Linear, PreactResNet, ViT
-from workflow_scripts.training import networks
+from workflow_scripts.training import losses
+from workflow_scripts.training.initialisation import build
+from workflow_scripts.training.networks.cnn import CNN
+from workflow_scripts.training.networks.linear import Linear
+from workflow_scripts.training.networks.mlp import MLP
+from workflow_scripts.training.networks.preact_resnet import PreactResNet
+from workflow_scripts.training.networks.vit import ViT
 
 PAPER = CNN(kind="cnn")
 RESNET = PreactResNet(kind="preact_resnet")
@@ -46,13 +54,13 @@ def plain_cnn(channels, pool_after, dense, input_shape, outputs):
 @pytest.mark.parametrize(("dtype", "accuracy"), [(torch.double, 1e-10), (torch.float32, 1e-4)])
 def test_the_cnn_is_the_textbook_network_in_outputs_and_gradients(network, input_shape, dtype, accuracy):
     torch.manual_seed(0)
-    ours = networks.build(network, input_shape, 3).to(dtype)
+    ours = build(network, input_shape, 3).to(dtype)
     plain = plain_cnn(network.channels, network.pool_after, network.dense, input_shape, 3)
     for parameter, value in zip(plain.parameters(), ours.parameters(), strict=True):
         parameter.data.copy_(value)
     x, y = torch.randn(16, *input_shape, dtype=dtype), torch.arange(16) % 3
-    networks.loss(ours(x), y).backward()
-    networks.loss(plain(x.double()), y).backward()
+    losses.cross_entropy(ours(x), y).backward()
+    losses.cross_entropy(plain(x.double()), y).backward()
     torch.testing.assert_close(ours(x).double(), plain(x.double()), rtol=accuracy, atol=accuracy)
     for parameter, value in zip(plain.parameters(), ours.parameters(), strict=True):
         error = (value.grad.double() - parameter.grad).norm() / parameter.grad.norm()
@@ -62,7 +70,7 @@ def test_the_cnn_is_the_textbook_network_in_outputs_and_gradients(network, input
 def test_the_papers_network_on_mnist_has_as_many_parameters_as_its_description():
     convolutions = (9 * 1 + 1) * 32 + 3 * (9 * 32 + 1) * 32
     dense = (32 + 1) * 2000 + (2000 + 1) * 1
-    count = sum(parameter.numel() for parameter in networks.build(PAPER, (1, 28, 28), 2).parameters())
+    count = sum(parameter.numel() for parameter in build(PAPER, (1, 28, 28), 2).parameters())
     assert count == convolutions + dense
 
 
@@ -74,23 +82,23 @@ def test_the_papers_network_on_mnist_has_as_many_parameters_as_its_description()
 @pytest.mark.parametrize(("n_classes", "outputs"), [(2, 1), (3, 3), (10, 10)])
 def test_every_parameter_receives_a_gradient(network, n_classes, outputs):
     torch.manual_seed(0)
-    module = networks.build(network, (1, 28, 28), n_classes, "xavier_uniform")
+    module = build(network, (1, 28, 28), n_classes, "xavier_uniform")
     logits = module(torch.randn(20, 1, 28, 28))
     assert logits.shape == (20, outputs)
-    networks.loss(logits, torch.arange(20) % n_classes).backward()
+    losses.cross_entropy(logits, torch.arange(20) % n_classes).backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in module.parameters())
 
 
 def test_xavier_uniform_is_glorots_and_pytorch_is_left_alone():
     torch.manual_seed(0)
-    xavier = networks.build(MLP(kind="mlp", widths=[300]), (200,), 2, "xavier_uniform")
+    xavier = build(MLP(kind="mlp", widths=[300]), (200,), 2, "xavier_uniform")
     bound = math.sqrt(6 / (200 + 300))
     weight = xavier[1].weight.detach()
     assert weight.abs().max() <= bound and weight.abs().max() > 0.99 * bound
     assert weight.std() == pytest.approx(bound / math.sqrt(3), rel=0.02)
     assert xavier[1].bias.abs().sum() == 0
     torch.manual_seed(0)
-    default = networks.build(MLP(kind="mlp", widths=[300]), (200,), 2, "pytorch")
+    default = build(MLP(kind="mlp", widths=[300]), (200,), 2, "pytorch")
     assert default[1].weight.abs().max() <= 1 / math.sqrt(200)
     assert default[1].bias.abs().sum() > 0
 
@@ -98,7 +106,7 @@ def test_xavier_uniform_is_glorots_and_pytorch_is_left_alone():
 @pytest.mark.parametrize("network", [Linear(kind="linear"), CNN(kind="cnn", dense=[50]), VIT], ids=lambda n: n.kind)
 def test_he_uniform_is_hes_for_every_dense_convolutional_and_attention_layer(network):
     torch.manual_seed(0)
-    module = networks.build(network, (1, 28, 28), 10, "he_uniform")
+    module = build(network, (1, 28, 28), 10, "he_uniform")
     seen = set()
     for layer in module.modules():
         if isinstance(layer, nn.MultiheadAttention):
@@ -119,11 +127,11 @@ def test_he_uniform_is_hes_for_every_dense_convolutional_and_attention_layer(net
 @pytest.mark.parametrize("network", [Linear(kind="linear"), PAPER, VIT], ids=lambda n: n.kind)
 @pytest.mark.parametrize(("init", "scale"), [("pytorch", 0.1), ("pytorch", 10.0), ("he_uniform", 3.0)])
 def test_init_scale_multiplies_weights_and_biases_and_nothing_else(network, init, scale):
-    def build(scale):
+    def built(scale):
         torch.manual_seed(0)
-        return networks.build(network, (1, 28, 28), 10, init, scale)
+        return build(network, (1, 28, 28), 10, init, scale)
 
-    plain, scaled = build(1.0), dict(build(scale).named_parameters())
+    plain, scaled = built(1.0), dict(built(scale).named_parameters())
     layers = nn.Linear | nn.Conv2d | nn.MultiheadAttention
     names = [name for name, module in plain.named_modules() if isinstance(module, layers)]
     assert network.kind != "vit" or any(name.endswith("self_attention") for name in names)
@@ -140,7 +148,7 @@ def test_the_vit_has_as_many_parameters_as_its_description():
     attention, dense = 4 * 64 * 64 + 4 * 64, 64 * 128 + 128 + 128 * 64 + 64
     tokens = (4 * 4 + 1) * 64 + 64 + (7 * 7 + 1) * 64
     expected = tokens + 4 * (attention + dense + 4 * 64) + 2 * 64 + (64 + 1) * 10
-    module = networks.build(VIT, (1, 28, 28), 10)
+    module = build(VIT, (1, 28, 28), 10)
     assert module.conv_proj.in_channels == 1
     assert sum(parameter.numel() for parameter in module.parameters()) == expected == 139_018
 
@@ -148,7 +156,7 @@ def test_the_vit_has_as_many_parameters_as_its_description():
 @pytest.mark.parametrize(("input_shape", "n_classes", "outputs"), [((3, 32, 32), 10, 10), ((1, 28, 28), 2, 1)])
 def test_the_vit_is_torchvisions(input_shape, n_classes, outputs):
     torch.manual_seed(0)
-    module = networks.build(VIT, input_shape, n_classes, "xavier_uniform").eval()
+    module = build(VIT, input_shape, n_classes, "xavier_uniform").eval()
     plain = VisionTransformer(
         image_size=input_shape[1],
         patch_size=4,
@@ -169,7 +177,7 @@ def test_the_vit_is_torchvisions(input_shape, n_classes, outputs):
 
 def test_what_the_vit_says_does_not_depend_on_the_batch():
     torch.manual_seed(0)
-    module = networks.build(VIT, (1, 28, 28), 10, "xavier_uniform").eval()
+    module = build(VIT, (1, 28, 28), 10, "xavier_uniform").eval()
     images = torch.randn(10, 1, 28, 28)
     with torch.no_grad():
         together, alone = module(images), torch.cat([module(part) for part in images.split([1, 2, 7])])
@@ -187,21 +195,21 @@ def test_what_the_vit_says_does_not_depend_on_the_batch():
 )
 def test_a_vit_refuses_inputs_that_do_not_fit(input_shape, words):
     with pytest.raises(StudyError, match=words):
-        networks.build(VIT, input_shape, 10)
+        build(VIT, input_shape, 10)
 
 
 def test_two_groups_use_binary_cross_entropy_and_more_use_cross_entropy():
     logit, labels = torch.tensor([[0.3], [-1.2]]), torch.tensor([1, 1])
     expected = -(math.log(1 / (1 + math.exp(-0.3))) + math.log(1 / (1 + math.exp(1.2)))) / 2
-    assert networks.loss(logit, labels).item() == pytest.approx(expected, rel=1e-6)
+    assert losses.cross_entropy(logit, labels).item() == pytest.approx(expected, rel=1e-6)
     logits = torch.tensor([[1.0, 2.0, 0.5]])
     expected = math.log(math.exp(1) + math.exp(2) + math.exp(0.5)) - 2
-    assert networks.loss(logits, torch.tensor([1])).item() == pytest.approx(expected, rel=1e-6)
+    assert losses.cross_entropy(logits, torch.tensor([1])).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_predictions_are_the_sign_of_one_logit_or_the_largest_of_many():
-    assert networks.predictions(torch.tensor([[0.1], [-0.1], [0.0]])).tolist() == [1, 0, 0]
-    found = networks.predictions(torch.tensor([[0.1, 3.0, 0.2], [5.0, 3.0, 0.2]]))
+    assert losses.predictions(torch.tensor([[0.1], [-0.1], [0.0]])).tolist() == [1, 0, 0]
+    found = losses.predictions(torch.tensor([[0.1, 3.0, 0.2], [5.0, 3.0, 0.2]]))
     assert found.tolist() == [1, 0] and found.dtype == torch.uint8
 
 
@@ -211,7 +219,7 @@ def test_predictions_are_the_sign_of_one_logit_or_the_largest_of_many():
 )
 def test_a_cnn_refuses_inputs_that_do_not_fit(input_shape, words):
     with pytest.raises(StudyError, match=words):
-        networks.build(PAPER, input_shape, 2)
+        build(PAPER, input_shape, 2)
 
 
 def test_the_resnet_has_as_many_parameters_as_the_one_for_cifar_and_its_last_normalisation():
@@ -221,7 +229,7 @@ def test_the_resnet_has_as_many_parameters_as_the_one_for_cifar_and_its_last_nor
 
     widths = [(64, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 512)]
     expected = 9 * 3 * 64 + sum(block(*width) for width in widths) + 2 * 512 + (512 + 1) * 10
-    count = sum(parameter.numel() for parameter in networks.build(RESNET, (3, 32, 32), 10).parameters())
+    count = sum(parameter.numel() for parameter in build(RESNET, (3, 32, 32), 10).parameters())
     assert count == expected == 11_171_146 + 2 * 512  # PreActResNet18 of the common PyTorch implementation lacks that
 
 
@@ -250,13 +258,13 @@ def textbook_resnet(weights, x):
 
 def test_the_resnet_is_the_textbook_network_in_outputs_and_gradients():
     torch.manual_seed(0)
-    module = networks.build(PreactResNet(kind="preact_resnet", width=4, blocks=[2, 2]), (3, 8, 8), 3).double()
+    module = build(PreactResNet(kind="preact_resnet", width=4, blocks=[2, 2]), (3, 8, 8), 3).double()
     for name, parameter in module.named_parameters():
         parameter.data += 0.3 * torch.randn_like(parameter) * ("norm" in name)
     weights = {name: value.detach().clone().requires_grad_() for name, value in module.named_parameters()}
     x, y = torch.randn(6, 3, 8, 8, dtype=torch.double), torch.arange(6) % 3
-    networks.loss(module(x), y).backward()
-    networks.loss(textbook_resnet(weights, x), y).backward()
+    losses.cross_entropy(module(x), y).backward()
+    losses.cross_entropy(textbook_resnet(weights, x), y).backward()
     torch.testing.assert_close(module(x), textbook_resnet(weights, x))
     for name, parameter in module.named_parameters():
         torch.testing.assert_close(parameter.grad, weights[name].grad)
@@ -265,7 +273,7 @@ def test_the_resnet_is_the_textbook_network_in_outputs_and_gradients():
 @pytest.mark.parametrize("input_shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)])
 @pytest.mark.parametrize("k", [1, 2, 4, 6, 17, None])
 def test_the_resnet_and_what_it_begins_with_take_images_of_any_size(input_shape, k):
-    module = networks.build(prefix(k), input_shape, 3).eval()
+    module = build(prefix(k), input_shape, 3).eval()
     assert module(torch.randn(2, *input_shape)).shape == (2, 3)
     convolutions = [name for name, _ in module.named_modules() if name.startswith("stem") or "conv" in name]
     assert len(convolutions) == (k or 17)
@@ -273,8 +281,8 @@ def test_the_resnet_and_what_it_begins_with_take_images_of_any_size(input_shape,
 
 @pytest.mark.parametrize("k", range(1, 18))
 def test_a_prefix_has_the_first_layers_of_the_whole(k):
-    whole = {name: value.shape for name, value in networks.build(prefix(None), (3, 8, 8), 2).state_dict().items()}
-    first = {name: value.shape for name, value in networks.build(prefix(k), (3, 8, 8), 2).state_dict().items()}
+    whole = {name: value.shape for name, value in build(prefix(None), (3, 8, 8), 2).state_dict().items()}
+    first = {name: value.shape for name, value in build(prefix(k), (3, 8, 8), 2).state_dict().items()}
     layers = {name: shape for name, shape in first.items() if name.startswith(("stem", "blocks"))}
     assert layers == {name: whole[name] for name in layers}
     blocks = [name.split(".")[1] for name in layers if name.startswith("blocks")]
@@ -285,7 +293,7 @@ def test_a_prefix_has_the_first_layers_of_the_whole(k):
 
 def test_predictions_of_the_resnet_do_not_depend_on_the_batch_and_change_no_statistics():
     torch.manual_seed(0)
-    module = networks.build(prefix(None), (1, 8, 8), 2)
+    module = build(prefix(None), (1, 8, 8), 2)
     x = torch.randn(10, 1, 8, 8)
     module(x)
     module.eval()
@@ -298,14 +306,36 @@ def test_predictions_of_the_resnet_do_not_depend_on_the_batch_and_change_no_stat
 
 def test_a_resnet_refuses_inputs_that_are_no_images():
     with pytest.raises(StudyError, match="network preact_resnet: expected images"):
-        networks.build(RESNET, (100,), 2)
+        build(RESNET, (100,), 2)
 
 
 def test_the_same_seed_gives_the_same_weights():
-    def build(seed):
+    def built(seed):
         torch.manual_seed(seed)
-        return copy.deepcopy(networks.build(PAPER, (1, 28, 28), 2, "xavier_uniform").state_dict())
+        return copy.deepcopy(build(PAPER, (1, 28, 28), 2, "xavier_uniform").state_dict())
 
-    first, again, other = build(1), build(1), build(2)
+    first, again, other = built(1), built(1), built(2)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["1.0.weight"], other["1.0.weight"])
+
+
+def test_settings_of_every_kind_are_read_without_what_building_needs():
+    said = (
+        "import sys; from workflow_scripts.config import kinds, study; "
+        "[kinds.of('training.networks', kind).Settings for kind in kinds.names('training.networks')]; "
+        "print(*sorted({'torch', 'torchvision', 'sklearn', 'scipy', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_only_the_transformer_needs_torchvision():
+    said = (
+        "import sys; from workflow_scripts.config import kinds; from workflow_scripts.training import initialisation; "
+        "more = {'mlp': {'widths': [3]}}; others = [k for k in kinds.names('training.networks') if k != 'vit']; "
+        "read = {k: kinds.of('training.networks', k).Settings(kind=k, **more.get(k, {})) for k in others}; "
+        "[initialisation.build(settings, (1, 28, 28), 2) for settings in read.values()]; "
+        "print(len(read), 'torchvision' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", said], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[1] == "False" and int(done.stdout.split()[0]) >= 4

@@ -14,10 +14,13 @@ import torch
 
 from tests.test_sgd import CPU, RESNET, data
 from tests.workflow import ROOT
-from workflow_scripts.config.training import MLP, SGD, Checkpoints, Linear
+from workflow_scripts.config.training import SGD, Checkpoints
 from workflow_scripts.data.datasets import sinusoid
 from workflow_scripts.files import npz
-from workflow_scripts.training import networks, resume, sgd
+from workflow_scripts.training import checkpoints, losses, randomness, resume, sgd
+from workflow_scripts.training.initialisation import build
+from workflow_scripts.training.networks.linear import Linear
+from workflow_scripts.training.networks.mlp import MLP
 
 PLAIN = SGD(lr=0.1, batch_size=32, epochs=4)
 HEAVY = SGD(lr=0.05, batch_size=32, epochs=3, momentum=0.9, weight_decay=0.01, augmentation="crop_flip")
@@ -41,8 +44,8 @@ def terminated():
 
 def trained(task, network, settings, state=None) -> dict[str, bytes]:
     """All bytes that a training from scratch, or from the state, leaves."""
-    order = sgd.generators(5)
-    module = networks.build(network, task.inputs["train"].shape[1:], task.n_classes, "xavier_uniform")
+    order = randomness.generators(5)
+    module = build(network, task.inputs["train"].shape[1:], task.n_classes, "xavier_uniform")
     found = sgd.train(module, task, settings, Checkpoints(early=3), order, CPU, network.kind == "linear", state)
     arrays = {"steps": found.steps, "epochs": found.epochs} | {
         f"network.{k}": v for k, v in module.state_dict().items()
@@ -79,7 +82,8 @@ def terminate():
     ids=["linear", "momentum", "resnet"],
 )
 @pytest.mark.parametrize(
-    ("owner", "function", "calls"), [(torch.optim.SGD, "step", {2, 5, 9, 11}), (sgd, "evaluate", {6, 11, 16, 20})]
+    ("owner", "function", "calls"),
+    [(torch.optim.SGD, "step", {2, 5, 9, 11}), (checkpoints, "evaluate", {6, 11, 16, 20})],
 )
 def test_training_that_is_terminated_again_and_again_leaves_the_same_bytes(
     network, settings, images, owner, function, calls, tmp_path, monkeypatch, terminated, caplog
@@ -138,12 +142,12 @@ def test_a_finished_state_trains_no_more(tmp_path, monkeypatch):
 
 def test_random_numbers_go_on_too(tmp_path, monkeypatch, terminated):
     """No network draws any while it trains today; one with dropout would."""
-    original = networks.loss
+    original = losses.cross_entropy
 
     def noisy(logits, labels, *rest):
         return original(logits + torch.randn(()) * logits.requires_grad, labels, *rest)
 
-    monkeypatch.setattr(networks, "loss", noisy)
+    monkeypatch.setattr(losses, "cross_entropy", noisy)
     undisturbed = trained(data(), Linear(kind="linear"), PLAIN)
     cut_off_at({6}, monkeypatch, torch.optim.SGD, "step", terminate)
     with pytest.raises(Terminated):

@@ -3,10 +3,16 @@ import pytest
 import torch
 
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.config.training import CNN, MLP, SGD, Checkpoints, Linear, PreactResNet, ViT
+from workflow_scripts.config.training import SGD, Checkpoints
 from workflow_scripts.data.datasets import digits
 from workflow_scripts.data.tasks import PARTS, TaskData
-from workflow_scripts.training import devices, networks, sgd
+from workflow_scripts.training import batches, checkpoints, devices, randomness, sgd
+from workflow_scripts.training.initialisation import build
+from workflow_scripts.training.networks.cnn import CNN
+from workflow_scripts.training.networks.linear import Linear
+from workflow_scripts.training.networks.mlp import MLP
+from workflow_scripts.training.networks.preact_resnet import PreactResNet
+from workflow_scripts.training.networks.vit import ViT
 
 CPU = torch.device("cpu")
 RESNET = PreactResNet(kind="preact_resnet", width=4, blocks=[1, 1])
@@ -25,13 +31,13 @@ def data(n=100, n_test=30, dimension=5, n_classes=2, images=False):
 
 def run(task, network, settings, seed=0, device="cpu"):
     device = devices.prepare(device)
-    order = sgd.generators(seed)
-    module = networks.build(network, task.inputs["train"].shape[1:], task.n_classes, "xavier_uniform")
+    order = randomness.generators(seed)
+    module = build(network, task.inputs["train"].shape[1:], task.n_classes, "xavier_uniform")
     return module, sgd.train(module, task, settings, Checkpoints(early=3), order, device)
 
 
 @pytest.mark.parametrize(
-    ("n", "settings", "checkpoints", "expected"),
+    ("n", "settings", "when", "expected"),
     [
         (100, SGD(lr=1, batch_size=10, epochs=3), Checkpoints(early=0), [0, 10, 20, 30]),
         (95, SGD(lr=1, batch_size=10, epochs=4), Checkpoints(early=0, every=3), [0, 10, 40]),
@@ -44,8 +50,8 @@ def run(task, network, settings, seed=0, device="cpu"):
         (100, SGD(lr=1, batch_size=10, steps=4), Checkpoints(early=3), [0, 1, 2, 4]),
     ],
 )
-def test_checkpoints_lie_at_the_start_log_spaced_then_every_k_epochs_and_at_the_end(n, settings, checkpoints, expected):
-    assert sgd.checkpoint_steps(n, settings, checkpoints).tolist() == expected
+def test_checkpoints_lie_at_the_start_log_spaced_then_every_k_epochs_and_at_the_end(n, settings, when, expected):
+    assert checkpoints.checkpoint_steps(n, settings, when).tolist() == expected
 
 
 @pytest.mark.parametrize(("momentum", "weight_decay"), [(0.0, 0.0), (0.9, 0.0), (0.5, 0.01)])
@@ -53,8 +59,8 @@ def test_training_is_sgd_as_its_definition_says(momentum, weight_decay):
     task = data()
     settings = SGD(lr=0.1, batch_size=32, epochs=3, momentum=momentum, weight_decay=weight_decay)
     module, trajectory = run(task, Linear(kind="linear"), settings)
-    order = sgd.generators(0)
-    twin = networks.build(Linear(kind="linear"), (5,), 2, "xavier_uniform")
+    order = randomness.generators(0)
+    twin = build(Linear(kind="linear"), (5,), 2, "xavier_uniform")
     weight, bias = twin[1].weight.detach().double()[0], twin[1].bias.detach().double()
     x, y = torch.from_numpy(task.inputs["train"]).double(), torch.from_numpy(task.labels["train"]).double()
     velocity = [torch.zeros_like(weight), torch.zeros_like(bias)]
@@ -75,9 +81,9 @@ def test_training_is_sgd_as_its_definition_says(momentum, weight_decay):
 def test_every_epoch_visits_every_example_once_in_a_new_order(monkeypatch):
     task = data(n=50)
     seen = []
-    batch = sgd.Resident.batch
+    batch = batches.Resident.batch
     monkeypatch.setattr(
-        sgd.Resident,
+        batches.Resident,
         "batch",
         lambda self, chosen: (torch.is_tensor(chosen) and seen.append(chosen), batch(self, chosen))[1],
     )
@@ -112,7 +118,7 @@ def test_an_augmented_image_is_a_window_of_the_padded_one_mirrored_or_not(shape)
     rng = np.random.default_rng(0)
     images = rng.random((40, *shape), np.float32)
     shifts, flips = rng.integers(-4, 5, size=(40, 2)), rng.integers(2, size=40) == 1
-    found = sgd.crop_flip(*map(torch.from_numpy, (images, shifts, flips))).numpy()
+    found = batches.crop_flip(*map(torch.from_numpy, (images, shifts, flips))).numpy()
     for image, (down, right), flip, seen in zip(images, shifts, flips, found, strict=True):
         padded = np.pad(image, ((0, 0), (4, 4), (4, 4)))
         window = padded[:, 4 + down : 4 + down + shape[1], 4 + right : 4 + right + shape[2]]
@@ -121,8 +127,8 @@ def test_an_augmented_image_is_a_window_of_the_padded_one_mirrored_or_not(shape)
 
 def test_each_epoch_augments_every_example_anew_with_every_shift_and_flip(monkeypatch):
     drawn = []
-    crop_flip = sgd.crop_flip
-    monkeypatch.setattr(sgd, "crop_flip", lambda *given: (drawn.append(given[1:]), crop_flip(*given))[1])
+    crop_flip = batches.crop_flip
+    monkeypatch.setattr(batches, "crop_flip", lambda *given: (drawn.append(given[1:]), crop_flip(*given))[1])
     settings = SGD(lr=0.1, batch_size=100, epochs=2, augmentation="crop_flip")
     run(data(n=1000, images=True), Linear(kind="linear"), settings)
     shifts, flips = (torch.cat(each).numpy() for each in zip(*drawn, strict=True))
@@ -155,17 +161,17 @@ def test_augmentation_is_for_images():
 
 def test_random_labels_are_uniform_and_leave_what_the_seed_gave_before_as_it_was():
     task = data(n=3000, n_classes=3)
-    drawn = sgd.random_labels(task, sgd.pretraining_generator(1))
-    again, other = (sgd.random_labels(task, sgd.pretraining_generator(seed)) for seed in (1, 2))
+    drawn = randomness.random_labels(task, randomness.pretraining_generator(1))
+    again, other = (randomness.random_labels(task, randomness.pretraining_generator(seed)) for seed in (1, 2))
     labels = drawn.labels["train"]
     assert labels.dtype == np.int64 and np.bincount(labels).min() > 900
     assert (labels == again.labels["train"]).all() and (labels != other.labels["train"]).any()
     assert 0.28 < (labels == task.labels["train"]).mean() < 0.39
     np.testing.assert_array_equal(drawn.labels["test"], task.labels["test"])
     init, order = np.random.SeedSequence(1).generate_state(2, np.uint64)
-    generator = sgd.generators(1)
+    generator = randomness.generators(1)
     assert (torch.initial_seed(), generator.initial_seed()) == (int(init), int(order))
-    assert sgd.pretraining_generator(1).initial_seed() not in (int(init), int(order))
+    assert randomness.pretraining_generator(1).initial_seed() not in (int(init), int(order))
 
 
 def test_a_resnet_learns_digits_and_repeats_itself():
@@ -204,14 +210,14 @@ def test_recorded_predictions_and_losses_are_the_networks_own():
 
 def test_images_are_scaled_to_one_and_evaluated_in_batches(monkeypatch):
     task = data(images=True)
-    resident = sgd.Resident(task.inputs["train"], task.labels["train"], CPU)
+    resident = batches.Resident(task.inputs["train"], task.labels["train"], CPU)
     inputs, labels = resident.batch(torch.tensor([3, 1]))
     np.testing.assert_allclose(inputs.numpy(), task.inputs["train"][[3, 1]] / 255, rtol=1e-6)
     assert labels.tolist() == task.labels["train"][[3, 1]].tolist()
-    module = networks.build(CNN(kind="cnn", channels=[4], pool_after=[1], dense=[]), (1, 8, 8), 2)
-    whole = sgd.evaluate(module, resident)
-    monkeypatch.setitem(sgd.EVALUATION_BATCH, "cpu", 33)
-    parts = sgd.evaluate(module, resident)
+    module = build(CNN(kind="cnn", channels=[4], pool_after=[1], dense=[]), (1, 8, 8), 2)
+    whole = checkpoints.evaluate(module, resident)
+    monkeypatch.setitem(checkpoints.EVALUATION_BATCH, "cpu", 33)
+    parts = checkpoints.evaluate(module, resident)
     np.testing.assert_array_equal(whole[0], parts[0])
     assert whole[1] == pytest.approx(parts[1], rel=1e-5)
 
@@ -262,9 +268,9 @@ def test_cuda_repeats_itself_and_starts_like_the_cpu(network, images, augmentati
 def test_training_changes_every_weight_of_the_transformer(init):
     """The replication of S23 stepped another network's optimiser."""
     task = data(images=True, n_classes=3)
-    order = sgd.generators(0)
+    order = randomness.generators(0)
     vit = ViT(kind="vit", layers=2, hidden=16, mlp=32)
-    module = networks.build(vit, (1, 8, 8), 3, init)
+    module = build(vit, (1, 8, 8), 3, init)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     trajectory = sgd.train(module, task, SGD(lr=0.1, batch_size=20, epochs=4), Checkpoints(), order, CPU)
     unchanged = [name for name, value in module.state_dict().items() if torch.equal(value, before[name])]
@@ -276,8 +282,8 @@ def test_training_changes_every_weight_of_the_transformer(init):
 
 def test_weights_are_kept_at_every_checkpoint_if_asked_for():
     task = data(n_classes=3)
-    order = sgd.generators(0)
-    module = networks.build(Linear(kind="linear"), (5,), 3)
+    order = randomness.generators(0)
+    module = build(Linear(kind="linear"), (5,), 3)
     first = module[1].weight.detach().clone()
     settings = SGD(lr=0.1, batch_size=20, epochs=3)
     trajectory = sgd.train(module, task, settings, Checkpoints(early=2), order, CPU, keep_weights=True)

@@ -10,7 +10,7 @@ from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.data.datasets.digits import Digits, make
 from workflow_scripts.files import npz
-from workflow_scripts.training import networks, sgd, weights
+from workflow_scripts.training import batches, checkpoints, initialisation, randomness, sgd, weights
 
 NETWORK = {"kind": "cnn", "channels": [8], "pool_after": [1], "dense": [32]}
 RESNET = {"kind": "preact_resnet", "width": 4, "blocks": [1, 1]}
@@ -45,7 +45,7 @@ def test_pretraining_fits_random_labels_and_training_starts_from_there(tmp_path,
     assert found["pretraining_accuracy"] == 1 and np.isnan(plain["pretraining_accuracy"])
     assert "pretraining fitted 200 of 200 random labels; test accuracy 0." in caplog.text
     np.testing.assert_array_equal(found["steps"], plain["steps"])
-    random = sgd.pretraining_generator(0)
+    random = randomness.pretraining_generator(0)
     labels = torch.randint(2, (200,), generator=random).numpy()
     np.testing.assert_array_equal(found["train_predictions"][0], labels)
     assert abs((found["test_predictions"][0] == plain["test_predictions"][-1]).mean() - 0.5) < 0.15
@@ -104,11 +104,11 @@ def test_an_explainer_keeps_the_weights_and_statistics_that_make_its_predictions
     distill.run(config, inputs, SimpleNamespace(explainer=tmp_path / "x.npz", state=tmp_path / "resume"))
     arrays = np.load(tmp_path / "x.npz")
     assert arrays["iterations"] == 40 and arrays["weights.norm.num_batches_tracked"] == 40
-    module = networks.build(config.settings.network, (1, 8, 8), 2)
+    module = initialisation.build(config.settings.network, (1, 8, 8), 2)
     stored = {name.removeprefix("weights."): arrays[name] for name in arrays.files if name.startswith("weights.")}
     module.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in stored.items()})
-    resident = sgd.Resident(np.load(digits)["test_inputs"], np.load(digits)["test_labels"] * 0, torch.device("cpu"))
-    np.testing.assert_array_equal(sgd.evaluate(module, resident)[0], arrays["test_predictions"])
+    resident = batches.Resident(np.load(digits)["test_inputs"], np.load(digits)["test_labels"] * 0, torch.device("cpu"))
+    np.testing.assert_array_equal(checkpoints.evaluate(module, resident)[0], arrays["test_predictions"])
 
 
 def test_trajectories_tell_their_test_set_and_label_map(tmp_path, digits):

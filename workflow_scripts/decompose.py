@@ -1,7 +1,6 @@
 """Singular modes of an experiment's data, how a linear network learns them, and the order of classes they predict."""
 
 import logging
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,10 +13,13 @@ from workflow_scripts.files import dataframes, npz
 from workflow_scripts.job import command
 from workflow_scripts.measures import per_class, singular_modes
 from workflow_scripts.measures.seeds import over_seeds
+from workflow_scripts.training import trajectories
 
 log = logging.getLogger("workflow_scripts")
 
 QUANTITIES = ("observed", "decoupled", "linear_theory")
+#: what a linear network calls its weights
+WEIGHT, BIAS = "1.weight", "1.bias"
 
 
 class Config(JobConfig):
@@ -35,9 +37,10 @@ def run(config: Config, inputs, outputs) -> None:
     if data.n_classes < 3:
         raise StudyError(f"{inputs.data}: the task has {data.n_classes} classes, and modes need 3: choose another task")
     x = data.inputs["train"]
-    runs = [_read(path, (data.n_classes, x[0].size)) for path in inputs.trajectories]
-    for path, each in zip(inputs.trajectories, runs, strict=True):
-        if not np.array_equal(each["steps"], runs[0]["steps"]):
+    shapes = {WEIGHT: (data.n_classes, x[0].size), BIAS: (data.n_classes,)}
+    runs = [trajectories.load_weights(path, shapes) for path in inputs.trajectories]
+    for path, run_of_seed in zip(inputs.trajectories, runs, strict=True):
+        if not np.array_equal(run_of_seed.steps, runs[0].steps):
             raise StudyError(
                 f"{path}: its checkpoints are not those of {inputs.trajectories[0]}: train this seed again"
             )
@@ -45,7 +48,7 @@ def run(config: Config, inputs, outputs) -> None:
     found = singular_modes.decompose(moments)
     log.info("%d modes of strength %s", len(found.s), ", ".join(f"{s:.3g}" for s in found.s))
     dataframes.write(outputs.modes, learned(found, moments, runs, config.lr))
-    per_epoch = runs[0]["steps"][-1] / runs[0]["epochs"][-1]
+    per_epoch = runs[0].steps[-1] / runs[0].epochs[-1]
     names = per_class.names(inputs.data, config.task)
     dataframes.write(outputs.class_modes, predicted(found, moments, names, config.lr * per_epoch))
     v = found.v.reshape(-1, *x.shape[1:])
@@ -53,21 +56,22 @@ def run(config: Config, inputs, outputs) -> None:
 
 
 def learned(
-    found: singular_modes.Modes, moments: singular_modes.Moments, runs: list[dict[str, np.ndarray]], lr: float
+    found: singular_modes.Modes, moments: singular_modes.Moments, runs: list[trajectories.Trajectory], lr: float
 ) -> pd.DataFrame:
     """Rows (mode, quantity, checkpoint): the mode's strength b(t), its mean over seeds, std, and 95% t interval lo, hi.
 
-    runs: of each seed steps [T], epochs [T], weights [T, C, d], bias [T, C]. Both theories start from its weights.
+    runs: each seed's trajectory, with weights [T, C, d] and bias [T, C]. Both theories start from its weights.
     """
     theory = singular_modes.LinearTheory(moments, found)
-    time = lr * runs[0]["steps"]
+    time = lr * runs[0].steps
     seeds = []
-    for each in runs:
-        observed = singular_modes.strengths(each["weights"], found)
+    for run_of_seed in runs:
+        weight, bias = run_of_seed.weights[WEIGHT], run_of_seed.weights[BIAS]
+        observed = singular_modes.strengths(weight, found)
         decoupled = singular_modes.decoupled(observed[0], found, time)
-        seeds.append([observed, decoupled, theory.strengths(each["weights"][0], each["bias"][0], time)])
+        seeds.append([observed, decoupled, theory.strengths(weight[0], bias[0], time)])
     over = over_seeds(np.array(seeds))
-    at = {"checkpoint": range(len(time)), "step": runs[0]["steps"], "epoch": runs[0]["epochs"]}
+    at = {"checkpoint": range(len(time)), "step": runs[0].steps, "epoch": runs[0].epochs}
     rows = [
         pd.DataFrame(
             {"mode": mode + 1, "quantity": quantity, **at}
@@ -96,18 +100,6 @@ def predicted(
             "predicted_rank": pd.Series(times).rank(),
         }
     )
-
-
-def _read(path: Path, shape: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Steps, epochs, weights [T, *shape] and bias of a linear network. Raises StudyError for those of another shape."""
-    names = ("steps", "epochs", "weights.1.weight", "weights.1.bias")
-    steps, epochs, weights, bias = npz.load(path, *names).values()
-    if weights.shape != (len(steps), *shape) or bias.shape != weights.shape[:2]:
-        raise StudyError(
-            f"{path}: its weights are {list(weights.shape)}, expected {[len(steps), *shape]}: made from other data, or "
-            "for another task: delete it and run its stage again"
-        )
-    return {"steps": steps, "epochs": epochs, "weights": weights, "bias": bias}
 
 
 if __name__ == "__main__":

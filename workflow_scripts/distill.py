@@ -15,6 +15,7 @@ from workflow_scripts.explainers._solver import Problem
 from workflow_scripts.files import npz
 from workflow_scripts.job import command
 from workflow_scripts.measures import information, phases
+from workflow_scripts.training import trajectories
 
 log = logging.getLogger("workflow_scripts")
 
@@ -78,17 +79,12 @@ def _labels(config: Config, inputs, data: tasks.TaskData) -> tuple[np.ndarray, i
 
 
 def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tuple[np.ndarray, int]:
-    trajectory = npz.load(_given(inputs.trajectory, "--trajectory"), "steps", "test_predictions", f"{part}_predictions")
+    path = _given(inputs.trajectory, "--trajectory")
+    trajectory = trajectories.load(path, data.labels, data.n_classes, "test", part)
     reference = npz.load(_given(inputs.reference, "--reference"), "test_predictions")["test_predictions"]
-    for path, of, values in (
-        (inputs.trajectory, "test", trajectory["test_predictions"]),
-        (inputs.trajectory, part, trajectory[f"{part}_predictions"]),
-        (inputs.reference, "test", reference),
-    ):
-        shape = (len(data.labels[of]), data.n_classes, len(trajectory["steps"]))
-        tasks.check_predictions(path, f"{of}_predictions", values, *shape)
-    counts = information.joint_counts(trajectory["test_predictions"], reference, data.labels["test"], data.n_classes)
-    found = information.measures(counts)
+    y, n_classes = data.labels["test"], data.n_classes
+    tasks.check_predictions(inputs.reference, "test_predictions", reference, len(y), n_classes, len(trajectory.steps))
+    found = information.measures(information.joint_counts(trajectory.predictions["test"], reference, y, n_classes))
     t0 = phases.first_crossing(found["I_FY"] - found["I_LY"])
     if t0 is None:
         t0 = int(np.argmax(found["I_FY"]))
@@ -98,7 +94,7 @@ def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tu
             found["I_LY"][0],
             found["I_FY"][t0],
         )
-    return trajectory[f"{part}_predictions"][t0], int(trajectory["steps"][t0])
+    return trajectory.predictions[part][t0], int(trajectory.steps[t0])
 
 
 def _given(path, flag: str):

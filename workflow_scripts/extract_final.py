@@ -11,7 +11,7 @@ from workflow_scripts.config.training import Network
 from workflow_scripts.data import tasks
 from workflow_scripts.files import npz
 from workflow_scripts.job import command
-from workflow_scripts.training import networks, weights
+from workflow_scripts.training import initialisation, trajectories, weights
 
 log = logging.getLogger("workflow_scripts")
 
@@ -27,24 +27,20 @@ def run(config: Config, inputs, outputs) -> None:
     """Write f_inf's weights, and its labels on every input: what the trained network said at its last checkpoint."""
     data = tasks.load(inputs.data, config.task)
     tensors, metadata = weights.load(inputs.weights)
-    predictions = {part: f"{part}_predictions" for part in tasks.PARTS}
-    trajectory = npz.load(inputs.trajectory, "steps", "weights_sha256", *predictions.values())
-    if str(trajectory["weights_sha256"]) != metadata["sha256"]:
+    if trajectories.load_weights_digest(inputs.trajectory) != metadata["sha256"]:
         raise StudyError(f"{inputs.weights}: these weights don't end {inputs.trajectory}: train this seed again")
-    network = networks.build(config.network, data.inputs["train"].shape[1:], data.n_classes)
+    network = initialisation.build(config.network, data.inputs["train"].shape[1:], data.n_classes)
     try:
         network.load_state_dict(tensors)
     except RuntimeError:
         raise StudyError(f"{inputs.weights}: these weights are not of the configured network: train again") from None
-    for part, name in predictions.items():
-        shape = (len(data.labels[part]), data.n_classes, len(trajectory["steps"]))
-        tasks.check_predictions(inputs.trajectory, name, trajectory[name], *shape)
-    labels = {part: trajectory[name][-1] for part, name in predictions.items()}
+    trajectory = trajectories.load(inputs.trajectory, data.labels, data.n_classes, *tasks.PARTS)
+    labels = {part: predictions[-1] for part, predictions in trajectory.predictions.items()}
     errors = int(np.count_nonzero(labels["train"] != data.labels["train"]))
     n = len(data.labels["train"])
     log.info(
         "f_inf at step %d %s the training set: %d of %d examples wrong",
-        trajectory["steps"][-1],
+        trajectory.steps[-1],
         "does not interpolate" if errors else "interpolates",
         errors,
         n,
@@ -54,12 +50,12 @@ def run(config: Config, inputs, outputs) -> None:
         tensors,
         **config.wildcards,
         network=config.network.model_dump_json(),
-        step=str(trajectory["steps"][-1]),
+        step=str(trajectory.steps[-1]),
     )
     npz.save(
         outputs.final_labels,
         **{f"{part}_labels": values for part, values in labels.items()},
-        step=trajectory["steps"][-1],
+        step=trajectory.steps[-1],
         train_errors=errors,
         interpolates=errors == 0,
     )

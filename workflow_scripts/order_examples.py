@@ -12,6 +12,7 @@ from workflow_scripts.files import dataframes, npz
 from workflow_scripts.job import command
 from workflow_scripts.measures import learning_order, per_class
 from workflow_scripts.measures.seeds import over_seeds
+from workflow_scripts.training import trajectories
 
 
 class Config(JobConfig):
@@ -47,10 +48,8 @@ def table(class_of: np.ndarray, epochs: dict[int, np.ndarray]) -> pd.DataFrame:
 
 def _epochs(path: Path, y: np.ndarray, n_classes: int) -> np.ndarray:
     """The epoch from which on each example is right, float[N]; NaN: never."""
-    trajectory = npz.load(path, "epochs", "test_predictions")
-    predictions = trajectory["test_predictions"]
-    tasks.check_predictions(path, "test_predictions", predictions, len(y), n_classes, len(trajectory["epochs"]))
-    return np.append(trajectory["epochs"], np.nan)[learning_order.learned(predictions, y)]
+    trajectory = trajectories.load(path, {"test": y}, n_classes, "test")
+    return np.append(trajectory.epochs, np.nan)[learning_order.learned(trajectory.predictions["test"], y)]
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
 from workflow_scripts.data import tasks
-from workflow_scripts.files import npz
 from workflow_scripts.job import command
-from workflow_scripts.training import devices, networks, sgd, weights
+from workflow_scripts.training import devices, initialisation, randomness, sgd, trajectories, weights
 
 log = logging.getLogger("workflow_scripts")
 
@@ -39,9 +38,9 @@ def run(config: Config, inputs, outputs) -> None:
     """
     device = devices.prepare(config.device)
     data = tasks.load(inputs.data, config.task)
-    order = sgd.generators(config.seed)
+    order = randomness.generators(config.seed)
     shape = data.inputs["train"].shape[1:]
-    network = networks.build(config.network, shape, data.n_classes, config.init, config.init_scale)
+    network = initialisation.build(config.network, shape, data.n_classes, config.init, config.init_scale)
     pretraining_accuracy = float("nan")
     if config.pretraining is not None:
         pretraining_accuracy = pretrain(
@@ -50,18 +49,8 @@ def run(config: Config, inputs, outputs) -> None:
     linear = config.network.kind == "linear"
     state = outputs.state / "training.npz"
     trajectory = sgd.train(network, data, config.sgd, config.checkpoints, order, device, linear, state)
-    digest = weights.save(outputs.weights, network.state_dict())
-    npz.save(
-        outputs.trajectory,
-        steps=trajectory.steps,
-        epochs=trajectory.epochs,
-        **{f"{part}_predictions": values for part, values in trajectory.predictions.items()},
-        **{f"{part}_loss": trajectory.losses[part] for part in ("train", "test")},
-        **{f"weights.{name}": values for name, values in trajectory.weights.items()},
-        test_sha256=tasks.test_digest(data),
-        pretraining_accuracy=pretraining_accuracy,
-        weights_sha256=digest,
-    )
+    weights_sha256 = weights.save(outputs.weights, network.state_dict())
+    trajectories.save(outputs.trajectory, trajectory, weights_sha256, pretraining_accuracy)
 
 
 def pretrain(
@@ -72,12 +61,12 @@ def pretrain(
     device: torch.device,
     state: Path,
 ) -> float:
-    """Fit random labels of the training inputs, the network in place; returns the share of them that it has learnt.
+    """Fit random labels of the training inputs, the network in place; returns the share of them that it has learned.
 
     An adversarial initialisation (N19 Fig 8). Raises StudyError as sgd.train does.
     """
-    generator = sgd.pretraining_generator(seed)
-    random = sgd.random_labels(data, generator)
+    generator = randomness.pretraining_generator(seed)
+    random = randomness.random_labels(data, generator)
     log.info("pretraining on random labels")
     try:
         reached = sgd.train(

@@ -1,82 +1,15 @@
-"""Networks, their initialisation, and the SGD schedule."""
+"""The choice of a network, its initialisation, and the SGD schedule."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from workflow_scripts.config import kinds
 from workflow_scripts.config.base import Strict
 
+#: units of a layer, filters, or whatever else a network has one or more of
 Width = Annotated[int, Field(ge=1)]
-
-
-class Linear(Strict):
-    """One dense layer from the inputs to the outputs."""
-
-    kind: Literal["linear"]
-
-
-class MLP(Strict):
-    """Dense layers with ReLU between them."""
-
-    kind: Literal["mlp"]
-    widths: list[Width] = Field(min_length=1, description="units of each hidden layer")
-
-
-class CNN(Strict):
-    """The paper's network: valid 3x3 convolutions, ReLU, 2x2 max-pooling after some, then dense layers."""
-
-    kind: Literal["cnn"]
-    channels: list[Width] = Field([32, 32, 32, 32], min_length=1, description="filters of each convolution")
-    pool_after: list[Width] = Field([1, 2], description="convolutions (counted from 1) followed by max-pooling")
-    dense: list[Width] = Field([2000], description="units of each dense layer before the output")
-
-    @model_validator(mode="after")
-    def _pools_exist(self):
-        if absent := [k for k in self.pool_after if k > len(self.channels)]:
-            raise ValueError(f"pool_after names convolution {absent[0]}, but there are {len(self.channels)}")
-        return self
-
-
-class PreactResNet(Strict):
-    """Pre-activation ResNet for small images (He et al. 2016, Identity mappings); by default the one with 18 layers.
-
-    A 3x3 stem, then stages of blocks of two 3x3 convolutions; each later stage halves the image and doubles the width.
-    """
-
-    kind: Literal["preact_resnet"]
-    width: Width = Field(64, description="filters of the stem and of the first stage")
-    blocks: list[Width] = Field([2, 2, 2, 2], min_length=1, description="blocks of each stage")
-    convolutions: Width | None = Field(
-        None,
-        description="CNN_k of N19 section 4: only the first k convolutions, those of shortcuts not counted; null: all",
-    )
-
-    @model_validator(mode="after")
-    def _convolutions_exist(self):
-        there = 1 + 2 * sum(self.blocks)
-        if (self.convolutions or 0) > there:
-            raise ValueError(f"convolutions: {self.convolutions} is more than the {there} there are: lower it")
-        return self
-
-
-class ViT(Strict):
-    """torchvision's vision transformer for square images; by default with the sizes of S23, appendix B."""
-
-    kind: Literal["vit"]
-    patch: Width = Field(4, description="side of a patch in pixels; the images' side is a multiple of it")
-    layers: Width = Field(4, description="encoder blocks")
-    heads: Width = Field(4, description="attention heads of each block")
-    hidden: Width = Field(64, description="width of a token; a multiple of heads")
-    mlp: Width = Field(128, description="units of each block's hidden dense layer")
-
-    @model_validator(mode="after")
-    def _heads_divide(self):
-        if self.hidden % self.heads:
-            raise ValueError(f"hidden: {self.hidden} can't be divided among {self.heads} heads: make it a multiple")
-        return self
-
-
-Network = Annotated[Linear | MLP | CNN | PreactResNet | ViT, Field(discriminator="kind")]
+Network = kinds.choice("training.networks")
 Init = Literal["xavier_uniform", "he_uniform", "pytorch"]
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -28,11 +28,11 @@ def fit(settings: SGDFit, problem: Problem) -> dict[str, Any]:
 
     Raises StudyError as `training.sgd.train` does.
     """
-    from workflow_scripts.training import devices, networks, sgd
+    from workflow_scripts.training import devices, initialisation, randomness, sgd
 
     data, device = problem.data, devices.prepare(problem.device)
-    order = sgd.generators(settings.seed)
-    network = networks.build(problem.network, problem.inputs.shape[1:], data.n_classes, settings.init)
+    order = randomness.generators(settings.seed)
+    network = initialisation.build(problem.network, problem.inputs.shape[1:], data.n_classes, settings.init)
     every_epoch = Checkpoints(early=0, every=1)
     trajectory = sgd.train(network, data, settings, every_epoch, order, device, state=problem.state)
     return {

@@ -1,17 +1,17 @@
 """What a network predicted at every checkpoint, and what an explainer did: fixed, or co-trained (S23) and a trajectory.
 
 A co-trained explainer is the trajectory of another experiment. It is compared with the network at the same checkpoint,
-so both must have been looked at after the same steps, on the same test examples with the same labels.
+so the checkpoints of both must be after the same steps, on the same test examples with the same labels.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.config.errors import StudyError
 from workflow_scripts.data import tasks
 from workflow_scripts.files import npz
 from workflow_scripts.measures import information, intervals
+from workflow_scripts.training import trajectories
 
 
 def of_network(path: Path, labels: dict[str, np.ndarray], n_classes: int, *parts: str) -> dict[str, np.ndarray]:
@@ -19,11 +19,9 @@ def of_network(path: Path, labels: dict[str, np.ndarray], n_classes: int, *parts
 
     labels: part -> [N]. Raises StudyError when the file is damaged, or was made from other data or for another task.
     """
-    names = [f"{part}_predictions" for part in ("test", *parts)]
-    found = npz.load(path, "steps", "epochs", "test_sha256", *names)
-    for part, name in zip(("test", *parts), names, strict=True):
-        tasks.check_predictions(path, name, found[name], len(labels[part]), n_classes, len(found["steps"]))
-    return found
+    found = trajectories.load(path, labels, n_classes, "test", *parts)
+    about = {"steps": found.steps, "epochs": found.epochs, "test_sha256": found.test_sha256}
+    return about | {f"{part}_predictions": values for part, values in found.predictions.items()}
 
 
 def of_explainer(
@@ -36,16 +34,7 @@ def of_explainer(
     """
     said = npz.load(path, "test_predictions")["test_predictions"]
     if said.ndim == 2:
-        other = npz.load(path, "steps", "test_sha256")
-        if not np.array_equal(other["steps"], trajectory["steps"]):
-            raise StudyError(
-                f"{path}: its {len(other['steps'])} checkpoints are not those of {trajectory_path} "
-                f"({len(trajectory['steps'])}): train both with the same batch_size, epochs and checkpoints"
-            )
-        if str(other["test_sha256"]) != str(trajectory["test_sha256"]):
-            raise StudyError(
-                f"{path}: its test set or label map is not that of {trajectory_path}: train both on the same task"
-            )
+        trajectories.check_cotrained(path, trajectory_path, trajectory["steps"], trajectory["test_sha256"])
     tasks.check_predictions(path, "test_predictions", said, len(labels), n_classes, len(trajectory["steps"]))
     return said
 

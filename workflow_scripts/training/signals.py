@@ -1,0 +1,46 @@
+"""SIGTERM and Ctrl-C, held back until nothing is half done."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Stopped(Exception):
+    """SIGTERM or Ctrl-C has come, and nothing is half done."""
+
+
+class Signals:
+    """SIGTERM and Ctrl-C while a training runs: noticed between two steps, so that its state can be saved.
+
+    came: the number of the signal, once one has come.
+    """
+
+    def __enter__(self):
+        self.came, self._at_once = None, False
+        self._before = {number: signal.signal(number, self._keep) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Raise Stopped if a signal has come."""
+        if self.came:
+            raise Stopped
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within it nothing can be left half done: a signal raises Stopped wherever it comes."""
+        self._at_once = True
+        try:
+            self.check()
+            yield
+        finally:
+            self._at_once = False
+
+    def _keep(self, number, _) -> None:
+        self.came = number
+        if self._at_once:
+            self._at_once = False
+            raise Stopped
