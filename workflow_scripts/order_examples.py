@@ -25,7 +25,7 @@ def run(config: Config, inputs, outputs) -> None:
     """Write a row per test example."""
     npz.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     labels, n_classes = tasks.load_labels(inputs.data, config.task)
-    names = np.array(per_class.names(inputs.data, config.task))
+    names = np.array(per_class.class_names(inputs.data, config.task))
     epochs = {
         seed: _epochs(path, labels["test"], n_classes)
         for seed, path in zip(config.seeds, inputs.trajectories, strict=True)
@@ -50,7 +50,7 @@ def _epochs(path: Path, y: np.ndarray, n_classes: int) -> np.ndarray:
     trajectory = npz.load(path, "epochs", "test_predictions")
     predictions = trajectory["test_predictions"]
     tasks.check_predictions(path, "test_predictions", predictions, len(y), n_classes, len(trajectory["epochs"]))
-    return np.append(trajectory["epochs"], np.nan)[learning_order.learned(predictions, y)]
+    return np.append(trajectory["epochs"], np.nan)[learning_order.checkpoint_learned(predictions, y)]
 
 
 if __name__ == "__main__":
