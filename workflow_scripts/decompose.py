@@ -49,7 +49,7 @@ def run(config: Config, inputs, outputs) -> None:
     log.info("%d modes of strength %s", len(found.s), ", ".join(f"{s:.3g}" for s in found.s))
     dataframes.write(outputs.modes, learned(found, moments, runs, config.lr))
     per_epoch = runs[0].steps[-1] / runs[0].epochs[-1]
-    names = per_class.names(inputs.data, config.task)
+    names = per_class.class_names(inputs.data, config.task)
     dataframes.write(outputs.class_modes, predicted(found, moments, names, config.lr * per_epoch))
     v = found.v.reshape(-1, *x.shape[1:])
     npz.save(outputs.vectors, s=found.s, u=found.u, v=v, **{"lambda": found.rates})

@@ -11,27 +11,21 @@ from workflow_scripts.config.tasks import Task
 from workflow_scripts.data import tasks
 from workflow_scripts.files import dataframes, npz
 from workflow_scripts.job import command
-from workflow_scripts.measures import information, intervals, nulls, phases, predictions
+from workflow_scripts.measures import nulls, phases, predictions
+from workflow_scripts.measures.comparison import Comparison
 from workflow_scripts.measures.seeds import SharedExamples
 
 log = logging.getLogger("workflow_scripts")
 
-_WHERE = ("seed", "explainer", "checkpoint", "step", "epoch", "epoch_lo", "epoch_hi")
-#: columns whose seeds' estimates have the variance in column {name}_shared in common, through the test set
-_SHARED = ("I_LY", "I_FY", "ratio", "excess")
+_INDEX = ("seed", "explainer", "checkpoint", "step", "epoch", "epoch_lo", "epoch_hi")
 
 
 class Config(JobConfig):
-    """What the stage reads.
-
-    found_in: explainer -> the file under results that has its predictions; references: explainer -> the explainer whose
-    performance defines its T0.
-    """
+    """What the stage reads; references: explainer -> the explainer whose performance defines its T0."""
 
     seeds: list[Seed]
     task: Task
     explainers: list[str]
-    found_in: dict[str, str]
     references: dict[str, str]
     nulls: Nulls
 
@@ -46,48 +40,57 @@ def run(config: Config, inputs, outputs) -> None:
     for index, (seed, path) in enumerate(zip(config.seeds, inputs.trajectories, strict=True)):
         trajectory = predictions.of_network(path, labels, n_classes)
         paths = inputs.explainers[index * per_seed : (index + 1) * per_seed]
-        counts, explained, leads = {}, {}, {}
-        for name, explainer_path in zip(config.explainers, paths, strict=True):
-            said = predictions.of_explainer(explainer_path, path, trajectory, labels["test"], n_classes)
-            explained[name] = np.broadcast_to(said, trajectory["test_predictions"].shape)
-            counts[name] = information.joint_counts(trajectory["test_predictions"], said, labels["test"], n_classes)
-            leads[name] = predictions.lead(trajectory, said, labels["test"], n_classes)
-        for number, name in enumerate(config.explainers):
-            reference = config.references[name]
-            t0 = phases.first_crossing(leads[reference]["lead"])
-            owner = {"seed": seed, "explainer": name}
-            if t0 is None:
-                log.warning("seed %d never reaches %s: no T0, no comparison", seed, reference)
-                rows += [{**owner, "variant": variant} for variant in nulls.VARIANTS]
-                continue
-            where = {"checkpoint": t0, "step": trajectory["steps"][t0], "epoch": trajectory["epochs"][t0]}
-            where |= _interval(leads[reference], trajectory["epochs"], t0)
-            example = trajectory["test_predictions"][t0], explained[name][t0], labels["test"]
-            for quantity, psi in _influences(counts[name][t0]).items():
-                shared.add((name, quantity), psi[example])
-            rng = np.random.default_rng([config.nulls.seed, seed, number])
-            rows += [{**owner, **where, **row} for row in nulls.compare(counts[name][t0], config.nulls.draws, rng)]
-    table = pd.DataFrame(rows, columns=[*_WHERE, *nulls.COMPARISON])
+        explained = {
+            name: predictions.of_explainer(explainer_path, path, trajectory, labels["test"], n_classes)
+            for name, explainer_path in zip(config.explainers, paths, strict=True)
+        }
+        rows += _rows_of_seed(config, seed, trajectory, explained, labels["test"], n_classes, shared)
+    table = pd.DataFrame(rows, columns=[*_INDEX, *nulls.COMPARISON])
     variances = shared.variances()
-    for quantity in _SHARED:
+    for quantity in nulls.SHARED:
         table[f"{quantity}_shared"] = [float(variances.get((name, quantity), np.nan)) for name in table["explainer"]]
     dataframes.write(outputs.nulls, table)
 
 
-def _interval(lead: dict[str, np.ndarray], epochs: np.ndarray, t0: int) -> dict[str, float]:
-    """The epochs between which T0 lies, given the noise of the test set; no upper one if a lead never is certain."""
+def _rows_of_seed(
+    config: Config,
+    seed: int,
+    trajectory: dict[str, np.ndarray],
+    explained: dict[str, np.ndarray],
+    y: np.ndarray,
+    n_classes: int,
+    shared: SharedExamples,
+) -> list[dict]:
+    """The rows of one seed; adds what its test examples contribute to shared, by explainer and quantity."""
+    leads = {name: predictions.lead(trajectory, l, y, n_classes) for name, l in explained.items()}
+    rows = []
+    for number, (name, l) in enumerate(explained.items()):
+        reference = config.references[name]
+        index, t0 = {"seed": seed, "explainer": name}, phases.first_crossing(leads[reference]["lead"])
+        if t0 is None:
+            log.warning("seed %d never reaches %s: no T0, no comparison", seed, reference)
+            rows += [{**index, "variant": variant} for variant in nulls.VARIANTS]
+            continue
+        index |= _when(leads[reference], trajectory, t0)
+        l_at_t0 = l[t0] if l.ndim == 2 else l
+        compared = Comparison.of(trajectory["test_predictions"][t0], l_at_t0, y, n_classes)
+        for quantity, influence in compared.by_example(nulls.influences(compared.counts).items()):
+            shared.add((name, quantity), influence)
+        rng = np.random.default_rng([config.nulls.seed, seed, number])
+        rows += [{**index, **row} for row in nulls.compare(compared.counts, config.nulls.draws, rng)]
+    return rows
+
+
+def _when(lead: dict[str, np.ndarray], trajectory: dict[str, np.ndarray], t0: int) -> dict[str, float]:
+    """T0, and the epochs between which it lies, given the noise of the test set; epoch_hi: NaN if it may never come."""
+    epochs = trajectory["epochs"]
     earliest, latest = phases.crossing_interval(lead["lead_lo"], lead["lead_hi"], t0)
-    return {"epoch_lo": epochs[earliest], "epoch_hi": np.nan if latest is None else epochs[latest]}
-
-
-def _influences(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Influence of an example of each cell on the quantities of _SHARED: [f, l, y]."""
-    psi = intervals.influence(counts)
     return {
-        "I_LY": psi["I_LY"],
-        "I_FY": psi["I_FY"],
-        "ratio": intervals.ratio_influence(counts),
-        "excess": nulls.excess_influence(counts),
+        "checkpoint": t0,
+        "step": trajectory["steps"][t0],
+        "epoch": epochs[t0],
+        "epoch_lo": epochs[earliest],
+        "epoch_hi": np.nan if latest is None else epochs[latest],
     }
 
 

@@ -26,7 +26,7 @@ def run(config: Config, inputs, outputs) -> None:
     """Write a row per test example."""
     npz.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     labels, n_classes = tasks.load_labels(inputs.data, config.task)
-    names = np.array(per_class.names(inputs.data, config.task))
+    names = np.array(per_class.class_names(inputs.data, config.task))
     epochs = {
         seed: _epochs(path, labels["test"], n_classes)
         for seed, path in zip(config.seeds, inputs.trajectories, strict=True)
@@ -49,7 +49,7 @@ def table(class_of: np.ndarray, epochs: dict[int, np.ndarray]) -> pd.DataFrame:
 def _epochs(path: Path, y: np.ndarray, n_classes: int) -> np.ndarray:
     """The epoch from which on each example is right, float[N]; NaN: never."""
     trajectory = trajectories.load(path, {"test": y}, n_classes, "test")
-    return np.append(trajectory.epochs, np.nan)[learning_order.learned(trajectory.predictions["test"], y)]
+    return np.append(trajectory.epochs, np.nan)[learning_order.checkpoint_learned(trajectory.predictions["test"], y)]
 
 
 if __name__ == "__main__":

@@ -193,12 +193,12 @@ def _agreement(config: Config, inputs, points: Points):
     names = config.settings.experiments
     npz.check_number("--examples", inputs.examples, len(names))
     npz.check_number("--data", inputs.data, 1)
-    class_of, epochs = learning_order.read(inputs.examples)
+    class_of, epochs = learning_order.read_epochs(inputs.examples)
     data = tasks.load(inputs.data[0], config.task)
     labels, pixels = data.labels["test"], data.inputs["test"]
     if len(pixels) != len(class_of):
         raise damaged(inputs.examples[0], f"{len(class_of)} examples, expected {len(pixels)}")
-    names_of = class_parts.names(inputs.data[0], config.task)
+    names_of = class_parts.class_names(inputs.data[0], config.task)
     images = agreement.Images(pixels, [names_of[label] for label in labels]) if pixels.ndim == 4 else None
     return agreement.draw(dict(zip(names, epochs, strict=True)), config.titles, class_of, images, points)
 

@@ -91,7 +91,7 @@ def _claims(config: Config, inputs) -> list[pd.DataFrame]:
 def _agreement(config: Config, inputs) -> list[pd.DataFrame]:
     names = config.settings.experiments
     npz.check_number("--examples", inputs.examples, len(names))
-    classes, epochs = learning_order.read(inputs.examples)
+    classes, epochs = learning_order.read_epochs(inputs.examples)
     return [agreement.table(dict(zip(names, epochs, strict=True)), config.titles, classes)]
 
 

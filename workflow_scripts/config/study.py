@@ -400,7 +400,6 @@ def _measure(study: Study, experiment: str, seed: str) -> dict:
     return {
         "task": _plain(study.tasks[e.task]),
         "explainers": e.explainers,
-        "found_in": _found_in(study, experiment),
         "nested": e.nested,
     }
 
@@ -411,7 +410,6 @@ def _null_models(study: Study, experiment: str) -> dict:
         "seeds": sorted(study.seeds_of(experiment)),
         "task": _plain(study.tasks[e.task]),
         "explainers": e.explainers,
-        "found_in": _found_in(study, experiment),
         "references": _references(study, experiment),
         "nulls": _plain(study.nulls),
     }
@@ -423,7 +421,6 @@ def _summarize(study: Study, experiment: str) -> dict:
         "seeds": sorted(study.seeds_of(experiment)),
         "task": _plain(study.tasks[e.task]),
         "explainers": e.explainers,
-        "found_in": _found_in(study, experiment),
         "references": _references(study, experiment),
         "nested": e.nested,
     }

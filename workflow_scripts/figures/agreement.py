@@ -37,7 +37,7 @@ def draw(
     """
     figure, axes = style.panels(2 if images else 1, 2, 4.8, 2.8 if images else 3.9)
     _shares(axes[0, 0], epochs, titles, points)
-    _matrix(axes[0, 1], learning_order.agreements(epochs, classes), titles, points)
+    _matrix(axes[0, 1], learning_order.pairwise_agreements(epochs, classes), titles, points)
     if images:
         axes[0, 0].get_gridspec().set_height_ratios([5, 1])
         rank = learning_order.mean_ranks(list(epochs.values()))

@@ -12,7 +12,7 @@ _MARKERS = "osD^vP"
 
 def draw(orders: dict[str, pd.DataFrame], titles: dict[str, str], points: Points):
     """Classes from top to bottom as the first experiment learns them; orders: experiment -> its order.csv."""
-    first = per_class.order(next(iter(orders.values())))
+    first = per_class.mean_learning_times(next(iter(orders.values())))
     names = first.sort_values("epoch", kind="stable")["class"].tolist()
     figure, axes = style.panels(1, 1, 6.6, 1.5 + 0.34 * len(names))
     place = axes[0, 0]
@@ -26,7 +26,7 @@ def draw(orders: dict[str, pd.DataFrame], titles: dict[str, str], points: Points
         shift = (number - (len(orders) - 1) / 2) * 0.6 / len(orders)
         of_seeds = found.assign(height=found["class"].map(names.index) + shift)
         place.plot(of_seeds["epoch"], of_seeds["height"], markersize=3, alpha=0.45, markeredgewidth=0, **look)
-        mean = per_class.order(found)
+        mean = per_class.mean_learning_times(found)
         mean["height"] = mean["class"].map(names.index) + shift
         place.hlines(mean["height"], mean["lo"].clip(lower=0), mean["hi"], color=look["color"], linewidth=1.2)
         place.plot(mean["epoch"], mean["height"], markersize=6.5, **look)

@@ -1,4 +1,7 @@
-"""Estimates corrected for bias, from joint counts alone (docs/uncertainty.md). Stored raw: they may lie below 0."""
+"""Estimates corrected for bias, from joint counts alone (docs/uncertainty.md). Stored raw: they may lie below 0.
+
+Inside this module information is in nats; `corrected` returns bits.
+"""
 
 import numpy as np
 from scipy.special import gammaln, xlogy
@@ -10,9 +13,15 @@ _CONCENTRATIONS = np.geomspace(0.1, 1e5, 13)
 
 
 def jackknife_entropy(counts: np.ndarray) -> np.ndarray:
-    """Leave-one-out jackknife entropy over the last three axes, in nats.
+    """Leave-one-out jackknife entropy over the last three axes; equals the brute-force jackknife.
 
-    H_J = N ln N - (N-1) ln(N-1) - (1/N) sum n [n ln n - (n-1) ln(n-1)]; equals the brute-force jackknife.
+    H_J = N ln N - (N-1) ln(N-1) - (1/N) sum n [n ln n - (n-1) ln(n-1)].
+
+    Args:
+        counts: [..., f, l, y].
+
+    Returns:
+        Nats, [...].
     """
     n = counts.sum((-3, -2, -1))
     less = np.maximum(counts - 1, 0)
@@ -21,11 +30,17 @@ def jackknife_entropy(counts: np.ndarray) -> np.ndarray:
 
 
 def corrected(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Bias-corrected value of every information quantity, in bits; counts: [..., f, l, y].
+    """Bias-corrected value of every information quantity.
 
     Pairs: the jackknife. Conditional quantities: the bias is computed for the one with the smallest plug-in value,
     where the table is nearest to independence and hence known best; mu and the other two follow by the identities
     mu = I(F;Y) - I(F;Y|L) = I(L;Y) - I(L;Y|F) = I(F;L) - I(F;L|Y), which hold exactly for what this returns.
+
+    Args:
+        counts: joint counts, [..., f, l, y].
+
+    Returns:
+        Quantity of information.TERMS -> bits, [...].
     """
     plug_in = information.measures(counts)
     jackknife = information.combine(information.entropy_terms(counts, jackknife_entropy))

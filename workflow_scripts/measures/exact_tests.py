@@ -11,10 +11,18 @@ _CHUNK = 1 << 24  # cells of random tables at a time: bounds the working memory
 
 
 def independence_p(counts: np.ndarray, name: str, draws: int = DRAWS) -> np.ndarray:
-    """Exact p-value that a conditional quantity is 0, from random tables with its margins; counts: [..., f, l, y].
+    """Exact p-value that a conditional quantity is 0, from random tables with its margins.
 
-    The smallest one, 1 / (1 + draws), is told without drawing where T = 2 N I is beyond anything that a draw can reach:
-    over twice its C (C - 1)^2 degrees of freedom and 20 of their roots.
+    p is the smallest one, 1 / (1 + draws), without drawing where T = 2 N I (nats) is beyond anything that a draw can
+    reach: over twice its C (C - 1)^2 degrees of freedom and 20 of their roots. Draws have a fixed seed.
+
+    Args:
+        counts: joint counts, [..., f, l, y].
+        name: a quantity of information.CONDITIONAL.
+        draws: number of random tables.
+
+    Returns:
+        p, [...]: (1 + number of tables with at least this information) / (1 + draws).
     """
     given_first = np.moveaxis(counts, CONDITIONAL[name][1], -3)
     tables = given_first.reshape(-1, *given_first.shape[-3:])
@@ -36,7 +44,16 @@ def independence_p(counts: np.ndarray, name: str, draws: int = DRAWS) -> np.ndar
 
 
 def random_tables(tables: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Tables [draws, ..., rows, columns] with the margins of the given ones [..., rows, columns]: labels permuted."""
+    """Tables of which both margins are those of the given ones: as by permuting the labels of the examples.
+
+    Args:
+        tables: counts, [..., rows, columns].
+        draws: number of random tables for each.
+        rng: what draws them.
+
+    Returns:
+        int64[draws, ..., rows, columns].
+    """
     rows, columns = tables.shape[-2:]
     left = np.broadcast_to(tables.sum(-2), (draws, *tables.shape[:-2], columns)).copy()
     drawn = np.zeros((draws, *tables.shape), dtype=np.int64)

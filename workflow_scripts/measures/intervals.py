@@ -1,8 +1,7 @@
-"""Corrected estimates, 95% intervals and exact tests for the quantities of information.py, from joint counts alone.
+"""95% intervals of one seed's quantities for a new test set, from joint counts alone, by the influence function.
 
 docs/uncertainty.md says why the usual bootstrap fails here, what the intervals speak of, and how well they cover. All
-are pointwise over checkpoints, and stored raw: a corrected value may lie below 0. Inside this module information is in
-nats; what it returns is in bits.
+are pointwise over checkpoints. Information is in bits.
 """
 
 import numpy as np
@@ -18,14 +17,20 @@ _LEAST_MEAN = 0.25
 
 
 def influence(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Influence of an example of each cell on every quantity and on both accuracies: [..., f, l, y], like counts. Bits.
+    """Influence of an example of each cell on every quantity and on both accuracies.
 
-    The sum of its margins' log densities, so that the mean over the examples is the plug-in value.
+    The signed sum of its margins' log densities, so that the mean over the examples is the plug-in value.
+
+    Args:
+        counts: joint counts, [..., f, l, y].
+
+    Returns:
+        Quantity of information.TERMS -> bits, [..., f, l, y]; where F and L have the same classes also `accuracy` and
+        `explainer_accuracy`, 0 or 1.
     """
     total = counts.sum((-3, -2, -1), keepdims=True)
     surprise = {
-        axes: np.log2(total) - np.log2(np.maximum(information.margin(counts, axes), 1))
-        for axes in ("F", "L", "Y", "FL", "FY", "LY", "FLY")
+        axes: np.log2(total) - np.log2(np.maximum(information.margin(counts, axes), 1)) for axes in information.MARGINS
     }
     psi = {
         name: sum(sign * surprise[axes] for axes, sign in terms.items()) for name, terms in information.TERMS.items()
@@ -37,14 +42,29 @@ def influence(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def deviation(psi: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Standard deviation over the examples of an influence [..., f, l, y]."""
+    """Standard deviation of an influence over the examples.
+
+    Args:
+        psi: influence of an example of each cell, [..., f, l, y].
+        counts: joint counts, [..., f, l, y].
+
+    Returns:
+        [...], in the unit of psi.
+    """
     weight = counts / counts.sum((-3, -2, -1), keepdims=True)
     mean = (weight * psi).sum((-3, -2, -1), keepdims=True)
     return np.sqrt((weight * (psi - mean) ** 2).sum((-3, -2, -1)))
 
 
 def pair_intervals(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """I(F;Y) as `I_FY` with `_corrected`, `_lo`, `_hi` (bits), and `accuracy`; counts: pair counts [..., f, 1, y]."""
+    """I(F;Y) with its 95% interval, where there is no explainer.
+
+    Args:
+        counts: information.pair_counts, [..., f, 1, y].
+
+    Returns:
+        `I_FY`, `I_FY_corrected`, `I_FY_lo`, `I_FY_hi` (bits) and `accuracy`, [...] each.
+    """
     plug_in = information.measures(counts)
     best = information.combine(information.entropy_terms(counts, corrections.jackknife_entropy))["I_FY"]
     lo, hi = limits(plug_in["I_FY"], best, deviation(influence(counts)["I_FY"], counts), counts.sum((-3, -2, -1)))
@@ -54,11 +74,18 @@ def pair_intervals(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def with_intervals(counts: np.ndarray, draws: int = exact_tests.DRAWS) -> dict[str, np.ndarray]:
-    """Each quantity as `q`, `q_corrected`, `q_lo`, `q_hi` (95%), in bits, with `accuracy`, `n`; counts: [..., f, l, y].
+    """Every quantity with its corrected value and its 95% interval.
 
-    Conditional ones also have `q_p`: the exact test of conditional independence, from random tables with the same
-    margins, drawn anew from a fixed seed. Their lower limit is 0 unless that test rejects at 2.5%. `lead` is
-    I(F;Y) - I(L;Y), whose sign decides where T0 lies.
+    The lower limit of a conditional one is 0 unless the exact test of conditional independence rejects at 2.5%.
+
+    Args:
+        counts: joint counts, [..., f, l, y].
+        draws: random tables of the exact tests.
+
+    Returns:
+        `n`, `accuracy`, and for each quantity q of information.TERMS `q`, `q_corrected`, `q_lo`, `q_hi` (bits); `q_p`
+        of conditional ones (exact_tests.independence_p); and `lead`, `lead_lo`, `lead_hi` (bits, see `lead`). [...]
+        each.
     """
     plug_in, best, psi = information.measures(counts), corrections.corrected(counts), influence(counts)
     n = counts.sum((-3, -2, -1))
@@ -79,7 +106,14 @@ def with_intervals(counts: np.ndarray, draws: int = exact_tests.DRAWS) -> dict[s
 
 
 def performance_correlation(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """mu(F;L) as `mu`, `mu_corrected`, `mu_lo`, `mu_hi` (95%), in bits; counts: [..., f, l, y], any number of l."""
+    """mu_Y(F;L) (N19 Definition 1) with its 95% interval.
+
+    Args:
+        counts: joint counts, [..., f, l, y], with any number of values of L.
+
+    Returns:
+        `mu`, `mu_corrected`, `mu_lo`, `mu_hi`: bits, [...] each.
+    """
     best, sigma = corrections.corrected(counts)["mu"], deviation(influence(counts)["mu"], counts)
     half = half_width(sigma, counts.sum((-3, -2, -1)))
     return {
@@ -91,7 +125,14 @@ def performance_correlation(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def lead(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """I(F;Y) - I(L;Y) as `lead`, `lead_lo`, `lead_hi`, in bits; counts: [..., f, l, y]."""
+    """I(F;Y) - I(L;Y), whose sign decides where T0 lies, with its normal 95% interval.
+
+    Args:
+        counts: joint counts, [..., f, l, y].
+
+    Returns:
+        `lead`, `lead_lo`, `lead_hi`: bits, [...] each.
+    """
     plug_in, psi = information.measures(counts), influence(counts)
     difference = plug_in["I_FY"] - plug_in["I_LY"]
     half = Z_95 * deviation(psi["I_FY"] - psi["I_LY"], counts) / np.sqrt(counts.sum((-3, -2, -1)))
@@ -99,10 +140,16 @@ def lead(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def ratio(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """mu(F;L)/I(F;Y) as `ratio`, `ratio_corrected`, `ratio_lo`, `ratio_hi`; counts: [..., f, l, y].
+    """mu(F;L) / I(F;Y) (N19 Table 2) with its 95% interval.
 
-    1 - I(F;Y|L)/I(F;Y), by the limits of I(F;Y|L) with the influence of the ratio. NaN while the lower limit of I(F;Y)
-    is 0: there is nothing to have a share of.
+    It is 1 - I(F;Y|L) / I(F;Y), by the limits of I(F;Y|L) with the influence of the ratio.
+
+    Args:
+        counts: joint counts, [..., f, l, y].
+
+    Returns:
+        `ratio`, `ratio_corrected`, `ratio_lo`, `ratio_hi`, [...] each. NaN where the lower limit of I(F;Y) is 0: there
+        is nothing to have a share of.
     """
     found = with_intervals(counts)
     psi = influence(counts)
@@ -123,18 +170,26 @@ def ratio(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def ratio_influence(counts: np.ndarray) -> np.ndarray:
-    """Influence of an example of each cell on mu(F;L)/I(F;Y): [..., f, l, y]."""
+    """Influence of an example of each cell on mu(F;L) / I(F;Y): [..., f, l, y], from joint counts [..., f, l, y]."""
     plug_in, psi = information.measures(counts), influence(counts)
     i_fy, share = (value[..., None, None, None] for value in (plug_in["I_FY"], plug_in["mu"] / plug_in["I_FY"]))
     return (psi["mu"] - share * psi["I_FY"]) / i_fy
 
 
 def limits(plug_in: np.ndarray, best: np.ndarray, sigma: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95% limits, in bits, of a quantity that can't be negative; plug_in, best, sigma in bits, all of one shape.
+    """95% limits of a quantity that can't be negative.
 
     T = 2 N I (nats) is taken to be Gamma distributed with mean d + lam and variance 2 d + 4 r lam, where lam is 2 N
     times the true value, d the bias of T, and r makes the variance that of the influence function. The limits are
     those lam for which T is as small, or as large, as it is in 2.5% of cases.
+
+    Args:
+        plug_in, best: its plug-in and its corrected value, bits, [...].
+        sigma: standard deviation of its influence over the examples, bits, [...].
+        n: number of examples, [...].
+
+    Returns:
+        The lower and the upper limit, bits, [...] each.
     """
     scale = 2 * n * LN_2
     t = np.maximum(scale * plug_in, 0)
@@ -145,11 +200,20 @@ def limits(plug_in: np.ndarray, best: np.ndarray, sigma: np.ndarray, n: np.ndarr
 
 
 def half_width(sigma: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """Half a normal 95% interval, never quite 0."""
+    """Half the width of a normal 95% interval, never quite 0.
+
+    Args:
+        sigma: standard deviation of the influence over the examples, bits, [...].
+        n: number of examples, [...].
+
+    Returns:
+        Bits, [...].
+    """
     return Z_95 * np.maximum(sigma / np.sqrt(n), np.sqrt(2 * _LEAST_MEAN) / (2 * n * LN_2))
 
 
 def _cdf(t: np.ndarray, lam: np.ndarray, d: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """P(T <= t), with d, r and lam as in `limits`."""
     mean, variance = d + lam, 2 * d + 4 * r * lam
     return gammainc(mean**2 / variance, t * mean / variance)
 
@@ -165,9 +229,9 @@ def _solve(t: np.ndarray, d: np.ndarray, r: np.ndarray, probability: float) -> n
 
 
 def _few_disagreements(counts: np.ndarray, name: str) -> np.ndarray:
-    """Upper limit, in bits, of I(F;Y|L) or I(L;Y|F) where F and L disagree on fewer than 4 examples; else 0.
+    """Upper limit (bits) of I(F;Y|L) or I(L;Y|F) where F and L disagree on fewer than 4 examples; else 0.
 
-    A disagreement tells at most log2((C - 1) / error rate) bits, and there are at most chi2_0.975(2 (k + 1)) / 2.
+    A disagreement bears at most log2((C - 1) / error rate) bits, and there are at most chi2_0.975(2 (k + 1)) / 2.
     """
     if name == "I_FL_given_Y":
         return np.zeros(counts.shape[:-3])

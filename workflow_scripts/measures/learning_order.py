@@ -1,6 +1,6 @@
 """When each test example is learned, and whether seeds and networks agree on the order.
 
-Hacohen et al. 2020 ("Let's agree to agree") ask the second question; what is ours is said in docs/method.md.
+Hacohen et al. 2020 ("Let's agree to agree") ask the second question; docs/method.md says what is ours.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from workflow_scripts.measures.seeds import SharedExamples, over_seeds
 
 
 class Agreement(NamedTuple):
-    """The mean rank correlation over pairs of seeds, and its 95% interval."""
+    """The mean rank correlation rho over pairs of seeds, its 95% interval lo, hi, and the number of pairs."""
 
     pairs: int
     rho: float
@@ -30,8 +30,10 @@ class Agreement(NamedTuple):
 class _Ranks(NamedTuple):
     """Examples in the order of each of S seeds.
 
-    level: int[S, N], equal for examples learned together; z: float[S, N], mid-ranks, centred within each class, of
-    unit variance; scale: float[S, 1], the standard deviation of the ranks / N.
+    Attributes:
+        level: int[S, N], equal for examples learned together.
+        z: float[S, N], mid-ranks, centred within each class, of unit variance.
+        scale: float[S, 1], the standard deviation of the ranks / N.
     """
 
     level: np.ndarray
@@ -39,19 +41,31 @@ class _Ranks(NamedTuple):
     scale: np.ndarray
 
 
-def learned(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The first checkpoint from which on each example is right to the end, int64[N]; T where there is none.
+def checkpoint_learned(predictions: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The first checkpoint from which on each example is right to the end.
 
-    predictions: [T, N]; y: true labels, [N].
+    Args:
+        predictions: class indices, [T, N].
+        y: true labels, [N].
+
+    Returns:
+        int64[N]; T for an example that is wrong at the end.
     """
     wrong = predictions != y
     return np.where(wrong.any(0), len(wrong) - np.argmax(wrong[::-1], axis=0), 0)
 
 
-def read(paths: list[Path]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The classes, int64[N], of the examples that all these examples.csv share, and the epochs of each, float[S, N].
+def read_epochs(paths: list[Path]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """When each seed of several experiments learned each test example, from their examples.csv.
 
-    inf: never learned. Raises StudyError for a damaged table, and for tables of different examples.
+    Args:
+        paths: an examples.csv per experiment, all of the same examples.
+
+    Returns:
+        The class of each example, int64[N], and for each experiment the epochs, float[S, N]; inf: never learned.
+
+    Raises:
+        StudyError: a table is missing or damaged, or tables have different examples.
     """
     found = [dataframes.read(path, "example", "class") for path in paths]
     seeds = [[name for name in table if re.fullmatch(r"seed\d+", name)] for table in found]
@@ -69,15 +83,20 @@ def read(paths: list[Path]) -> tuple[np.ndarray, list[np.ndarray]]:
 def agreement(a: np.ndarray, b: np.ndarray | None = None, classes: np.ndarray | None = None) -> Agreement:
     """Spearman's rank correlation of the order in which two seeds learn the examples: mean over pairs of seeds.
 
-    a: when each seed of a network learns each example, in any unit, [S, N]; what is never learned comes last, all of it
-    tied (learned's T, or inf). b: the same of another network, [S2, N]: then pairs have one seed of each, else two
-    seeds of a. classes: [N]; with them ranks are centred within each class, so that it doesn't count that classes are
-    learned one after the other.
-
-    The interval speaks of new seeds and new test examples: the t interval of the delete-one-seed jackknife of each
+    The interval is for new seeds and new test examples: the t interval of the delete-one-seed jackknife of each
     network, and the normal one of the examples' influence on the mean, in quadrature. What can't be estimated is left
     out: where no pair is left without a seed (two seeds of one network, or one seed of a network beside another) the
-    interval speaks of new test examples alone. NaN where there is no pair, and where a seed tells no examples apart.
+    interval is for new test examples alone.
+
+    Args:
+        a: when each seed of a network learns each example, in any unit, [S, N]. What is never learned comes last, all
+            of it tied (T of `checkpoint_learned`, or inf).
+        b: the same of another network, [S2, N]: then pairs have one seed of each, else two seeds of a.
+        classes: [N]; with them ranks are centred within each class, so that it doesn't count that classes are learned
+            one after the other.
+
+    Returns:
+        The agreement; NaN where there is no pair, and where all examples of a seed are tied.
     """
     groups = [_ranked(times, classes) for times in ((a,) if b is None else (a, b))]
     totals = [group.z.sum(0) for group in groups]
@@ -98,10 +117,15 @@ def agreement(a: np.ndarray, b: np.ndarray | None = None, classes: np.ndarray | 
     return Agreement(pairs, float(rho), float(rho - np.sqrt(variance)), float(rho + np.sqrt(variance)))
 
 
-def agreements(epochs: dict[str, np.ndarray], classes: np.ndarray) -> list[dict]:
-    """A row for each experiment and for each two: agreement as pairs, rho, lo, hi, and the same within classes.
+def pairwise_agreements(epochs: dict[str, np.ndarray], classes: np.ndarray) -> list[dict]:
+    """The agreement of each experiment with itself and with every other.
 
-    epochs: experiment -> when each seed learns each example, [S, N]; classes: [N].
+    Args:
+        epochs: experiment -> when each seed learns each example, [S, N].
+        classes: of the examples, [N].
+
+    Returns:
+        Rows: experiment, other, pairs, rho, lo, hi, and rho_within_class, rho_within_class_lo, rho_within_class_hi.
     """
     rows = []
     for name, other in itertools.combinations_with_replacement(epochs, 2):
@@ -115,9 +139,13 @@ def agreements(epochs: dict[str, np.ndarray], classes: np.ndarray) -> list[dict]
 
 
 def share_learned(epochs: np.ndarray) -> dict[str, np.ndarray]:
-    """The share of the examples that is learned by each `epoch` at which any is, [K]: over_seeds of it.
+    """The share of the examples that is learned by each epoch at which any is.
 
-    epochs: when each seed learns each example, [S, N]; inf: never. The interval is for new seeds and a new test set.
+    Args:
+        epochs: when each seed learns each example, [S, N]; inf: never.
+
+    Returns:
+        `epoch`, [K], and over_seeds of the share, [K] each; the interval is for new seeds and a new test set.
     """
     at = np.unique(epochs[np.isfinite(epochs)])
     shared = SharedExamples()
@@ -128,9 +156,13 @@ def share_learned(epochs: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def mean_ranks(epochs: list[np.ndarray]) -> np.ndarray:
-    """Each example's mean rank over seeds, then over experiments, from 0 (first) to 1 (last): float[N].
+    """Each example's mean rank over seeds, then over experiments.
 
-    epochs: when each seed of an experiment learns each example, [S, N] each; inf: never.
+    Args:
+        epochs: for each experiment, when each seed learns each example, [S, N]; inf: never.
+
+    Returns:
+        float[N], from 0 (first) to 1 (last).
     """
     return np.mean([np.mean([_mid_ranks(of_seed)[1] for of_seed in each], axis=0) for each in epochs], axis=0)
 

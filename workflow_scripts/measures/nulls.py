@@ -16,18 +16,26 @@ from workflow_scripts.measures import exact_tests, information, intervals
 RANDOM_LABELS = ("uniform", "prior")
 MATCHES = ("information", "accuracy")
 WITHIN_CLASS = "within_class"
+#: columns of a comparison (`compare`)
 COMPARISON = (
     *("variant", "p", "I_FY", "I_LY", "mu", "ratio", "null_I_LY", "null_mu", "null_mu_std", "null_mu_closed_form"),
     *("null_ratio", "null_ratio_closed_form", "p_value", "ratio_corrected", "ratio_lo", "ratio_hi"),
     *("excess", "excess_lo", "excess_hi"),
 )
 VARIANTS = (*(f"{label}_{match}" for label in RANDOM_LABELS for match in MATCHES), WITHIN_CLASS)
+#: columns whose seeds' estimates have the variance in column {name}_shared in common, through the test set
+SHARED = ("I_LY", "I_FY", "ratio", "excess")
 
 
 def channel(counts: np.ndarray, variant: str) -> tuple[np.ndarray, float]:
-    """P(L~ = l | Y = y) of a variant, float64[C, C] with axes y, l, and its p (NaN for within_class).
+    """P(L~ = l | Y = y) of a variant (N19 footnote 7).
 
-    counts: joint counts [f, l, y] of F and the real L. p is in [0, 1]; an L worse than random labels gets p = 0.
+    Args:
+        counts: joint counts of F and the real L, [f, l, y].
+        variant: one of VARIANTS.
+
+    Returns:
+        float64[C, C], axes y, l; and its p, in [0, 1]: 0 for an L worse than random labels, NaN for within_class.
     """
     ly = counts.sum(0).astype(float)
     of_class = ly.sum(0)
@@ -51,9 +59,14 @@ def channel(counts: np.ndarray, variant: str) -> tuple[np.ndarray, float]:
 
 
 def closed_form(counts: np.ndarray, given_y: np.ndarray | None = None) -> np.ndarray:
-    """mu(F;L~) = I(F;L~) in bits for L~ independent of F given Y with P(l|y) = given_y [y, l].
+    """mu(F;L~) = I(F;L~) of an L~ that is independent of F given Y.
 
-    counts: [..., f, l, y] of F and the real L; the default given_y is L's own confusion matrix (within_class).
+    Args:
+        counts: joint counts of F and the real L, [..., f, l, y].
+        given_y: P(L~ = l | Y = y), [y, l]; None: L's own confusion matrix (within_class).
+
+    Returns:
+        Bits, [...].
     """
     fy = counts.sum(-2) / counts.sum((-3, -2, -1))[..., None, None]
     if given_y is None:
@@ -63,7 +76,14 @@ def closed_form(counts: np.ndarray, given_y: np.ndarray | None = None) -> np.nda
 
 
 def closed_form_influence(counts: np.ndarray) -> np.ndarray:
-    """Influence of an example of each cell on closed_form(counts), the within-class null's mu: [..., f, l, y]. Bits."""
+    """Influence of an example of each cell on `closed_form`, the mu of the within-class null model.
+
+    Args:
+        counts: joint counts of F and the real L, [..., f, l, y].
+
+    Returns:
+        Bits, [..., f, l, y].
+    """
     n = counts.sum((-3, -2, -1))[..., None, None]
     fy, ly = counts.sum(-2), counts.sum(-3)
     of_class = np.maximum(fy.sum(-2, keepdims=True), 1)
@@ -77,15 +97,36 @@ def closed_form_influence(counts: np.ndarray) -> np.ndarray:
 
 
 def excess_influence(counts: np.ndarray) -> np.ndarray:
-    """Influence of an example of each cell on (mu - the within-class null's mu) / I(F;Y): [f, l, y]."""
+    """Influence of an example of each cell on (mu - the within-class null's mu) / I(F;Y): [f, l, y], from [f, l, y]."""
     real, psi = information.measures(counts), intervals.influence(counts)
     with np.errstate(divide="ignore", invalid="ignore"):
         excess = (real["mu"] - closed_form(counts)) / real["I_FY"]
         return (psi["mu"] - closed_form_influence(counts) - excess * psi["I_FY"]) / real["I_FY"]
 
 
+def influences(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Influence of an example of each cell on the quantities of SHARED: [f, l, y] each, from joint counts [f, l, y]."""
+    psi = intervals.influence(counts)
+    return {
+        "I_LY": psi["I_LY"],
+        "I_FY": psi["I_FY"],
+        "ratio": intervals.ratio_influence(counts),
+        "excess": excess_influence(counts),
+    }
+
+
 def sample(counts: np.ndarray, variant: str, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Joint counts [draws, f, l~, y] of F, independent draws of L~ on the same examples, and Y; counts: [f, l, y]."""
+    """Joint counts of F, Y, and independent draws of L~ on the same examples.
+
+    Args:
+        counts: joint counts of F and the real L, [f, l, y].
+        variant: one of VARIANTS.
+        draws: how many.
+        rng: what draws them.
+
+    Returns:
+        int64[draws, f, l~, y].
+    """
     if variant == WITHIN_CLASS:
         return np.moveaxis(exact_tests.random_tables(np.moveaxis(counts, -1, 0), draws, rng), 1, -1)
     given_y, _ = channel(counts, variant)
@@ -95,10 +136,17 @@ def sample(counts: np.ndarray, variant: str, draws: int, rng: np.random.Generato
 
 
 def compare(counts: np.ndarray, draws: int, rng: np.random.Generator) -> Iterator[dict]:
-    """Every variant beside the real explainer at one checkpoint, as rows of COMPARISON; counts: [f, l, y]. Bits.
+    """Every variant beside the real explainer at one checkpoint.
 
-    p_value: probability that the null's mu is at least the real one, (1 + number of such draws) / (1 + draws). excess:
-    the ratio less that of the within-class null, with its normal interval by the influence function.
+    Args:
+        counts: joint counts of F and the real L, [f, l, y].
+        draws: random classifiers per variant.
+        rng: what draws them.
+
+    Yields:
+        A row per variant, with the columns COMPARISON, in bits. p_value: probability that the null's mu is at least the
+        real one, (1 + number of such draws) / (1 + draws). excess, of within_class alone: the ratio less that of the
+        null model, with its normal interval by the influence function.
     """
     real = information.measures(counts)
     limits = {name: float(value) for name, value in intervals.ratio(counts).items() if name != "ratio"}

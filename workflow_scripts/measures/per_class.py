@@ -1,5 +1,6 @@
 """What each true class contributes to the measures (S23 Eqs 3 and 4), and when it is learned."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,25 +9,41 @@ import pandas as pd
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.files import npz
 from workflow_scripts.measures import corrections, information, intervals
+from workflow_scripts.measures.comparison import Comparison
 from workflow_scripts.measures.seeds import SharedExamples, over_seeds
 
+#: what a row of measures.csv, and one of classes.csv, is about
 INDEX = ("explainer", "checkpoint", "step", "epoch")
+CLASS_INDEX = (*INDEX, "class")
 #: the quantities that are summarised over seeds
 QUANTITIES = ("accuracy", "I_FY", "I_LY", "mu", "I_FY_given_L", "I_LY_given_F")
 
 
-def names(path: Path, task: Task) -> list[str]:
-    """The names of a task's classes, in the order of their labels: of its groups, or else of the data set's classes."""
+def class_names(path: Path, task: Task) -> list[str]:
+    """The names of a task's classes, in the order of their labels: of its groups, or else of the data set's classes.
+
+    Args:
+        path: the data set's arrays (.npz).
+        task: the task.
+
+    Raises:
+        StudyError: the file is missing or damaged.
+    """
     if task.groups is not None:
         return list(task.groups)
     return npz.load(path, "class_names")["class_names"].astype(str).tolist()
 
 
-def measure(counts: np.ndarray, index: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """A row per checkpoint and class: n, the class's examples; accuracy on them; its part of every quantity, in bits.
+def table(counts: np.ndarray, index: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The part of each class in every quantity of one seed and one explainer: the rows of classes.csv.
 
-    counts: [T, f, l, y]; index: the T rows of INDEX. The parts of a checkpoint add up to the quantities of
-    measures.csv, the corrected ones to the corrected ones.
+    Args:
+        counts: joint counts, [T, f, l, y].
+        index: the T rows of INDEX.
+        names: of the classes, [C].
+
+    Returns:
+        T C rows: INDEX, class, n (its examples), accuracy (on them), and `parts` (bits).
     """
     of_class = counts.sum((-3, -2))
     right = np.diagonal(counts.sum(-2), axis1=-2, axis2=-1)
@@ -38,69 +55,17 @@ def measure(counts: np.ndarray, index: pd.DataFrame, names: list[str]) -> pd.Dat
     )
 
 
-def learned(runs: list[pd.DataFrame], seeds: list[int]) -> pd.DataFrame:
-    """When each seed learned each class: the first checkpoint at which I(F_t;Y=y) is half of what it is at the end.
-
-    runs: `measure` of one explainer, a table per seed; which explainer is all the same. Rows (class, seed): checkpoint,
-    step, epoch, final (bits, plug-in). Empty where the class isn't learned: where its part at the end may be 0.
-    """
-    rows = []
-    for seed, run in zip(seeds, runs, strict=True):
-        for name, table in run.groupby("class", sort=False):
-            part, last = table["I_FY"].to_numpy(), table.iloc[-1]
-            row = {"class": name, "seed": seed, "checkpoint": np.nan, "step": np.nan, "epoch": np.nan}
-            if last["I_FY_lo"] > 0:
-                first = table.iloc[int(np.argmax(part >= part[-1] / 2))]
-                row |= {key: first[key] for key in ("checkpoint", "step", "epoch")}
-            rows.append(row | {"final": part[-1]})
-    return pd.DataFrame(rows).sort_values("class", kind="stable", key=lambda column: column.map(_places(runs[0])))
-
-
-def order(found: pd.DataFrame) -> pd.DataFrame:
-    """`learned` over the seeds: a row per class: seeds that learn it, epoch with its 95% interval, final (bits), rank.
-
-    rank: 1 for the class that is learned first, ties share their mean; none for a class that no seed learns.
-    """
-    rows = []
-    for name, table in found.groupby("class", sort=False):
-        epoch = over_seeds(table["epoch"].to_numpy(float))
-        seeds, mean, lo, hi = (epoch[key].item() for key in ("seeds", "mean", "lo", "hi"))
-        rows.append({"class": name, "seeds": seeds, "epoch": mean, "lo": lo, "hi": hi, "final": table["final"].mean()})
-    rows = pd.DataFrame(rows)
-    return rows.assign(rank=rows["epoch"].rank())
-
-
-def shared_variances(seeds: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Quantity -> the variance that the parts of all seeds have in common through the test set, [T, classes].
-
-    seeds: of each its joint counts [T, f, l, y], and the cell of each test example as an index into them, [T, N].
-    """
-    n_classes = seeds[0][0].shape[-1]
-    found = {}
-    for name in QUANTITIES:
-        influences = [class_influence(counts, name) for counts, _ in seeds]
-        columns = []
-        for y in range(n_classes):
-            shared = SharedExamples()
-            for (own, others), (_, cells) in zip(influences, seeds, strict=True):
-                of_cell = np.repeat(others[..., [y]], n_classes, axis=-1)
-                of_cell[..., y] += own[..., y]
-                shared.add(y, np.take_along_axis(of_cell.reshape(len(of_cell), -1), cells, axis=1))
-            columns.append(shared.variances()[y])
-        found[name] = np.stack(columns, axis=-1)
-    return found
-
-
-def _places(run: pd.DataFrame) -> dict[str, int]:
-    return {name: place for place, name in enumerate(run["class"].unique())}
-
-
 def parts(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """The part of each quantity that the examples of each true class contribute, in bits: [..., y].
+    """The part of each quantity that the examples of each true class contribute (S23 Eqs 3 and 4).
 
-    S23 Eqs 3 and 4: `q`, `q_corrected`, `q_lo`, `q_hi`; counts: [..., f, l, y]. The parts add up to the quantity, the
-    corrected ones to the corrected one: a class bears that share of the correction that it has of the occupied cells.
-    Parts of I(F;L) and mu may be negative, and have normal intervals.
+    The parts add up to the quantity, the corrected ones to the corrected one: a class bears that share of the
+    correction that it has of the occupied cells. Parts of I(F;L) and mu may be negative, and have normal intervals.
+
+    Args:
+        counts: joint counts, [..., f, l, y].
+
+    Returns:
+        `q`, `q_corrected`, `q_lo`, `q_hi` of each quantity q of information.TERMS: bits, [..., y] each.
     """
     n = counts.sum((-3, -2, -1))
     weight = counts / n[..., None, None, None]
@@ -126,10 +91,17 @@ def parts(counts: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def class_influence(counts: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Influence of an example of each cell on the part of each class y: own and others, [..., f, l, y] both. Bits.
+    """Influence of an example of each cell on the part of each class.
 
     An example of cell (f, l, y') counts others[f, l, y] for every class y, as it changes the margins without Y, and
-    own[f, l, y] besides where y = y'. name: a quantity, or accuracy: that of the examples of each class.
+    own[f, l, y] besides where y = y'.
+
+    Args:
+        counts: joint counts, [..., f, l, y].
+        name: a quantity of information.TERMS, or `accuracy`: that of the examples of each class.
+
+    Returns:
+        own and others: bits, [..., f, l, y] each.
     """
     if name == "accuracy":
         of_class = np.maximum(counts.sum((-3, -2), keepdims=True), 1)
@@ -140,6 +112,84 @@ def class_influence(counts: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarr
     without_y = {axes: sign for axes, sign in information.TERMS[name].items() if "Y" not in axes}
     known = sum(sign * _class_given(counts, axes) for axes, sign in without_y.items())
     return intervals.influence(counts)[name], np.broadcast_to(-known / information.LN_2, counts.shape)
+
+
+def learning_times(runs: list[pd.DataFrame], seeds: list[int]) -> pd.DataFrame:
+    """When each seed learned each class: the first checkpoint at which I(F_t;Y=y) is half of what it is at the end.
+
+    Args:
+        runs: `table` of one explainer, whichever, per seed.
+        seeds: their numbers.
+
+    Returns:
+        Rows (class, seed) with checkpoint, step, epoch, and final: I(F_T;Y=y) in bits, plug-in. checkpoint, step and
+        epoch are NaN where the class isn't learned: where the lower limit of its part at the end is 0.
+    """
+    rows = []
+    for seed, run in zip(seeds, runs, strict=True):
+        for name, rows_of_class in run.groupby("class", sort=False):
+            part, last = rows_of_class["I_FY"].to_numpy(), rows_of_class.iloc[-1]
+            row = {"class": name, "seed": seed, "checkpoint": np.nan, "step": np.nan, "epoch": np.nan}
+            if last["I_FY_lo"] > 0:
+                first = rows_of_class.iloc[int(np.argmax(part >= part[-1] / 2))]
+                row |= {key: first[key] for key in ("checkpoint", "step", "epoch")}
+            rows.append(row | {"final": part[-1]})
+    return pd.DataFrame(rows).sort_values("class", kind="stable", key=lambda column: column.map(_places(runs[0])))
+
+
+def mean_learning_times(found: pd.DataFrame) -> pd.DataFrame:
+    """When each class is learned, over seeds, and its place in the order.
+
+    Args:
+        found: `learning_times`.
+
+    Returns:
+        A row per class: seeds (that learn it), epoch with its 95% interval lo, hi, final (bits), and rank: 1 for the
+        class that is learned first, ties share their mean, NaN for a class that no seed learns.
+    """
+    rows = []
+    for name, of_class in found.groupby("class", sort=False):
+        epoch = over_seeds(of_class["epoch"].to_numpy(float))
+        seeds, mean, lo, hi = (epoch[key].item() for key in ("seeds", "mean", "lo", "hi"))
+        final = of_class["final"].mean()
+        rows.append({"class": name, "seeds": seeds, "epoch": mean, "lo": lo, "hi": hi, "final": final})
+    rows = pd.DataFrame(rows)
+    return rows.assign(rank=rows["epoch"].rank())
+
+
+def shared_variances(seeds: list[Comparison]) -> dict[str, np.ndarray]:
+    """What the parts of all seeds have in common through the test set.
+
+    Args:
+        seeds: each seed's network against the same explainer, at T checkpoints.
+
+    Returns:
+        Quantity of QUANTITIES -> variance, [T, classes].
+    """
+    return {name: _shared_variance(seeds, name) for name in QUANTITIES}
+
+
+def _shared_variance(seeds: list[Comparison], name: str) -> np.ndarray:
+    """The same of one quantity, [T, classes]."""
+    shared = SharedExamples()
+    for compared in seeds:
+        own, others = class_influence(compared.counts, name)
+        for y, influence in compared.by_example(_by_class(own, others)):
+            shared.add(y, influence)
+    return np.stack(list(shared.variances().values()), axis=-1)
+
+
+def _by_class(own: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Each class, and the influence of an example of each cell on its part, [T, f, l, y]; from `class_influence`."""
+    n_classes = others.shape[-1]
+    for y in range(n_classes):
+        influence = np.repeat(others[..., [y]], n_classes, axis=-1)
+        influence[..., y] += own[..., y]
+        yield y, influence
+
+
+def _places(run: pd.DataFrame) -> dict[str, int]:
+    return {name: place for place, name in enumerate(run["class"].unique())}
 
 
 def _class_given(counts: np.ndarray, axes: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The phases of training (N19 section 3, Table 1), from the columns of a measures table."""
 
 import numpy as np
+import pandas as pd
 
 #: the quantities of N19 Table 1, as columns of measures.csv
 QUANTITIES = ("train_accuracy", "accuracy", "I_FY", "mu", "I_FY_given_L", "I_LY_given_F")
@@ -11,10 +12,21 @@ SPANS = (*PHASES, "after_t0", "warm_up")
 WARM = 0.1
 #: T0, and the ends of the interval that holds it
 CANDIDATES = ("earliest", "t0", "latest")
+#: phase of SPANS -> its first and its last checkpoint; None for one without length, or without T0
+Bounds = dict[str, tuple[int, int] | None]
+#: one of CANDIDATES for T0 -> the bounds that follow
+Spans = dict[str, Bounds]
 
 
 def first_crossing(lead: np.ndarray) -> int | None:
-    """T0: index of the first checkpoint with I(F_t;Y) >= I(L;Y); None if there is none. lead: the difference, [T]."""
+    """T0 (N19 section 3): the first checkpoint with I(F_t;Y) >= I(L;Y).
+
+    Args:
+        lead: I(F_t;Y) - I(L;Y), bits, [T].
+
+    Returns:
+        Its index; None if there is none.
+    """
     reached = np.flatnonzero(np.asarray(lead) >= 0)
     return int(reached[0]) if len(reached) else None
 
@@ -22,8 +34,13 @@ def first_crossing(lead: np.ndarray) -> int | None:
 def crossing_interval(lead_lo: np.ndarray, lead_hi: np.ndarray, t0: int | None) -> tuple[int | None, int | None]:
     """The earliest and the latest checkpoint that may be T0, given the noise of the test set.
 
-    lead_lo, lead_hi: the 95% interval of I(F_t;Y) - I(L;Y), [T]. Earliest: the first checkpoint at which a lead can't
-    be excluded; latest: the first at which it is certain, None if it never is.
+    Args:
+        lead_lo, lead_hi: the 95% interval of I(F_t;Y) - I(L;Y), bits, [T].
+        t0: the T0 found, which is the earliest if no lead is possible at all.
+
+    Returns:
+        Index of the first checkpoint at which a lead can't be excluded, and of the first at which it is certain; None
+        if it never is.
     """
     possible, certain = np.flatnonzero(np.asarray(lead_hi) >= 0), np.flatnonzero(np.asarray(lead_lo) >= 0)
     earliest = int(possible[0]) if len(possible) else t0
@@ -31,11 +48,17 @@ def crossing_interval(lead_lo: np.ndarray, lead_hi: np.ndarray, t0: int | None) 
 
 
 def warm_up_ends(i_fy: np.ndarray, i_fy_lo: np.ndarray, i_fy_hi: np.ndarray) -> dict[str, int]:
-    """Index of the checkpoint that ends the warm-up, and the earliest and the latest that may, by CANDIDATES.
+    """The checkpoint that ends the warm-up, and the earliest and the latest that may.
 
     It is the first at which I(F_t;Y) reaches WARM times its largest value; earliest and latest are the first at which
-    its upper and its lower 95% limit do. 0 for a network that knows as much before training; the last checkpoint for
-    one whose largest I(F_t;Y) may be 0. i_fy, i_fy_lo, i_fy_hi: bits, [T].
+    its upper and its lower 95% limit do.
+
+    Args:
+        i_fy, i_fy_lo, i_fy_hi: I(F_t;Y) and its 95% interval, bits, [T].
+
+    Returns:
+        One of CANDIDATES -> index. 0 for a network that knows as much before training; the last checkpoint for one
+        whose largest I(F_t;Y) may be 0.
     """
     best = int(np.argmax(i_fy))
     if i_fy_lo[best] <= 0:
@@ -47,10 +70,16 @@ def warm_up_ends(i_fy: np.ndarray, i_fy_lo: np.ndarray, i_fy_hi: np.ndarray) -> 
     return dict(zip(CANDIDATES, (min(earliest, end), end, max(latest, end)), strict=True))
 
 
-def candidates(table) -> dict[str, dict[str, tuple[int, int] | None]]:
-    """The spans for T0 and for the ends of its interval; table: the reference's rows of measures.csv.
+def candidates(table: pd.DataFrame) -> Spans:
+    """The phases for T0, and for both ends of its interval.
 
     Where a lead over the reference never is certain, the latest T0 is the checkpoint with the largest lead.
+
+    Args:
+        table: one seed's rows of measures.csv, of the explainer whose performance defines T0.
+
+    Returns:
+        One of CANDIDATES -> `boundaries`.
     """
     i_fy, i_fy_lo, i_fy_hi, lead = (table[name].to_numpy() for name in ("I_FY", "I_FY_lo", "I_FY_hi", "lead"))
     warm = warm_up_ends(i_fy, i_fy_lo, i_fy_hi)
@@ -64,20 +93,36 @@ def candidates(table) -> dict[str, dict[str, tuple[int, int] | None]]:
 
 
 def overfitting_start(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int) -> int:
-    """Index of the first checkpoint from T0 on that does as well on the test set as the best, up to its uncertainty.
+    """The first checkpoint from T0 on that does as well on the test set as the best, up to its uncertainty.
 
     As well: I(F_t;Y) at or above the lower 95% limit of the checkpoint with the largest I(F_t;Y). From here on the
-    test set can't tell further training from none. i_fy, i_fy_lo: bits, [T].
+    test set can't tell further training from none.
+
+    Args:
+        i_fy, i_fy_lo: I(F_t;Y) and its lower 95% limit, bits, [T].
+        t0: index of T0.
+
+    Returns:
+        Its index.
     """
     later = np.asarray(i_fy)[t0:]
     best = t0 + int(np.argmax(later))
     return t0 + int(np.argmax(later >= min(i_fy[best], i_fy_lo[best])))
 
 
-def boundaries(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int | None, warm: int) -> dict[str, tuple[int, int] | None]:
-    """First and last checkpoint index of each of SPANS; None for one without length; all but warm_up need a T0."""
+def boundaries(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int | None, warm: int) -> Bounds:
+    """Where each phase begins and ends.
+
+    Args:
+        i_fy, i_fy_lo: I(F_t;Y) and its lower 95% limit, bits, [T].
+        t0: index of T0; None: never reached, and there is only a warm-up.
+        warm: index of the checkpoint that ends the warm-up.
+
+    Returns:
+        Phase of SPANS -> index of its first and of its last checkpoint; None for one without length.
+    """
     last = len(i_fy) - 1
-    found: dict[str, tuple[int, int] | None] = dict.fromkeys(SPANS)
+    found: Bounds = dict.fromkeys(SPANS)
     found["warm_up"] = (0, warm) if warm > 0 else None
     if t0 is None:
         return found
@@ -91,7 +136,7 @@ def boundaries(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int | None, warm: int)
 
 
 def sign(lo: float, hi: float) -> str:
-    """`up`, `down` or `flat` for a change with this 95% interval; `unknown` without one."""
+    """`up`, `down` or `flat` for a change with this 95% interval; `unknown` where it is NaN."""
     if not np.isfinite([lo, hi]).all():
         return "unknown"
     return "up" if lo > 0 else "down" if hi < 0 else "flat"

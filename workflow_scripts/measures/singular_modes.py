@@ -13,7 +13,7 @@ import pandas as pd
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.measures.seeds import over_seeds
 
-#: modes weaker than this share of the strongest one are rounding
+#: modes weaker than this share of the inputs' root mean square are rounding
 _LEAST = 1e-9
 _CHUNK = 2000
 _PERMUTATIONS = 9999
@@ -23,7 +23,11 @@ _PERMUTATIONS = 9999
 class Moments:
     """What a linear network's learning depends on: means over the training examples.
 
-    frequency: [C], of each class; mean: [d], of x; xx: [d, d], of x x'; yx: [C, d], of y x' with y one-hot.
+    Attributes:
+        frequency: of each class, [C].
+        mean: of x, [d].
+        xx: of x x', [d, d].
+        yx: of y x' with y one-hot, [C, d].
     """
 
     frequency: np.ndarray
@@ -34,9 +38,13 @@ class Moments:
 
 @dataclass(frozen=True)
 class Modes:
-    """M singular modes, strongest first: s [M], u [M, C] (over classes), v [M, d] (over inputs), rates [M].
+    """M singular modes of Cov(y, x), strongest first.
 
-    rates: lambda = v' Cov(x) v of each mode; it is learned at the rate lambda / C.
+    Attributes:
+        s: singular values, [M].
+        u: left singular vectors, over classes, [M, C].
+        v: right singular vectors, over inputs, [M, d].
+        rates: lambda = v' Cov(x) v, [M]; a mode is learned at the rate lambda / C.
     """
 
     s: np.ndarray
@@ -46,7 +54,13 @@ class Modes:
 
 
 def moments(inputs: np.ndarray, labels: np.ndarray, n_classes: int) -> Moments:
-    """Moments of inputs [N, ...], uint8 images scaled to [0, 1] as in training, with labels int64[N]."""
+    """Moments of the training examples.
+
+    Args:
+        inputs: [N, ...]; uint8 images are scaled to [0, 1] as in training.
+        labels: int64[N].
+        n_classes: C.
+    """
     x = inputs.reshape(len(inputs), -1)
     scale = 255.0 if x.dtype == np.uint8 else 1.0
     xx, yx = np.zeros((x.shape[1], x.shape[1])), np.zeros((n_classes, x.shape[1]))
@@ -61,7 +75,10 @@ def moments(inputs: np.ndarray, labels: np.ndarray, n_classes: int) -> Moments:
 def decompose(moments: Moments) -> Modes:
     """The singular modes of the covariance of labels and inputs; at most C - 1, as its rows add up to 0.
 
-    The largest part of each u is positive. Raises StudyError when all classes have the same mean.
+    The entry of each u that is largest in size is positive.
+
+    Raises:
+        StudyError: all classes have the same mean.
     """
     covariance = moments.yx - np.outer(moments.frequency, moments.mean)
     u, s, v = np.linalg.svd(covariance, full_matrices=False)
@@ -75,20 +92,28 @@ def decompose(moments: Moments) -> Modes:
 
 
 def strengths(weights: np.ndarray, modes: Modes) -> np.ndarray:
-    """Strength b = u' W v of each mode, [..., M], from weights [..., C, d]."""
+    """Strength b = u' W v of each mode: [..., M], from weights W, [..., C, d]."""
     return np.einsum("mc,...cd,md->...m", modes.u, weights, modes.v, optimize=True)
 
 
 def decoupled(initial: np.ndarray, modes: Modes, time: np.ndarray) -> np.ndarray:
-    """b(t) of each mode, [T, M], from initial [M], if every v were a principal component of the inputs.
+    """Strength of each mode over time, if every v were a principal component of the inputs.
 
     From b(0) to C s / lambda at the rate lambda / C (Saxe et al. 2019 for squared error and one layer).
+
+    Args:
+        initial: b(0), [M].
+        modes: the modes.
+        time: lr times SGD steps, [T].
+
+    Returns:
+        b(t), [T, M].
     """
     return _relaxed(initial, modes.s, modes.rates / modes.u.shape[1], time)
 
 
 class LinearTheory:
-    """The same without that assumption: exact for the linearised network, its bias included."""
+    """Strengths over time without the assumption of `decoupled`: exact for the linearised network, bias included."""
 
     def __init__(self, moments: Moments, modes: Modes):
         n_classes = len(moments.frequency)
@@ -101,17 +126,25 @@ class LinearTheory:
         self._seen = modes.v @ self._vectors[:-1]
 
     def strengths(self, weights: np.ndarray, bias: np.ndarray, time: np.ndarray) -> np.ndarray:
-        """b(t) of each mode, [T, M], from initial weights [C, d] and bias [C]."""
+        """b(t) of each mode, [T, M], from initial weights [C, d] and bias [C]; time: lr times SGD steps, [T]."""
         initial = self._u @ np.column_stack([weights, bias]).astype(float) @ self._vectors
         of_each = [_relaxed(*each, self._rates, time) for each in zip(initial, self._drive, strict=True)]
         return np.stack([np.sum(w * seen, -1) for w, seen in zip(of_each, self._seen, strict=True)], -1)
 
 
 def learning_times(modes: Modes, frequency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """When each class is half learned, [C], and what each mode adds to its logit in the end, [C, M].
+    """When each class is half learned, as the modes predict it.
 
-    The logit is that of class y at its mean input, relative to the mean of all inputs and from zero weights: sum over
-    modes of u_y^2 s b(t) / frequency of y, with the decoupled b(t).
+    By the logit of class y at its mean input, relative to the mean of all inputs and from zero weights: sum over modes
+    of u_y^2 s b(t) / frequency of y, with the decoupled b(t).
+
+    Args:
+        modes: the modes.
+        frequency: share of each class, [C].
+
+    Returns:
+        The time (lr times SGD steps) at which the logit is half of what it is in the end, [C], and what each mode adds
+        to the logit in the end, [C, M].
     """
     rates = modes.rates / modes.u.shape[1]
     share = (modes.u**2 * (modes.s**2 / rates)[:, None] / frequency).T
@@ -124,11 +157,18 @@ def learning_times(modes: Modes, frequency: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def rank_correlation(predicted: np.ndarray, measured: np.ndarray) -> dict[str, float]:
-    """Spearman's rho between predicted [C] and measured [seeds, C] learning times: `rho`, `lo`, `hi`, `p`, `seeds`.
+    """Spearman's rho between predicted and measured learning times.
 
-    rho is the mean over seeds, with its 95% t interval; p is one-sided, from random permutations of the classes, the
-    same for all seeds. Ties have their mean rank, and classes that were never learned (NaN) the last one; a seed whose
-    classes are all tied has no rho, and is left out.
+    Ties have their mean rank, and classes that were never learned (NaN) the last one; a seed whose classes are all tied
+    has no rho, and is left out.
+
+    Args:
+        predicted: [C], in any unit.
+        measured: of each seed, [S, C], in any unit.
+
+    Returns:
+        `rho`, the mean over seeds, with its 95% t interval `lo`, `hi`; `p`, one-sided, from random permutations of the
+        classes, the same for all seeds; `seeds`, how many have a rho.
     """
     x, y = (_standardised(np.asarray(times, float)) for times in (predicted, measured))
     of_each = y @ x

@@ -9,12 +9,22 @@ import numpy as np
 from workflow_scripts.data.datasets.theorem1 import Samples
 
 QUANTITIES = ("train_accuracy", "population_accuracy", "first_weight")
-#: log-spaced steps that are looked at, apart from step 0
-_LOOKS = 60
+#: how many log-spaced steps are recorded, apart from step 0
+_RECORDED_STEPS = 60
 
 
 def inside(noise, first, others, examples: int) -> np.ndarray:
-    """Whether initial weights meet the theorem's condition: w0(1) >= -n^0.99, and |w0(i)| < 1 - 2p for i > 1."""
+    """Whether initial weights meet the theorem's condition: w0(1) >= -n^0.99, and |w0(i)| < 1 - 2p for i > 1.
+
+    Args:
+        noise: p, [S].
+        first: w0(1), [S].
+        others: |w0(i)| for i > 1, [S].
+        examples: n.
+
+    Returns:
+        bool[S].
+    """
     return (np.asarray(first) >= -(examples**0.99)) & (np.asarray(others) < 1 - 2 * np.asarray(noise))
 
 
@@ -28,22 +38,34 @@ def simulate(
     epochs: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Train S settings in R repetitions: the steps that are looked at, [T], and each of QUANTITIES there, [T, R, S].
+    """Train S settings (a noise level and initial weights each) in R repetitions on n examples.
 
-    samples: k and y [R, n], eta [R, n, S]. noise, first, others, [S]: p, w0(1), and |w0(i)| for i > 1, whose signs are
-    random. A step is w += 2 lr (1 - y <w, x>) y x on one example; each epoch has a new random order. rng draws the
-    signs, then the order of each epoch. Settings share all these draws, so that they differ in nothing else.
+    A step is w += 2 lr (1 - y <w, x>) y x on one example; each epoch has a new random order. Settings share all draws,
+    so that they differ in nothing else.
+
+    Args:
+        samples: k and y, [R, n], and eta, [R, n, S].
+        dimension: d of the inputs.
+        noise: p, [S].
+        first: w0(1), [S].
+        others: |w0(i)| for i > 1, [S]; the signs are random.
+        lr: learning rate.
+        epochs: passes over the examples.
+        rng: draws the signs, then the order of each epoch.
+
+    Returns:
+        The steps that are recorded, int[T], and each of QUANTITIES there, [T, R, S].
     """
     repetitions, n = samples.k.shape
     slots = _slots(samples.k)
     eta, y = samples.eta.reshape(repetitions * n, -1), samples.y.reshape(-1, 1)
     own = rng.choice([-1.0, 1.0], y.shape) * others
     w1 = np.tile(np.asarray(first, float), (repetitions, 1))
-    steps = np.unique(np.geomspace(1, n * epochs, _LOOKS).round().astype(int))
+    steps = np.unique(np.geomspace(1, n * epochs, _RECORDED_STEPS).round().astype(int))
     steps = np.concatenate([[0], steps])
     found = {name: np.empty((len(steps), *w1.shape)) for name in QUANTITIES}
     indices, done = np.arange(repetitions * n).reshape(repetitions, n), 0
-    for look, step in enumerate(steps):
+    for t, step in enumerate(steps):
         while done < step:
             if done % n == 0:
                 orders = rng.permuted(indices, axis=1).T.copy()
@@ -54,18 +76,28 @@ def simulate(
             w1 += change * signal
             own[slot] = weight + change * label
             done += 1
-        found["train_accuracy"][look] = _train_accuracy(w1, own[slots], eta, y)
-        found["population_accuracy"][look] = population_accuracy(w1, own, slots, noise, others, dimension)
-        found["first_weight"][look] = w1
+        found["train_accuracy"][t] = _train_accuracy(w1, own[slots], eta, y)
+        found["population_accuracy"][t] = population_accuracy(w1, own, slots, noise, others, dimension)
+        found["first_weight"][t] = w1
     return steps, found
 
 
 def population_accuracy(w1, own, slots, noise, others, dimension: int) -> np.ndarray:
-    """P[sign <w, x> = y] over the whole distribution, exactly; a tie counts one half. [R, S].
+    """P[sign <w, x> = y] over the whole distribution, exactly; a tie counts one half.
 
-    w1: w(1), [R, S]; own: the weights at the coordinates that training touches, [R n, S], each at its slot, other rows
-    being ignored; others: |w(i)| at all further coordinates, [S]. y <w, x> = eta w(1) + y w(k), so averaging over y
-    leaves nothing of the sign of w(k): coordinates that training does not touch all contribute the same.
+    y <w, x> = eta w(1) + y w(k), so averaging over y leaves nothing of the sign of w(k): coordinates that training does
+    not touch all contribute the same.
+
+    Args:
+        w1: w(1), [R, S].
+        own: the weights at the coordinates that training touches, [R n, S], each at its slot; other rows are ignored.
+        slots: the row of own of each example's coordinate, int[R n].
+        noise: p, [S].
+        others: |w(i)| at all further coordinates, [S].
+        dimension: d of the inputs.
+
+    Returns:
+        [R, S].
     """
     repetitions = len(w1)
     used = (slots == np.arange(len(slots))).reshape(repetitions, -1, 1)

@@ -14,7 +14,7 @@ def table(epochs: dict[str, np.ndarray], titles: dict[str, str], classes: np.nda
 
     epochs: experiment -> when each seed learns each test example, [S, N], inf: never; classes: [N].
     """
-    rows = learning_order.agreements(epochs, classes)
+    rows = learning_order.pairwise_agreements(epochs, classes)
     return pd.DataFrame(
         [row | {"title": titles[row["experiment"]], "other_title": titles[row["other"]]} for row in rows]
     )

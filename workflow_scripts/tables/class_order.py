@@ -10,7 +10,7 @@ from workflow_scripts.measures import per_class
 
 def tables(orders: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """A row per class of each experiment; orders: experiment -> its order.csv."""
-    return {name: per_class.order(found) for name, found in orders.items()}
+    return {name: per_class.mean_learning_times(found) for name, found in orders.items()}
 
 
 def page(rows: pd.DataFrame, title: str) -> str:
