@@ -32,7 +32,8 @@ from workflow_scripts.config import __main__ as config_command
 from workflow_scripts.config import study
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.data import datasets, tasks
-from workflow_scripts.files import dataframes, hashing
+from workflow_scripts.files import dataframes, hashing, npz
+from workflow_scripts.provenance import fingerprints
 
 STUDY = """
 seeds: [0, 1]
@@ -399,7 +400,7 @@ def call(stage: str, cfg, **arguments) -> str | None:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", argv)
-        patch.setattr(provenance, "check_imports", lambda stage: None)  # this process has loaded every stage
+        patch.setattr(fingerprints, "check_imports", lambda stage: None)  # this process has loaded every stage
         try:
             runpy.run_path(str(ROOT / "workflow_scripts" / f"{stage}.py"), run_name="__main__")
         except SystemExit as stop:
@@ -581,10 +582,18 @@ def arguments_of(job: str, folder: Path, out: Path) -> tuple[str, dict, dict, di
     )
 
 
+def on_the_command_line(stage: str, inputs: dict) -> dict:
+    """The inputs of a job as its stage takes them: figures and tables take one list."""
+    if stage not in ("plot", "tabulate"):
+        return inputs
+    return {"inputs": [path for name in sorted(inputs) for path in inputs[name]]}
+
+
 def fails(job: str, made: Path, tmp_path: Path, *words: str, cfg: dict | None = None, **inputs) -> None:
     """The job fails with one line that has the words, and leaves nothing."""
     stage, its_cfg, its_inputs, outputs = arguments_of(job, made, tmp_path / "out")
-    assert_one_line(call(stage, its_cfg if cfg is None else cfg, **(its_inputs | inputs), **outputs), *words)
+    given = on_the_command_line(stage, its_inputs | inputs)
+    assert_one_line(call(stage, its_cfg if cfg is None else cfg, **given, **outputs), *words)
     assert_nothing_in(tmp_path / "out")
 
 
@@ -746,9 +755,11 @@ def test_predictions_on_other_data_or_of_another_task_are_refused(job, argument,
     ],
 )
 def test_a_file_too_many_is_counted(job, argument, made, tmp_path):
-    given = arguments_of(job, made, tmp_path)[2][argument]
-    flag = argument.replace("_", "-")
-    words = (f"--{flag}: the config lists {len(given)}, but {len(given) + 1} files were given", "give one for each")
+    stage, _, inputs, _ = arguments_of(job, made, tmp_path)
+    given = inputs[argument]
+    for flag, paths in on_the_command_line(stage, {argument: given}).items():
+        n = sum(map(len, inputs.values())) if flag == "inputs" else len(paths)
+        words = (f"--{flag.replace('_', '-')}: the config lists {n}, but {n + 1} files were given", "give one for each")
     fails(job, made, tmp_path, *words, **{argument: [*given, given[0]]})
 
 
@@ -762,10 +773,10 @@ def test_files_that_are_left_out_are_counted(made, tmp_path):
         ("agreement, table", "examples"),
     ):
         stage, cfg, inputs, outputs = arguments_of(job, made, tmp_path / "out")
-        given = {name: paths for name, paths in inputs.items() if name != argument}
-        assert_one_line(
-            call(stage, cfg, **given, **outputs), f"--{argument}: the config lists 1, but 0 files were given"
-        )
+        n = sum(map(len, inputs.values()))
+        given = on_the_command_line(stage, {name: paths for name, paths in inputs.items() if name != argument})
+        said = call(stage, cfg, **given, **outputs)
+        assert_one_line(said, f"--inputs: the config lists {n}, but {n - 1} files were given")
         assert_nothing_in(tmp_path / "out")
 
 

@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.config.analysis import Nulls
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.data import Task
+from workflow_scripts.config.nulls import Nulls
 from workflow_scripts.data import tasks
 from workflow_scripts.files import dataframes, npz
 from workflow_scripts.job import command
