@@ -10,10 +10,11 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
+from workflow_scripts.config import kinds
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.study import load, stage_config
 from workflow_scripts.engine import cache, orphans, persistence, plan
-from workflow_scripts.files import hashing
+from workflow_scripts.files import hashing, listed
 from workflow_scripts.progress import report as progress
 from workflow_scripts.provenance import equal, fingerprints, machine
 
@@ -27,6 +28,14 @@ try:
     persistence.install()
 except StudyError as error:
     sys.exit(f"error: {error}")  # not a WorkflowError: Snakemake would add a file and a line that the user can't mend
+
+# Captions in a report can read nothing but `config`: there they find the text that the kind of figure or table has.
+# It is no part of what jobs are planned with: that is GIVEN.
+GIVEN = config
+if workflow.is_main_process:
+    of_figures = {name: kinds.of("figures", figure.kind).CAPTION for name, figure in STUDY.figures.items()}
+    of_tables = {name: kinds.of("tables", table.kind).CAPTION for name, table in STUDY.tables.items()}
+    config = GIVEN | {"captions": {"figures": of_figures, "tables": of_tables}}
 
 # Jobs run the same Python as Snakemake (unless --sdm conda gives them another) and find the package from any folder.
 # Where downloads lie and what the command line was changes no result, so these go past the tracked params.
@@ -54,7 +63,7 @@ onstart:
             orphans.refuse(Path.cwd())
         except StudyError as error:
             sys.exit(f"error: {error}")
-        plan.freeze(config, CODE)
+        plan.freeze(GIVEN, CODE)
         progress.begin(workflow)
         cache.spell_out(workflow)
 
@@ -142,74 +151,14 @@ def per_seed(file):
     return paths
 
 
-#: the kinds of figures that show summaries and phases
-WITH_PHASES = ("dynamics", "classes", "class_panels", "initialisation")
-
-
-def of_figure(kinds, files):
-    """The files of each experiment that a figure of these kinds shows; none for figures of other kinds."""
+def read_by(stage):
+    """The files that a figure or table reads, in the order in which its stage takes them."""
 
     def paths(wildcards):
-        figure = STUDY.figures[wildcards.figure]
-        if figure.kind not in kinds:
-            return []
-        return [path for name in figure.experiments for path in files(name, wildcards.figure)]
+        inputs = stage_config(STUDY, stage, **wildcards)["inputs"]
+        return [f"results/{path}" for path in listed.in_order(inputs)]
 
     return paths
-
-
-def data_of_figure(wildcards):
-    """The data set of each experiment in the plane, or the one of all experiments of an agreement."""
-    figure = STUDY.figures[wildcards.figure]
-    shown = {"boundaries": slice(None), "agreement": slice(1)}
-    if figure.kind not in shown:
-        return []
-    return [f"results/data/{STUDY.dataset_of(name)}.npz" for name in figure.experiments[shown[figure.kind]]]
-
-
-def shown_seed(figure, experiment):
-    """The folder of the seed that a figure of boundaries shows."""
-    return SEED_FOLDER.format(experiment=experiment, seed=STUDY.seed_shown(figure, experiment))
-
-
-def of_table(kinds, file):
-    """That file of every experiment that a table shows; none for tables of another kind."""
-
-    def paths(wildcards):
-        table = STUDY.tables[wildcards.table]
-        return [f"results/{name}/{file}" for name in table.experiments] if table.kind in kinds else []
-
-    return paths
-
-
-def simulations_of_table(wildcards):
-    """The simulations that a table of claims shows."""
-    table = STUDY.tables[wildcards.table]
-    return [f"results/simulations/{name}.csv" for name in table.simulations] if table.kind == "claims" else []
-
-
-def of_modes(file):
-    """That file of the linear experiment whose modes a figure shows; none for figures of another kind."""
-
-    def paths(wildcards):
-        figure = STUDY.figures[wildcards.figure]
-        return [f"results/{figure.experiment}/{file}"] if figure.kind == "modes" else []
-
-    return paths
-
-
-def orders_of_figure(wildcards):
-    """When the experiments that a figure compares learned each class."""
-    figure = STUDY.figures[wildcards.figure]
-    compared = {"class_order": "experiments", "modes": "orders"}
-    if figure.kind not in compared:
-        return []
-    return [f"results/{name}/order.csv" for name in getattr(figure, compared[figure.kind])]
-
-
-def simulated(figure):
-    """The simulation that a figure shows, if it shows one."""
-    return [f"results/simulations/{figure.simulation}.csv"] if figure.kind == "theorem1" else []
 
 
 def of_runs(file):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts.config.analysis import Printed
+from workflow_scripts.config.printed import Printed
 from workflow_scripts.measures import nulls
 from workflow_scripts.tables import claims
 
@@ -57,7 +57,7 @@ def phase_rows(explainer="linear", mu=(-0.01, 0.02), below=(0.1, 0.2), seeds=2):
 
 
 def verdicts(of_nulls, of_phases, nested=False):
-    found = claims.table(of_nulls, of_phases, nested, None)
+    found = claims.of_experiment(of_nulls, of_phases, nested, None)
     assert tuple(found.columns) == claims.COLUMNS
     return found.set_index(["claim", "explainer"])["verdict"].to_dict()
 
@@ -74,7 +74,7 @@ def verdicts(of_nulls, of_phases, nested=False):
 )
 def test_claim_1_is_whether_the_ratio_exceeds_that_of_the_null_model(excess, verdict):
     epochs = [NAN if np.isnan(value) else 3.0 for value in excess]
-    found = claims.table(null_rows(excess=excess, epochs=epochs), phase_rows(), False, None)
+    found = claims.of_experiment(null_rows(excess=excess, epochs=epochs), phase_rows(), False, None)
     row = found.set_index("claim").loc["Claim 1"]
     assert row["verdict"] == verdict
     assert row["seeds"] == np.isfinite(excess).sum()
@@ -82,14 +82,14 @@ def test_claim_1_is_whether_the_ratio_exceeds_that_of_the_null_model(excess, ver
 
 def test_claim_1_tells_the_ratio_its_null_the_margin_and_what_the_paper_prints():
     paper = Printed(source="nowhere", ratios={"linear": 0.8})
-    row = claims.table(null_rows(), phase_rows(), False, paper).iloc[0]
+    row = claims.of_experiment(null_rows(), phase_rows(), False, paper).iloc[0]
     assert row[["value", "lo", "hi", "null", "paper"]].tolist() == pytest.approx([0.7, 0.7, 0.7, 0.5, 0.8])
     assert row[["margin", "margin_lo", "margin_hi"]].tolist() == pytest.approx([0.2] * 3)
 
 
 @pytest.mark.parametrize(("limits", "verdict"), [((0.1, 0.3), SUPPORTED), ((-0.1, 0.5), UNDECIDED), ((-2, -1), NOT)])
 def test_a_single_seed_is_judged_by_its_own_interval(limits, verdict):
-    row = claims.table(null_rows(excess=[0.2], epochs=[3.0], limits=limits), phase_rows(), False, None).iloc[0]
+    row = claims.of_experiment(null_rows(excess=[0.2], epochs=[3.0], limits=limits), phase_rows(), False, None).iloc[0]
     assert row["verdict"] == verdict and row["seeds"] == 1
     assert row[["lo", "hi", "margin_lo", "margin_hi"]].tolist() == [0.65, 0.75, *limits]
 
@@ -107,7 +107,7 @@ def test_a_single_seed_is_judged_by_its_own_interval(limits, verdict):
     ],
 )
 def test_claim_2_is_whether_little_of_the_explainer_is_lost_and_mu_does_not_fall(mu, below, verdict):
-    found = claims.table(null_rows(), phase_rows(mu=mu, below=below), False, None)
+    found = claims.of_experiment(null_rows(), phase_rows(mu=mu, below=below), False, None)
     row = found.set_index("claim").loc["Claim 2"]
     assert row["verdict"] == verdict
     assert row[["lo", "hi", "margin_lo", "margin_hi"]].tolist() == pytest.approx([*mu, *below], nan_ok=True)
@@ -138,9 +138,9 @@ def test_conjecture_1_needs_an_order_and_both_claims_of_every_explainer(late, ch
 def test_conjecture_1_tells_by_how_much_later_wherever_each_t0_may_lie():
     of_nulls = pd.concat([null_rows("cnn2", epochs=(3.0, 5.0)), null_rows("cnn4", epochs=(9.0, 11.0))])
     of_phases = pd.concat([phase_rows("cnn2"), phase_rows("cnn4")])
-    row = claims.table(of_nulls, of_phases, True, None).iloc[-1]
+    row = claims.of_experiment(of_nulls, of_phases, True, None).iloc[-1]
     assert row[["seeds", "value", "lo", "hi"]].tolist() == [2, 6, 5, 7]
-    one = claims.table(of_nulls[of_nulls["seed"] == 0], of_phases, True, None).iloc[-1]
+    one = claims.of_experiment(of_nulls[of_nulls["seed"] == 0], of_phases, True, None).iloc[-1]
     assert one[["seeds", "value", "lo", "hi"]].tolist() == [1, 6, 5, 7]
 
 
@@ -192,7 +192,7 @@ def test_the_page_escapes_names_and_shows_every_verdict_with_its_numbers():
     paper = Printed(source="nowhere", ratios={"cnn2": 0.72})
     rows = pd.concat(
         [
-            claims.table(of_nulls, pd.concat([phase_rows("cnn2"), failing]), True, paper),
+            claims.of_experiment(of_nulls, pd.concat([phase_rows("cnn2"), failing]), True, paper),
             claims.theorem_1(simulated((0.85, 0.9), inside=0)),
         ]
     ).assign(title="cats & <dogs>")
@@ -210,6 +210,6 @@ def test_the_page_escapes_names_and_shows_every_verdict_with_its_numbers():
 def test_the_page_says_none_where_no_seed_reached_t0():
     of_nulls = null_rows(excess=(NAN, NAN), epochs=(NAN, NAN)).assign(ratio_corrected=NAN)
     of_phases = phase_rows(mu=(NAN, NAN), below=(NAN, NAN), seeds=0)
-    page = claims.page(claims.table(of_nulls, of_phases, False, None).assign(title="task"), "claims")
+    page = claims.page(claims.of_experiment(of_nulls, of_phases, False, None).assign(title="task"), "claims")
     assert page.count("<td>0</td><td>none</td>") == 2
     assert page.count(">undecided</span>") == 2 and "nan" not in page.partition("<tbody>")[2]

@@ -583,10 +583,18 @@ def arguments_of(job: str, folder: Path, out: Path) -> tuple[str, dict, dict, di
     )
 
 
+def on_the_command_line(stage: str, inputs: dict) -> dict:
+    """The inputs of a job as its stage takes them: figures and tables take one list."""
+    if stage not in ("plot", "tabulate"):
+        return inputs
+    return {"inputs": [path for name in sorted(inputs) for path in inputs[name]]}
+
+
 def fails(job: str, made: Path, tmp_path: Path, *words: str, cfg: dict | None = None, **inputs) -> None:
     """The job fails with one line that has the words, and leaves nothing."""
     stage, its_cfg, its_inputs, outputs = arguments_of(job, made, tmp_path / "out")
-    assert_one_line(call(stage, its_cfg if cfg is None else cfg, **(its_inputs | inputs), **outputs), *words)
+    given = on_the_command_line(stage, its_inputs | inputs)
+    assert_one_line(call(stage, its_cfg if cfg is None else cfg, **given, **outputs), *words)
     assert_nothing_in(tmp_path / "out")
 
 
@@ -748,9 +756,11 @@ def test_predictions_on_other_data_or_of_another_task_are_refused(job, argument,
     ],
 )
 def test_a_file_too_many_is_counted(job, argument, made, tmp_path):
-    given = arguments_of(job, made, tmp_path)[2][argument]
-    flag = argument.replace("_", "-")
-    words = (f"--{flag}: the config lists {len(given)}, but {len(given) + 1} files were given", "give one for each")
+    stage, _, inputs, _ = arguments_of(job, made, tmp_path)
+    given = inputs[argument]
+    for flag, paths in on_the_command_line(stage, {argument: given}).items():
+        n = sum(map(len, inputs.values())) if flag == "inputs" else len(paths)
+        words = (f"--{flag.replace('_', '-')}: the config lists {n}, but {n + 1} files were given", "give one for each")
     fails(job, made, tmp_path, *words, **{argument: [*given, given[0]]})
 
 
@@ -764,10 +774,10 @@ def test_files_that_are_left_out_are_counted(made, tmp_path):
         ("agreement, table", "examples"),
     ):
         stage, cfg, inputs, outputs = arguments_of(job, made, tmp_path / "out")
-        given = {name: paths for name, paths in inputs.items() if name != argument}
-        assert_one_line(
-            call(stage, cfg, **given, **outputs), f"--{argument}: the config lists 1, but 0 files were given"
-        )
+        n = sum(map(len, inputs.values()))
+        given = on_the_command_line(stage, {name: paths for name, paths in inputs.items() if name != argument})
+        said = call(stage, cfg, **given, **outputs)
+        assert_one_line(said, f"--inputs: the config lists {n}, but {n - 1} files were given")
         assert_nothing_in(tmp_path / "out")
 
 

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 
 from workflow_scripts.config import kinds
-from workflow_scripts.config.analysis import Printed
 from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.printed import Printed
 from workflow_scripts.config.training import Init
 from workflow_scripts.data.datasets import ball
+from workflow_scripts.drawing import class_rows
+from workflow_scripts.drawing.panel import Panel
 from workflow_scripts.drawing.points import Points
-from workflow_scripts.figures import boundaries, class_order, dynamics, initialisation, per_class
+from workflow_scripts.figures import boundaries, class_order, class_panels, classes, dynamics, initialisation
 from workflow_scripts.files import npz
 
 EPOCHS = np.array([0.0, 1.0, 2.0, 4.0])
@@ -45,9 +47,9 @@ def phases(explainers, t0=1.5):
 def drawn(explainers=("linear", "cnn"), nested=False, printed=None, axis="epochs", t0=1.5):
     """The figure of one experiment, its summary, and its points."""
     table, points = summary(explainers, nested), Points()
-    panel = dynamics.Panel("digits", "Digits", 2, table, phases(explainers, t0), printed)
-    figure = dynamics.draw([panel], axis, points)
-    return figure, table, pd.concat(points.tables, ignore_index=True)
+    panel = Panel("digits", "Digits", 2, table, phases(explainers, t0), printed)
+    figure = dynamics.drawn([panel], axis, points)
+    return figure, table, points.table()
 
 
 def rows_of(table, explainer, quantity):
@@ -126,10 +128,8 @@ def test_what_the_paper_prints_beyond_the_axis_or_not_at_all_is_left_out():
 
 def test_panels_stand_in_the_order_asked_for_with_their_titles():
     points = Points()
-    panels = [
-        dynamics.Panel(name, name.upper(), 2, summary(["linear"], False), phases(["linear"]), None) for name in "cab"
-    ]
-    figure = dynamics.draw(panels, "epochs", points)
+    panels = [Panel(name, name.upper(), 2, summary(["linear"], False), phases(["linear"]), None) for name in "cab"]
+    figure = dynamics.drawn(panels, "epochs", points)
     assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == ["C", "A", "B"]
     assert list(pd.concat(points.tables)["panel"].unique()) == ["c", "a", "b"]
 
@@ -155,8 +155,8 @@ def plane(tmp_path):
         "disc", "Disc", tmp_path / "data.npz", tmp_path / "trajectory.npz", {"linear": tmp_path / "linear.npz"}
     )
     points = Points()
-    figure = boundaries.draw([row], [0, 12, 999], points)
-    return arrays, figure, pd.concat(points.tables, ignore_index=True)
+    figure = boundaries.drawn([row], [0, 12, 999], points)
+    return arrays, figure, points.table()
 
 
 def test_the_checkpoint_nearest_to_each_step_is_shown(plane):
@@ -232,7 +232,7 @@ STARTS = [
 @pytest.fixture(scope="module")
 def starts():
     points = Points()
-    return initialisation.draw(STARTS, points), pd.concat(points.tables, ignore_index=True).set_index("panel")
+    return initialisation.drawn(STARTS, points), points.table().set_index("panel")
 
 
 def test_initialisations_have_a_panel_per_network_and_stand_in_their_order(starts):
@@ -313,7 +313,7 @@ def test_the_end_of_training_has_corrected_values_of_mu_and_of_all_that_the_netw
 def test_every_network_and_every_initialisation_has_a_name():
     networks = kinds.names("training.networks")
     runs = [start(f"{kind} {init}", kind, init) for kind, init in itertools.product(networks, get_args(Init))]
-    figure = initialisation.draw(runs, Points())
+    figure = initialisation.drawn(runs, Points())
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     named = words[len(get_args(Init)) : len(get_args(Init)) + len(networks)]
     assert words[: len(get_args(Init))] == ["Xavier", "He", "PyTorch"] and sorted(named) == sorted(NETWORKS)
@@ -324,21 +324,21 @@ def test_a_co_trained_explainer_has_a_line_where_a_fixed_one_has_a_level():
     table, points = summary(("linear", "cnn"), False), Points()
     learns = (table["explainer"] == "cnn") & (table["quantity"] == "I_LY")
     table.loc[learns, "mean"] = [0.0, 0.1, 0.2, 0.3]
-    dynamics.draw([dynamics.Panel("digits", "Digits", 2, table, phases(("linear", "cnn")), None)], "epochs", points)
-    drawn = pd.concat(points.tables, ignore_index=True)
+    dynamics.drawn([Panel("digits", "Digits", 2, table, phases(("linear", "cnn")), None)], "epochs", points)
+    drawn = points.table()
     assert drawn.loc[drawn["series"] == "I(L$_t$; Y) of cnn", "y"].tolist() == [0.0, 0.1, 0.2, 0.3]
     assert (drawn["series"] == "I(L; Y) of linear").sum() == 1
 
 
 def test_many_classes_have_a_line_corrected_for_bias():
     table, points = summary(("linear",), False).assign(corrected=lambda rows: rows["mean"] - 0.01), Points()
-    dynamics.draw([dynamics.Panel("digits", "Digits", 10, table, phases(("linear",)), None)], "epochs", points)
-    drawn = pd.concat(points.tables, ignore_index=True)
+    dynamics.drawn([Panel("digits", "Digits", 10, table, phases(("linear",)), None)], "epochs", points)
+    drawn = points.table()
     corrected = drawn.loc[drawn["series"] == f"{I_FY}, corrected", "y"].to_numpy()
     np.testing.assert_allclose(corrected, drawn.loc[drawn["series"] == I_FY, "y"] - 0.01)
 
 
-def class_rows(names):
+def rows_of_classes(names):
     """classes.csv of one explainer: a class's values are its number times the epoch."""
     rows = [
         {"explainer": "linear", "class": name, "quantity": quantity, "epoch": epoch, "checkpoint": at}
@@ -353,16 +353,16 @@ def class_rows(names):
 @pytest.mark.parametrize("names", [["zero", "one", "two"], [f"class {k}" for k in range(12)]], ids=["few", "many"])
 def test_small_multiples_have_a_panel_per_class_on_one_scale(names):
     table = summary(("linear", "cnn"), False).assign(corrected=0.1)
-    panel, points = dynamics.Panel("net", "Net", len(names), table, phases(("linear", "cnn")), None), Points()
-    row = per_class.read(panel, class_rows(names), None)
-    figure = per_class.small_multiples(row, points)
+    panel, points = Panel("net", "Net", len(names), table, phases(("linear", "cnn")), None), Points()
+    row = class_rows.row(panel, rows_of_classes(names), None)
+    figure = class_panels.drawn(row, points)
     shown = [axes for axes in figure.axes if axes.axison]
     assert [axes.get_title(loc="left") for axes in shown] == names
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in shown}) == 1
-    drawn = pd.concat(points.tables, ignore_index=True)
+    drawn = points.table()
     assert drawn.groupby("class")["quantity"].nunique().to_dict() == dict.fromkeys(names, 3)
     overview = Points()
-    figure = per_class.overview([row], overview)
+    figure = classes.drawn([row], overview)
     told = [text.get_text() for text in figure.axes[1].texts]
     assert sorted(told) == sorted(names)
     heights = [text.xy[1] for text in figure.axes[1].texts]
@@ -375,8 +375,8 @@ def test_the_order_of_classes_has_marks_for_means_and_seeds_and_says_what_is_nev
     epochs = [np.nan] * 4 if never else [3.0, 5.0, 1.0, np.nan]
     found = pd.DataFrame({"class": ["cat", "cat", "dog", "dog"], "seed": [0, 1, 0, 1], "epoch": epochs, "final": 0.2})
     points = Points()
-    figure = class_order.draw({"net": found}, {"net": "Net"}, points)
-    drawn = pd.concat(points.tables, ignore_index=True)
+    figure = class_order.drawn({"net": found}, {"net": "Net"}, points)
+    drawn = points.table()
     means = drawn[drawn["series"] == "mean over seeds"].set_index("class")["x"].to_dict()
     assert means == pytest.approx({"cat": np.nan, "dog": np.nan} if never else {"cat": 4, "dog": 1}, nan_ok=True)
     assert [text.get_text() for text in figure.axes[0].texts] == ["not learned"] * (2 * never)
@@ -389,8 +389,8 @@ def test_a_co_trained_explainer_has_the_boundary_of_the_same_step(plane, tmp_pat
     row = boundaries.read("disc", "Disc", *paths, {"twin": paths[1]})
     np.testing.assert_array_equal(row.explainers["twin"], row.network)
     points = Points()
-    boundaries.draw([row], [10, 40], points)
-    drawn = pd.concat(points.tables, ignore_index=True)
+    boundaries.drawn([row], [10, 40], points)
+    drawn = points.table()
     for _, panel in drawn.groupby("panel"):
         own, twin = (panel[panel["series"] == f"boundary of {name}"] for name in ("network", "twin"))
         assert len(own) and own[["x", "y"]].to_numpy().tolist() == twin[["x", "y"]].to_numpy().tolist()

@@ -13,6 +13,7 @@ from benchmarks import agreement as simulated
 from tests.workflow import TINY
 from workflow_scripts import order_examples, plot, tabulate
 from workflow_scripts.config import study
+from workflow_scripts.config.base import parse
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.data import tasks
@@ -205,15 +206,14 @@ def shown(folder, data=None):
     titles = {"a": "Network <a>", "b": "Network b"}
     settings = {"kind": "agreement", "experiments": list(SEEDS)}
     paths = [folder / f"{name}.csv" for name in SEEDS]
-    about = {"settings": settings, "titles": titles, "printed": {}}
     outputs = {name: folder / f"shown.{name}" for name in ("pdf", "png", "svg", "csv", "html")}
     outputs |= {"points": folder / "points.csv", "key": "k"}
-    of_plot = {"n_classes": {}, "seeds": {}, "found_in": {}, "task": Task(**TASK), "initial": {}}
-    config = plot.Config(wildcards={"figure": "shown"}, **about, **of_plot)
-    inputs = SimpleNamespace(examples=paths, data=[data or folder / "data.npz"])
-    plot.run(config, inputs, SimpleNamespace(**outputs))
-    config = tabulate.Config(wildcards={"table": "shown"}, **about, nested=[])
-    tabulate.run(config, inputs, SimpleNamespace(**outputs))
+    files = [data or folder / "data.npz", *paths]
+    cfg = {"settings": settings, "inputs": {"data": ["data.npz"], "examples": ["a.csv", "b.csv"]}}
+    cfg |= {"wildcards": {"figure": "shown"}, "shown": {"titles": titles, "task": TASK}}
+    plot.run(parse(plot.Config, cfg, "cfg"), SimpleNamespace(inputs=files), SimpleNamespace(**outputs))
+    cfg |= {"wildcards": {"table": "shown"}, "inputs": {"examples": ["a.csv", "b.csv"]}, "shown": {"titles": titles}}
+    tabulate.run(parse(tabulate.Config, cfg, "cfg"), SimpleNamespace(inputs=paths), SimpleNamespace(**outputs))
     return pd.read_csv(outputs["points"]), pd.read_csv(outputs["csv"]), outputs["html"].read_text()
 
 
@@ -252,11 +252,11 @@ def test_the_examples_shown_are_the_pictures_of_the_test_set():
     pixels = rng.integers(256, size=(20, 1, 6, 5), dtype=np.uint8)
     epochs = {"a": rng.permutation(20)[None].astype(float)}
     images, titles = figure_of_agreement.Images(pixels, ["c"] * 20), {"a": "A"}
-    figure = figure_of_agreement.draw(epochs, titles, np.zeros(20), images, Points())
+    figure = figure_of_agreement.drawn(epochs, titles, np.zeros(20), images, Points())
     strip = figure.axes[2].get_images()[0].get_array()
     first = pixels[np.argmin(epochs["a"][0]), 0] / 255
     np.testing.assert_allclose(strip[:, :5], np.repeat(first[..., None], 3, axis=2))
-    assert len(figure_of_agreement.draw(epochs, titles, np.zeros(20), None, Points()).axes) == 2, "no pictures"
+    assert len(figure_of_agreement.drawn(epochs, titles, np.zeros(20), None, Points()).axes) == 2, "no pictures"
 
 
 def test_tables_of_other_examples_are_refused(made):

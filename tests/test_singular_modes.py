@@ -398,12 +398,16 @@ def order(folder, name, epochs):
 
 
 def drawn(folder, orders):
-    shown = {"kind": "modes", "experiment": "ten", "orders": [f"e{k}" for k in range(len(orders))]}
-    names = ["ten", *shown["orders"]]
-    cfg = {"wildcards": {}, "settings": shown, "titles": {name: name for name in names}, "n_classes": {}}
-    cfg |= {"printed": {}, "seeds": {}, "found_in": {}, "task": None, "initial": {}}
-    given = {"modes": "modes.csv", "class_modes": "class_modes.csv", "vectors": "modes.npz"}
-    inputs = SimpleNamespace(**{name: [folder / path] for name, path in given.items()}, orders=orders)
+    settings = {"kind": "modes", "experiment": "ten", "orders": [f"e{k}" for k in range(len(orders))]}
+    names = ["ten", *settings["orders"]]
+    given = {
+        "class_modes": ["class_modes.csv"],
+        "modes": ["modes.csv"],
+        "orders": [str(path) for path in orders],
+        "vectors": ["modes.npz"],
+    }
+    cfg = {"wildcards": {}, "settings": settings, "inputs": given, "shown": {"titles": {name: name for name in names}}}
+    inputs = SimpleNamespace(inputs=[folder / path for paths in given.values() for path in paths])
     outputs = SimpleNamespace(**{name: folder / f"f.{name}" for name in ("pdf", "png", "svg")}, key="0" * 16)
     outputs.points = folder / "points.csv"
     plot.run(parse(plot.Config, cfg, "cfg"), inputs, outputs)

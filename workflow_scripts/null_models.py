@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.config.analysis import Nulls
 from workflow_scripts.config.base import JobConfig, Seed
+from workflow_scripts.config.nulls import Nulls
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.data import tasks
 from workflow_scripts.files import dataframes, npz

@@ -1,26 +1,17 @@
 """The whole study, and the part of it that each job reads."""
 
-from collections import Counter
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from workflow_scripts.config import kinds
-from workflow_scripts.config.analysis import (
-    Agreement,
-    Boundaries,
-    Classes,
-    ClassPanels,
-    Figure,
-    Initialisation,
-    Modes,
-    Nulls,
-    Printed,
-    Table,
-)
 from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
+from workflow_scripts.config.checks import named as _named
+from workflow_scripts.config.checks import unique as _unique
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.explainers import Explainer
+from workflow_scripts.config.nulls import Nulls
+from workflow_scripts.config.printed import Printed
 from workflow_scripts.config.simulations import Simulation
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
@@ -65,8 +56,8 @@ class Study(Strict):
     experiments: dict[Name, Experiment] = Field(min_length=1, description="experiments by name")
     nulls: Nulls = Field(Nulls(), description="null models")
     simulations: dict[Name, Simulation] = Field({}, description="simulations of Theorem 1 by name")
-    figures: dict[Name, Figure] = Field({}, description="figures by name")
-    tables: dict[Name, Table] = Field({}, description="tables by name")
+    figures: dict[Name, kinds.choice("figures")] = Field({}, description="figures by name")
+    tables: dict[Name, kinds.choice("tables")] = Field({}, description="tables by name")
     if_present: dict[Literal["datasets", "explainers", "experiments", "simulations", "figures"], dict[Name, dict]] = (
         Field({}, description="section -> name -> keys that replace those of this entry, in studies that have it")
     )
@@ -91,86 +82,11 @@ class Study(Strict):
             raise ValueError(f"explainers.{both[0]}: an experiment has this name too: rename one of them")
         for name, experiment in self.experiments.items():
             self._check_experiment(f"experiments.{name}", name, experiment)
-        for key, shown in [*_prefixed("figures", self.figures), *_prefixed("tables", self.tables)]:
-            _unique(f"{key}.experiments", getattr(shown, "experiments", []))
-            for experiment in getattr(shown, "experiments", []):
-                _named(f"{key}.experiments", "experiment", experiment, self.experiments)
-            if shown.kind == "agreement":
-                self._check_agreement(key, shown)
         for key, figure in _prefixed("figures", self.figures):
-            if figure.kind == "boundaries":
-                self._check_boundaries(key, figure)
-            if figure.kind in ("classes", "class_panels"):
-                self._check_explainers_shown(key, figure)
-            if figure.kind == "modes":
-                self._check_modes(key, figure)
-            if figure.kind == "initialisation":
-                self._check_initialisation(key, figure)
-            if figure.kind == "theorem1":
-                _named(f"{key}.simulation", "simulation", figure.simulation, self.simulations)
+            kinds.of("figures", figure.kind).check(figure, self, key)
         for key, table in _prefixed("tables", self.tables):
-            _unique(f"{key}.simulations", getattr(table, "simulations", []))
-            for simulation in getattr(table, "simulations", []):
-                _named(f"{key}.simulations", "simulation", simulation, self.simulations)
+            kinds.of("tables", table.kind).check(table, self, key)
         return self
-
-    def _check_boundaries(self, key: str, figure: Boundaries) -> None:
-        for experiment in figure.experiments:
-            dataset = self.dataset_of(experiment)
-            if (kind := self.datasets[dataset].kind) != "ball":
-                raise ValueError(f"{key}.experiments: {experiment!r} is on data of kind {kind}: expected ball, a plane")
-            if figure.seed is not None and figure.seed not in self.seeds_of(experiment):
-                raise ValueError(f"{key}.seed: {experiment!r} is not trained with seed {figure.seed}: name one it has")
-
-    def _check_explainers_shown(self, key: str, figure: Classes | ClassPanels) -> None:
-        for experiment in getattr(figure, "explainers", {}):
-            _named(f"{key}.explainers", "experiment of this figure", experiment, dict.fromkeys(figure.experiments))
-        for experiment in figure.experiments:
-            if (explainer := figure.explainer_of(experiment)) is not None:
-                known = dict.fromkeys(self.experiments[experiment].explainers)
-                _named(f"{key}", f"explainer of {experiment}", explainer, known)
-
-    def _check_agreement(self, key: str, shown: Agreement) -> None:
-        first, *others = shown.experiments
-        for name in others:
-            task, its_first = self.experiments[name].task, self.experiments[first].task
-            if self.tasks[task] != self.tasks[its_first]:
-                raise ValueError(
-                    f"{key}.experiments: {name!r} is on task {task!r}, {first!r} on {its_first!r}: name experiments "
-                    "on one task"
-                )
-
-    def _check_modes(self, key: str, figure: Modes) -> None:
-        if why := self.without_modes(figure.experiment):
-            raise ValueError(f"{key}.experiment: {figure.experiment!r} {why}")
-        _unique(f"{key}.orders", figure.orders)
-        task = self.experiments[figure.experiment].task
-        for experiment in figure.orders:
-            if (other := self.experiments[experiment].task) != task:
-                raise ValueError(f"{key}.orders: {experiment!r} is on task {other!r}: expected one on {task!r}")
-
-    def _check_initialisation(self, key: str, figure: Initialisation) -> None:
-        shown = {name: self.experiments[name] for name in figure.experiments}
-        networks, starts = {}, {}
-        first_name, first = next(iter(shown.items()))
-        for name, experiment in shown.items():
-            for what, found, expected in (
-                ("task", experiment.task, first.task),
-                ("first explainer", experiment.explainers[0], first.explainers[0]),
-            ):
-                if found != expected:
-                    raise ValueError(
-                        f"{key}.experiments: the {what} of {name!r} is {found!r}, that of {first_name!r} {expected!r}: "
-                        "show experiments with the same"
-                    )
-            kind = experiment.network.kind
-            if networks.setdefault(kind, experiment.network) != experiment.network:
-                raise ValueError(f"{key}.experiments: {name!r} has another network of kind {kind}: show one of a kind")
-            other = starts.setdefault((kind, experiment.init, experiment.init_scale), name)
-            if other != name:
-                raise ValueError(
-                    f"{key}.experiments: {other!r} and {name!r} have the same network and initialisation: keep one"
-                )
 
     def _check_experiment(self, key: str, name: str, experiment: Experiment) -> None:
         if name in RESERVED:
@@ -232,11 +148,6 @@ class Study(Strict):
         """The seeds of an experiment, in the order listed."""
         own = self.experiments[experiment].seeds
         return self.seeds if own is None else own
-
-    def seed_shown(self, figure: str, experiment: str) -> int:
-        """The seed of an experiment that a figure of boundaries shows."""
-        seed = self.figures[figure].seed
-        return self.seeds_of(experiment)[0] if seed is None else seed
 
     def dataset_of(self, experiment: str) -> str:
         """The name of the data set behind an experiment."""
@@ -446,26 +357,20 @@ def _decompose(study: Study, experiment: str) -> dict:
 
 def _plot(study: Study, figure: str) -> dict:
     settings = study.figures[figure]
-    in_the_plane = settings.experiments if settings.kind == "boundaries" else []
-    agreeing = settings.experiments[:1] if settings.kind == "agreement" else []
-    started = settings.experiments if settings.kind == "initialisation" else []
     return {
         "settings": _plain(settings),
-        **_shown(study, settings),
-        "seeds": {name: study.seed_shown(figure, name) for name in in_the_plane},
-        "found_in": {name: _found_in(study, name) for name in in_the_plane},
-        "task": next((_plain(study.tasks[study.experiments[name].task]) for name in agreeing), None),
-        "initial": {name: _initial(study.experiments[name]) for name in started},
+        "inputs": kinds.of("figures", settings.kind).inputs(settings, study),
+        "shown": kinds.of("figures", settings.kind).shown(settings, study),
     }
 
 
 def _tabulate(study: Study, table: str) -> dict:
     settings = study.tables[table]
-    shown = {"settings": _plain(settings)} | {
-        name: values for name, values in _shown(study, settings).items() if name != "n_classes"
+    return {
+        "settings": _plain(settings),
+        "inputs": kinds.of("tables", settings.kind).inputs(settings, study),
+        "shown": kinds.of("tables", settings.kind).shown(settings, study),
     }
-    claimed = settings.experiments if settings.kind == "claims" else []
-    return shown | {"nested": [name for name in claimed if study.experiments[name].nested]}
 
 
 _STAGES = {
@@ -483,22 +388,6 @@ _STAGES = {
     "tabulate": _tabulate,
 }
 STAGES = tuple(_STAGES)
-
-
-def _shown(study: Study, shown) -> dict:
-    """Titles and class counts of the experiments that a figure or table shows."""
-    experiments = getattr(shown, "experiments", [])
-    return {
-        "titles": {name: study.experiments[name].title for name in experiments},
-        "n_classes": {name: study.n_classes_of(name) for name in experiments},
-        "printed": {
-            name: _plain(study.experiments[name].printed) for name in experiments if study.experiments[name].printed
-        },
-    }
-
-
-def _initial(experiment: Experiment) -> dict:
-    return {"network": experiment.network.kind, "init": experiment.init, "scale": experiment.init_scale}
 
 
 def _found_in(study: Study, experiment: str) -> dict[str, str]:
@@ -519,17 +408,6 @@ def _plain(model: Strict) -> dict:
 
 def _prefixed(key: str, named: dict) -> list:
     return [(f"{key}.{name}", value) for name, value in named.items()]
-
-
-def _named(key: str, kind: str, name: str, known: dict):
-    if name not in known:
-        raise ValueError(f"{key}: {unknown_name(kind, name, known)}")
-    return known[name]
-
-
-def _unique(key: str, values: list) -> None:
-    if repeated := [value for value, times in Counter(values).items() if times > 1]:
-        raise ValueError(f"{key}: {repeated[0]!r} is listed twice: keep one")
 
 
 def _fits(key: str, size: int | None, n: int | None) -> None:

@@ -38,6 +38,6 @@ def with_interval(row: pd.Series, mean: str, lo: str, hi: str, sign: str = "") -
     return f"{row[mean]:{sign}.3g}{interval}"
 
 
-def printed(value: float) -> str:
+def paper_prints(value: float) -> str:
     """What the paper prints, if anything."""
     return "" if pd.isna(value) else f"<br><small>paper {value:g}</small>"

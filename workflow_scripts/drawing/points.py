@@ -63,6 +63,10 @@ class Points:
         axes.plot([x], [y], linestyle="", markersize=5.5, markeredgewidth=0, **look)
         self._keep(of, {"panel": [panel], "series": [series], "x": [x], "y": [y], "lo": [lo], "hi": [hi]})
 
+    def table(self) -> pd.DataFrame:
+        """All points drawn so far, in the order in which they were."""
+        return pd.concat(self.tables, ignore_index=True)
+
     def keep(self, **columns) -> None:
         """Points that were drawn in another way; columns of one length, or single values."""
         self.tables.append(pd.DataFrame(columns))

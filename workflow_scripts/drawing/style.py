@@ -1,13 +1,10 @@
-"""How every figure looks, and how it is written: PDF, PNG and SVG with the same bytes from run to run."""
+"""How every figure looks, and how it is written: PDF, PNG and SVG with the same bytes from run to run.
+
+Matplotlib is loaded by the first figure that is drawn, not with this module: planning loads figures' settings, and with
+them this module, and need not wait for it.
+"""
 
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
 #: Okabe & Ito's colours, told apart by colour-blind readers too
 BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
@@ -23,6 +20,8 @@ EXPLAINERS = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY)
 #: Petroff's ten (2021), for classes: more colours than the above, and still told apart by most readers
 CLASSES = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
 GREY, DARK = "#8a8a8a", "#4a4a4a"
+#: dashes of a line at a level, I(L;Y)
+LEVEL = (0, (6, 3))
 _RC = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -53,25 +52,66 @@ _RC = {
 
 def panels(rows: int, columns: int, width: float = 4.6, height: float = 3.2, **shared: bool):
     """A figure and its axes, [rows, columns], each panel of the given size in inches; shared: sharex, sharey."""
-    plt.rcdefaults()
-    plt.rcParams.update(_RC)
-    return plt.subplots(
+    return _pyplot().subplots(
         rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained", **shared
     )
 
 
 def stacked(width: float, heights: list[float]):
     """A figure of rows, each of the given height in inches, to be divided into panels by `subplots`."""
-    plt.rcdefaults()
-    plt.rcParams.update(_RC)
-    figure = plt.figure(figsize=(width, sum(heights)), layout="constrained")
+    figure = _pyplot().figure(figsize=(width, sum(heights)), layout="constrained")
     return figure, figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
 
 
-def save(figure: Figure, pdf: Path, png: Path, svg: Path, key: str) -> None:
+def key(**look):
+    """A line, or a marker, for a legend; look: as for `plot`, label among it."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **look)
+
+
+def patch(**look):
+    """A patch of colour for a legend."""
+    from matplotlib.patches import Patch
+
+    return Patch(**look)
+
+
+def band(label: str = "band: ± 1 std over seeds"):
+    """The filled band around lines, for a legend."""
+    return patch(color=GREY, alpha=0.22, linewidth=0, label=label)
+
+
+def thin_lines(label: str = "thin lines: 95% interval"):
+    """The thin lines around lines, for a legend."""
+    return key(color=GREY, linewidth=0.5, label=label)
+
+
+def whole_numbers(axis, most: int | str = "auto") -> None:
+    """Ticks at whole numbers alone, and at most so many."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, integer=True))
+
+
+def save(figure, pdf: Path, png: Path, svg: Path, key: str) -> None:
     """Write the figure in three formats, without dates, each with its provenance key in its metadata."""
+    from matplotlib import pyplot
+
     mark = f"provenance key {key}"
     figure.savefig(pdf, metadata={"Subject": mark, "CreationDate": None, "ModDate": None})
     figure.savefig(png, dpi=200, metadata={"Description": mark})
     figure.savefig(svg, metadata={"Description": mark, "Date": None})
-    plt.close(figure)
+    pyplot.close(figure)
+
+
+def _pyplot():
+    """matplotlib.pyplot in our style, for files alone."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    pyplot.rcdefaults()
+    pyplot.rcParams.update(_RC)
+    return pyplot

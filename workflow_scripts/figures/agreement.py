@@ -3,21 +3,66 @@
 import itertools
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import Literal
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
+from workflow_scripts.config import paths
+from workflow_scripts.config.base import Strict
+from workflow_scripts.config.tasks import Task
+from workflow_scripts.config.errors import damaged
+from workflow_scripts.config.shown import Experiments, check_experiments, titles
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points
-from workflow_scripts.measures import learning_order
 
+CAPTION = r"""When networks learn the examples of the test set. An example is learned at the first checkpoint from
+which on it is right to the end of training. Left: the share learned by each epoch; lines are means over seeds, filled
+bands one standard deviation, thin lines the 95% interval for new seeds and a new test set. Right: Spearman's rank
+correlation of the order in which two seeds learn the examples, mean over pairs of seeds, with its 95% interval for
+new seeds and new test examples: two seeds of one network on the diagonal, of two networks below it. Within class: the
+same of ranks centred within each class. Below: the examples with the lowest and the highest mean rank, and their
+classes."""
 #: examples shown of those learned first, and of those learned last
 SHOWN = 8
 _COLORS = (style.BLACK, *style.EXPLAINERS)
-_MAP = matplotlib.colormaps["Blues"]
+
+
+class Agreement(Strict):
+    """When test examples are learned, and whether seeds and networks agree on the order; experiments of one task."""
+
+    kind: Literal["agreement"]
+    experiments: Experiments
+
+
+Settings = Agreement
+
+
+def check(settings: Agreement, study, key: str) -> None:
+    """Raise ValueError for an experiment that the study has not, and for one on another task than the first."""
+    check_experiments(key, settings.experiments, study)
+    first, *others = settings.experiments
+    for name in others:
+        task, its_first = study.experiments[name].task, study.experiments[first].task
+        if study.tasks[task] != study.tasks[its_first]:
+            raise ValueError(
+                f"{key}.experiments: {name!r} is on task {task!r}, {first!r} on {its_first!r}: name experiments "
+                "on one task"
+            )
+
+
+def inputs(settings: Agreement, study) -> dict[str, list[str]]:
+    """The arrays of the data set of all, and when each experiment learned each example."""
+    return {
+        "data": [paths.dataset(study.dataset_of(settings.experiments[0]))],
+        "examples": paths.of_experiments(settings.experiments, "examples.csv"),
+    }
+
+
+def shown(settings: Agreement, study) -> dict:
+    """Titles, and the task of all."""
+    task = study.tasks[study.experiments[settings.experiments[0]].task]
+    return {"titles": titles(study, settings.experiments), "task": task.model_dump(mode="json")}
 
 
 @dataclass(frozen=True)
@@ -28,16 +73,36 @@ class Images:
     names: list[str]
 
 
-def draw(
-    epochs: dict[str, np.ndarray], titles: dict[str, str], classes: np.ndarray, images: Images | None, points: Points
+def draw(job, inputs, points: Points):
+    """Read the examples and draw them. Raises StudyError where the data set has other examples."""
+    from workflow_scripts.data import tasks
+    from workflow_scripts.measures import learning_order, per_class
+
+    class_of, epochs = learning_order.read_epochs(inputs["examples"])
+    (path,), task = inputs["data"], Task(**job.shown["task"])
+    data = tasks.load(path, task)
+    labels, pixels = data.labels["test"], data.inputs["test"]
+    if len(pixels) != len(class_of):
+        raise damaged(inputs["examples"][0], f"{len(class_of)} examples, expected {len(pixels)}")
+    names = per_class.class_names(path, task)
+    images = Images(pixels, [names[label] for label in labels]) if pixels.ndim == 4 else None
+    of_each = dict(zip(job.settings.experiments, epochs, strict=True))
+    return drawn(of_each, job.shown["titles"], class_of, images, points)
+
+
+def drawn(
+    epochs: dict[str, np.ndarray], title_of: dict[str, str], classes: np.ndarray, images: Images | None, points: Points
 ):
     """A panel of the share learned, a matrix of the agreement, and below them images, if there are any.
 
-    epochs: experiment -> when each seed learns each test example, [S, N], inf: never; classes: [N].
+    epochs: experiment -> when each seed learns each test example, [S, N], inf: never; title_of: experiment -> its
+    title; classes: [N].
     """
+    from workflow_scripts.measures import learning_order
+
     figure, axes = style.panels(2 if images else 1, 2, 4.8, 2.8 if images else 3.9)
-    _shares(axes[0, 0], epochs, titles, points)
-    _matrix(axes[0, 1], learning_order.pairwise_agreements(epochs, classes), titles, points)
+    _shares(axes[0, 0], epochs, title_of, points)
+    _matrix(axes[0, 1], learning_order.pairwise_agreements(epochs, classes), title_of, points)
     if images:
         axes[0, 0].get_gridspec().set_height_ratios([5, 1])
         rank = learning_order.mean_ranks(list(epochs.values()))
@@ -47,22 +112,23 @@ def draw(
     return figure
 
 
-def _shares(axes, epochs: dict[str, np.ndarray], titles: dict[str, str], points: Points) -> None:
+def _shares(axes, epochs: dict[str, np.ndarray], title_of: dict[str, str], points: Points) -> None:
+    from workflow_scripts.measures import learning_order
+
     handles, after_start = [], []
     for (name, times), color in zip(epochs.items(), itertools.cycle(_COLORS), strict=False):
         share = pd.DataFrame(learning_order.share_learned(times))
         after_start += share["epoch"][share["epoch"] > 0].tolist()
-        points.line(axes, name, titles[name], share["epoch"], share["mean"], share, color=color)
-        handles.append(Line2D([], [], color=color, label=titles[name]))
-    handles.append(Patch(color=style.GREY, alpha=0.22, linewidth=0, label="band: ± 1 std over seeds"))
-    handles.append(Line2D([], [], color=style.GREY, linewidth=0.5, label="thin lines: 95% interval"))
+        points.line(axes, name, title_of[name], share["epoch"], share["mean"], share, color=color)
+        handles.append(style.key(color=color, label=title_of[name]))
+    handles += [style.band(), style.thin_lines()]
     axes.set_xscale("symlog", linthresh=10 ** np.floor(np.log10(min(after_start, default=1))), linscale=0.5)
     axes.set(xlim=(0, max(after_start, default=1)), ylim=(0, 1), xlabel="epoch", ylabel="share of the test examples")
     axes.set_title("Learned by then, for good")
     axes.figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5))
 
 
-def _matrix(axes, rows: list[dict], titles: dict[str, str], points: Points) -> None:
+def _matrix(axes, rows: list[dict], title_of: dict[str, str], points: Points) -> None:
     """Rank correlations between seeds: of one experiment on the diagonal, of two below it."""
     names = list(dict.fromkeys(row["experiment"] for row in rows))
     size = min(1.0, 4 / len(names))
@@ -73,14 +139,14 @@ def _matrix(axes, rows: list[dict], titles: dict[str, str], points: Points) -> N
         look = {"xy": (x, y), "ha": "center", "color": "white" if row["rho"] > 0.6 else style.BLACK}
         look |= {"textcoords": "offset points"}
         axes.annotate(_number(row["rho"]), xytext=(0, 6 * size), fontsize=12 * size, fontweight="bold", **look)
-        told = [_interval(row, "lo", "hi")]
+        words = [_interval(row, "lo", "hi")]
         if np.isfinite(row["rho_within_class"]):
-            told += [f"within class {_number(row['rho_within_class'])}"]
-            told += [_interval(row, "rho_within_class_lo", "rho_within_class_hi")]
-        axes.annotate("\n".join(told), xytext=(0, 0), va="top", fontsize=7 * size, linespacing=1.4, **look)
+            words += [f"within class {_number(row['rho_within_class'])}"]
+            words += [_interval(row, "rho_within_class_lo", "rho_within_class_hi")]
+        axes.annotate("\n".join(words), xytext=(0, 0), va="top", fontsize=7 * size, linespacing=1.4, **look)
         points.keep(panel=[row["experiment"]], series="agreement", x=x, y=row["rho"], **_rest(row))
-    axes.imshow(rho, cmap=_MAP, vmin=0, vmax=1)
-    labels = ["\n".join(wrap(titles[name], 14)) for name in names]
+    axes.imshow(rho, cmap="Blues", vmin=0, vmax=1)
+    labels = ["\n".join(wrap(title_of[name], 14)) for name in names]
     axes.set_xticks(range(len(names)), labels)
     axes.set_yticks(range(len(names)), labels)
     axes.tick_params(length=0, labelsize=8 * size)

@@ -1,17 +1,57 @@
 """When each class is learned: the first epoch with half of the final I(F_t;Y=y), of one or several networks."""
 
-import pandas as pd
-from matplotlib.lines import Line2D
+from typing import Literal
 
+import pandas as pd
+
+from workflow_scripts.config import paths
+from workflow_scripts.config.base import Strict
+from workflow_scripts.config.shown import Experiments, check_experiments, titles
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points
-from workflow_scripts.measures import per_class
+from workflow_scripts.files import dataframes
 
+CAPTION = r"""When each class is learned: the first checkpoint at which its part of I(F\ :sub:`t`\ ; Y) is half of
+what it is at the end of training. Large marks are means over seeds with their 95% t interval, small ones single
+seeds."""
 _MARKERS = "osD^vP"
 
 
-def draw(orders: dict[str, pd.DataFrame], titles: dict[str, str], points: Points):
+class ClassOrder(Strict):
+    """When each class is learned: the epoch at which I(F_t;Y=y) is half of what it is at the end (S23 section 4)."""
+
+    kind: Literal["class_order"]
+    experiments: Experiments
+
+
+Settings = ClassOrder
+
+
+def check(settings: ClassOrder, study, key: str) -> None:
+    """Raise ValueError for an experiment that the study has not."""
+    check_experiments(key, settings.experiments, study)
+
+
+def inputs(settings: ClassOrder, study) -> dict[str, list[str]]:
+    """When each experiment learned each class."""
+    return {"orders": paths.of_experiments(settings.experiments, "order.csv")}
+
+
+def shown(settings: ClassOrder, study) -> dict:
+    """Titles."""
+    return {"titles": titles(study, settings.experiments)}
+
+
+def draw(job, inputs, points: Points):
+    """Read the orders and draw them."""
+    orders = [dataframes.read(path, "class", "seed", "epoch", "final") for path in inputs["orders"]]
+    return drawn(dict(zip(job.settings.experiments, orders, strict=True)), job.shown["titles"], points)
+
+
+def drawn(orders: dict[str, pd.DataFrame], title_of: dict[str, str], points: Points):
     """Classes from top to bottom as the first experiment learns them; orders: experiment -> its order.csv."""
+    from workflow_scripts.measures import per_class
+
     first = per_class.mean_learning_times(next(iter(orders.values())))
     names = first.sort_values("epoch", kind="stable")["class"].tolist()
     figure, axes = style.panels(1, 1, 6.6, 1.5 + 0.34 * len(names))
@@ -37,7 +77,7 @@ def draw(orders: dict[str, pd.DataFrame], titles: dict[str, str], points: Points
         points.keep(panel=experiment, series="mean over seeds", **kept)
         kept = {"x": of_seeds["epoch"], "y": of_seeds["height"], "seed": of_seeds["seed"], "class": of_seeds["class"]}
         points.keep(panel=experiment, series="of each seed", **kept)
-        handles.append(Line2D([], [], label=titles[experiment], **look))
+        handles.append(style.key(label=title_of[experiment], **look))
     place.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     epochs = pd.concat([found["epoch"] for found in orders.values()]).dropna()
     earliest = float(epochs[epochs > 0].min()) if (epochs > 0).any() else 1.0
@@ -45,6 +85,6 @@ def draw(orders: dict[str, pd.DataFrame], titles: dict[str, str], points: Points
     place.xaxis.set_major_formatter("{x:g}")
     place.set_xlabel("SGD epochs until I(F$_t$; Y = y) is half of what it is at the end")
     place.set_xlim(0, 1.3 * max([1.0, *epochs]))
-    handles.append(Line2D([], [], color=style.GREY, linewidth=1.2, label="95% interval over seeds (small marks)"))
+    handles.append(style.key(color=style.GREY, linewidth=1.2, label="95% interval over seeds (small marks)"))
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure

@@ -1,160 +1,76 @@
 """N19 Figs 4, 5 and 8: what the network knows during training, and what of it explainers account for."""
 
 import itertools
-import re
-from dataclasses import dataclass, replace
+from typing import Literal
 
-import numpy as np
-import pandas as pd
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from pydantic import Field
 
-from workflow_scripts.config.analysis import Printed
-from workflow_scripts.drawing import style
+from workflow_scripts.config import paths
+from workflow_scripts.config.base import Strict
+from workflow_scripts.config.shown import Experiments, check_experiments, n_classes, printed, titles
+from workflow_scripts.drawing import panel, style
 from workflow_scripts.drawing.points import Points
-from workflow_scripts.measures import information
 
-_ACCURACIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-_TABLES = ("summary", "phases")
-_DOTTED, _DASHED, _DASHDOTTED = (0, (1, 1.5)), (0, (3, 1.2)), (0, (5, 1.5, 1, 1.5))
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One experiment: its summary.csv and phases.csv, and what a paper prints for it."""
-
-    name: str
-    title: str
-    n_classes: int
-    summary: pd.DataFrame
-    phases: pd.DataFrame
-    printed: Printed | None
-
-    def of(self, explainer: str) -> "Panel":
-        """The same of one explainer alone."""
-        own = {name: table[table["explainer"] == explainer] for name, table in vars(self).items() if name in _TABLES}
-        return replace(self, **own)
+CAPTION = r"""Lines are means over seeds, filled bands one standard deviation over seeds (the papers' band). Thin
+lines enclose the 95% interval, pointwise, for new seeds and a new test set; that of the training set is for new
+seeds. I(F\ :sub:`t`\ ; Y) is what the network knows of the label on the test set after t steps, I(F\ :sub:`t`\ ;
+Y\ :sub:`S`\ ) on the training set; μ(F\ :sub:`t`\ ; L) is the part of it that the explainer L accounts for. Dotted:
+the same μ for a null model that knows as much of Y as L does, and nothing else of F. Dashed: I(L; Y) of each
+explainer, and T\ :sub:`0`\ , where the network first does as well as the first one (T\ :sub:`i`\ : as the i-th of
+nested ones); shaded is where T\ :sub:`0`\  may lie given the noise of the test set. Dash-dotted: μ for an explainer
+together with all simpler ones. Diamonds: what the paper prints. Definitions: Nakkiran et al. 2019, section 2."""
 
 
-def draw(panels: list[Panel], axis: str, points: Points):
+class Dynamics(Strict):
+    """N19 Figs 4, 5 and 8: I(F_t;Y), I(F_t;Y_S) and mu(F_t;L) during training, a panel per experiment."""
+
+    kind: Literal["dynamics"]
+    experiments: Experiments
+    axis: Literal["epochs", "steps"] = Field("epochs", description="what runs to the right")
+
+
+Settings = Dynamics
+
+
+def check(settings: Dynamics, study, key: str) -> None:
+    """Raise ValueError for an experiment that the study has not."""
+    check_experiments(key, settings.experiments, study)
+
+
+def inputs(settings: Dynamics, study) -> dict[str, list[str]]:
+    """The summary and the phases of each experiment."""
+    names = settings.experiments
+    return {
+        "summaries": paths.of_experiments(names, "summary.csv"),
+        "phases": paths.of_experiments(names, "phases.csv"),
+    }
+
+
+def shown(settings: Dynamics, study) -> dict:
+    """Titles, numbers of classes, and what papers print."""
+    names = settings.experiments
+    return {
+        "titles": titles(study, names),
+        "n_classes": n_classes(study, names),
+        "printed": printed(study, names),
+    }
+
+
+def draw(job, inputs, points: Points):
+    """Read the experiments and draw them."""
+    return drawn(panel.read(job, inputs), job.settings.axis, points)
+
+
+def drawn(panels: list[panel.Panel], axis: str, points: Points):
     """A panel per experiment, at most two side by side, one legend below; axis: epochs or steps."""
     columns = min(2, len(panels))
     figure, axes = style.panels(-(-len(panels) // columns), columns, *((4.6, 3.4) if columns > 1 else (6.4, 4.8)))
     for spare in axes.flat[len(panels) :]:
         spare.set_axis_off()
-    explainers = dict.fromkeys(explainer for panel in panels for explainer in panel.summary["explainer"].unique())
+    explainers = dict.fromkeys(explainer for each in panels for explainer in each.summary["explainer"].unique())
     colors = dict(zip(explainers, itertools.cycle(style.EXPLAINERS)))
-    for place, panel in zip(axes.flat, panels, strict=False):
-        draw_panel(place, panel, axis, colors, points)
-        place.set_title(panel.title)
-    add_legend(figure, axes.flat, points)
+    for place, each in zip(axes.flat, panels, strict=False):
+        panel.draw_panel(place, each, axis, colors, points)
+        place.set_title(each.title)
+    panel.add_legend(figure, axes.flat, points)
     return figure
-
-
-def add_legend(figure, axes, points: Points) -> None:
-    """All that panels show, each once, below them; as many columns as fit."""
-    handles = {}
-    for place in axes:
-        handles |= {label: handle for handle, label in zip(*place.get_legend_handles_labels(), strict=True)}
-    handles["dotted: its null model"] = Line2D([], [], color=style.GREY, linestyle=_DOTTED, linewidth=1.1)
-    band = Patch(color=style.GREY, alpha=0.22, linewidth=0)
-    handles["band: ± 1 std over seeds"] = band
-    handles["thin lines: 95% interval"] = Line2D([], [], color=style.GREY, linewidth=0.5)
-    if any(table["series"].iloc[0].endswith("corrected") for table in points.tables):
-        handles["dashed: corrected for bias"] = Line2D([], [], color=style.GREY, linestyle=_DASHED, linewidth=1.1)
-    if any(table["series"].iloc[0].startswith("printed") for table in points.tables):
-        handles["printed in the paper"] = Line2D([], [], color=style.GREY, linestyle="", **_MARK)
-    longest = max(len(re.sub(r"[$_{}\\]", "", label)) for label in handles)
-    fitting = int(figure.get_figwidth() / (0.075 * longest + 0.55))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=max(1, min(5, fitting)))
-
-
-def draw_panel(axes, panel: Panel, axis: str, colors: dict, points: Points) -> None:
-    """One experiment; colors: explainer -> colour."""
-    summary = panel.summary
-    explainers = list(dict.fromkeys(summary["explainer"]))
-    series = dict(iter(summary.groupby(["explainer", "quantity"])))
-    x = {"epochs": "epoch", "steps": "step"}[axis]
-    per_epoch = float(summary[x].max() / summary["epoch"].max())
-
-    def line(label: str, explainer: str, quantity: str, **look) -> None:
-        of = series[explainer, quantity]
-        points.line(axes, panel.name, label, of[x], of["mean"], of, **look)
-
-    def corrected(label: str, explainer: str, quantity: str, color: str) -> None:
-        of = series[explainer, quantity].drop(columns=["std", "lo", "hi"])
-        if panel.n_classes > 2:  # with two it can't be told from the plug-in value
-            look = {"color": color, "linestyle": _DASHED, "linewidth": 1.1}
-            points.line(axes, panel.name, f"_{label}, corrected", of[x], of["corrected"], of, **look)
-
-    line("I(F$_t$; Y$_S$)  train", explainers[0], "I_FY_train", color=style.GREY, linewidth=1.2)
-    line("I(F$_t$; Y)", explainers[0], "I_FY", color=style.BLACK, linewidth=2)
-    corrected("I(F$_t$; Y)", explainers[0], "I_FY", style.BLACK)
-    nested = (explainers[0], "mu_joint") in series
-    for explainer in explainers:
-        color = colors[explainer]
-        line(f"μ(F$_t$; {explainer})", explainer, "mu", color=color)
-        corrected(f"μ(F$_t$; {explainer})", explainer, "mu", color)
-        if nested and explainer != explainers[0]:
-            label = f"μ(F$_t$; {explainer} and all before it)"
-            line(label, explainer, "mu_joint", color=color, linestyle=_DASHDOTTED, linewidth=1.2)
-        null = series[explainer, "mu_null"].drop(columns=["std", "lo", "hi"])
-        look = {"color": color, "linestyle": _DOTTED, "linewidth": 1.1}
-        points.line(axes, panel.name, f"_null of {explainer}", null[x], null["mean"], null, **look)
-    axes.set(xlabel=f"SGD {axis}", ylabel="information (bits)", xlim=(0, float(summary[x].max())))
-    for explainer in explainers:
-        known = series[explainer, "I_LY"]
-        if known["mean"].nunique() == 1:
-            best = known.iloc[-1:]
-            label = f"I(L; Y) of {explainer}"
-            points.level(axes, panel.name, label, float(best["mean"].iloc[0]), colors[explainer], best)
-        else:
-            look = {"color": colors[explainer], "linestyle": (0, (6, 3)), "linewidth": 0.9}
-            known = known.drop(columns=["std", "lo", "hi"])
-            points.line(axes, panel.name, f"I(L$_t$; Y) of {explainer}", known[x], known["mean"], known, **look)
-    for number, explainer in enumerate(explainers if nested else explainers[:1]):
-        found = panel.phases
-        first = found[(found["explainer"] == explainer) & (found["phase"] == "first")].iloc[:1]
-        t0, lo, hi = (float(first[name].iloc[0]) * per_epoch for name in ("to_epoch", "to_epoch_lo", "to_epoch_hi"))
-        if np.isfinite(t0):
-            points.instant(axes, panel.name, f"T$_{number + 1 if nested else 0}$", t0, lo, hi, first)
-    axes.xaxis.set_major_locator(MaxNLocator(6 if axis == "steps" else "auto", integer=True))
-    if panel.printed:
-        _printed(axes, panel, per_epoch, colors[explainers[0]], points)
-    lowest = min(series[explainer, "mu"]["mean"].min() for explainer in explainers)
-    axes.set_ylim(1.3 * lowest if lowest < -0.01 else 0, min(axes.get_ylim()[1], 1.04 * np.log2(panel.n_classes)))
-    _accuracy_axis(axes, panel.n_classes)
-
-
-_MARK = {"marker": "D", "markersize": 5, "markerfacecolor": "white", "markeredgewidth": 1.3, "clip_on": False}
-
-
-def _printed(axes, panel: Panel, per_epoch: float, color: str, points: Points) -> None:
-    """What the paper prints, where its figure has it: the explainer on the left, the end on the right, T0 below."""
-    printed, (_, end) = panel.printed, axes.get_xlim()
-    marks = {
-        "I(L; Y)": (0.0, printed.I_LY, color),
-        "I(F; Y) at the end": (end, printed.I_FY, style.BLACK),
-        "μ at the end": (end, printed.mu, color),
-        "T0": (None if printed.t0 is None else printed.t0 * per_epoch, 0.0, style.GREY),
-    }
-    for name, (x, y, edge) in marks.items():
-        if x is not None and y is not None and x <= end:
-            points.mark(axes, panel.name, f"printed: {name}", x, y, markeredgecolor=edge, **_MARK)
-
-
-def _accuracy_axis(axes, n_classes: int) -> None:
-    """The accuracy that corresponds to each height, on the right, through I = 1 - h(accuracy)."""
-    top = axes.get_ylim()[1]
-    ticks: dict[str, float] = {}
-    for accuracy in (a for a in _ACCURACIES if a * n_classes >= 1):
-        height = float(information.information_of_accuracy(accuracy, n_classes))
-        if height <= top and all(height - other >= 0.05 * top for other in ticks.values()):
-            ticks[f"{accuracy:g}"] = height
-    right = axes.twinx()
-    right.grid(False)
-    right.set_ylim(axes.get_ylim())
-    right.set_yticks(list(ticks.values()), list(ticks))
-    right.set_ylabel("accuracy", color=style.DARK)
-    right.spines["right"].set_visible(True)

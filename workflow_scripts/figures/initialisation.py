@@ -2,21 +2,29 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import NullLocator
 
+from workflow_scripts.config import paths
+from workflow_scripts.config.base import Strict
+from workflow_scripts.config.errors import damaged
+from workflow_scripts.config.shown import Experiments, check_experiments
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points
+from workflow_scripts.files import dataframes
 
+CAPTION = r"""Networks trained from several initialisations; × multiplies the initial weights and biases. Above:
+I(F\ :sub:`t`\ ; Y), the mean over seeds and one standard deviation. Below: the end of the warm-up, the first step at
+which I(F\ :sub:`t`\ ; Y) reaches a tenth of its largest value ("none": it does before training; "not reached": not
+even at the end is it surely above 0), T\ :sub:`0`\ , where the network first does as well as the explainer L, and at
+the end of training μ(F; L) and, fainter, I(F; Y), corrected for bias; upright lines are 95% intervals for new seeds
+and a new test set. Means over fewer than all seeds say how many (Schouten & Toonen 2023 ask what initialisation
+does)."""
 #: the columns that are read of summary.csv and of phases.csv
-SUMMARY = ("explainer", "checkpoint", "step", "epoch", "quantity", "seeds", "mean", "std", "corrected", "lo", "hi")
-PHASES = ("explainer", "phase", "quantity", "seeds", "to_epoch", "to_epoch_lo", "to_epoch_hi")
+_SUMMARY = ("explainer", "checkpoint", "step", "epoch", "quantity", "seeds", "mean", "std", "corrected", "lo", "hi")
+_PHASES = ("explainer", "phase", "quantity", "seeds", "to_epoch", "to_epoch_lo", "to_epoch_hi")
 _NETWORKS = {"linear": "linear", "mlp": "MLP", "cnn": "CNN", "preact_resnet": "ResNet", "vit": "ViT"}
 _INITS = {"xavier_uniform": "Xavier", "he_uniform": "He", "pytorch": "PyTorch"}
 _COLORS = dict(zip(_INITS, (style.BLUE, style.GREEN, style.BLACK), strict=True))
@@ -24,6 +32,60 @@ _MARKERS = ("o", "s", "^", "D", "v")
 _SYMLOG = {"linthresh": 1, "linscale": 0.5}  # from the first step on logarithmic, with room for step 0
 _SIZE = 5.5
 _HOLLOW = {"linestyle": "", "markersize": _SIZE, "markerfacecolor": "white"}
+
+
+class Initialisation(Strict):
+    """S23, future work: the warm-up, T0 and mu of networks from several initialisations, a panel per network."""
+
+    kind: Literal["initialisation"]
+    experiments: Experiments
+
+
+Settings = Initialisation
+
+
+def check(settings: Initialisation, study, key: str) -> None:
+    """Raise ValueError for experiments that differ in more than network and initialisation, or not even in these."""
+    check_experiments(key, settings.experiments, study)
+    experiments = {name: study.experiments[name] for name in settings.experiments}
+    networks, starts = {}, {}
+    first_name, first = next(iter(experiments.items()))
+    for name, experiment in experiments.items():
+        for what, found, expected in (
+            ("task", experiment.task, first.task),
+            ("first explainer", experiment.explainers[0], first.explainers[0]),
+        ):
+            if found != expected:
+                raise ValueError(
+                    f"{key}.experiments: the {what} of {name!r} is {found!r}, that of {first_name!r} {expected!r}: "
+                    "show experiments with the same"
+                )
+        kind = experiment.network.kind
+        if networks.setdefault(kind, experiment.network) != experiment.network:
+            raise ValueError(f"{key}.experiments: {name!r} has another network of kind {kind}: show one of a kind")
+        other = starts.setdefault((kind, experiment.init, experiment.init_scale), name)
+        if other != name:
+            raise ValueError(
+                f"{key}.experiments: {other!r} and {name!r} have the same network and initialisation: keep one"
+            )
+
+
+def inputs(settings: Initialisation, study) -> dict[str, list[str]]:
+    """The summary and the phases of each experiment."""
+    names = settings.experiments
+    return {
+        "summaries": paths.of_experiments(names, "summary.csv"),
+        "phases": paths.of_experiments(names, "phases.csv"),
+    }
+
+
+def shown(settings: Initialisation, study) -> dict:
+    """The kind of each experiment's network, and how it starts."""
+    return {"initial": {name: _initial(study.experiments[name]) for name in settings.experiments}}
+
+
+def _initial(experiment) -> dict:
+    return {"network": experiment.network.kind, "init": experiment.init, "scale": experiment.init_scale}
 
 
 @dataclass(frozen=True)
@@ -43,6 +105,11 @@ class Run:
         return _INITS[self.init] + (f" × {self.scale:g}" if self.scale != 1 else "")
 
     @property
+    def architecture(self) -> str:
+        """The kind of network in words."""
+        return _NETWORKS.get(self.network, self.network)
+
+    @property
     def explainer(self) -> str:
         """The first explainer."""
         return self.summary["explainer"].iloc[0]
@@ -58,7 +125,18 @@ class Run:
         return of[(of["explainer"] == self.explainer) & (of["phase"] == phase) & (of["quantity"] == "I_FY")]
 
 
-def draw(runs: list[Run], points: Points):
+def draw(job, inputs, points: Points):
+    """Read the experiments and draw them. Raises StudyError for phases without a warm-up: made by an older version."""
+    runs = []
+    for name, summary, spans in zip(job.settings.experiments, inputs["summaries"], inputs["phases"], strict=True):
+        tables = dataframes.read(summary, *_SUMMARY), dataframes.read(spans, *_PHASES)
+        runs.append(Run(name, **job.shown["initial"][name], summary=tables[0], phases=tables[1]))
+        if runs[-1].span("warm_up").empty:
+            raise damaged(spans, "it has no phase 'warm_up'")
+    return drawn(runs, points)
+
+
+def drawn(runs: list[Run], points: Points):
     """Above I(F_t;Y), a panel per network; below, by initialisation, end of warm-up, T0, and mu and I(F;Y) at the end.
 
     Networks stand in the order given; initialisations as Xavier, He, PyTorch, then by scale.
@@ -90,6 +168,9 @@ def draw(runs: list[Run], points: Points):
 
 def _colors(runs: list[Run]) -> dict[str, str]:
     """Initialisation -> colour: named ones apart, scaled ones from light to dark."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
     starts = {run.start: run for run in runs}
     scaled = sum(run.scale != 1 for run in starts.values())
     ramp = iter(colormaps["YlOrRd"](np.linspace(0.4, 0.95, scaled)))
@@ -115,7 +196,7 @@ def _curves(axes, runs: list[Run], colors: dict[str, str], last: float, points: 
         look = {"color": colors[run.start], "linewidth": 1.4}
         points.line(axes, run.name, f"I(F$_t$; Y), {run.start}", known["step"], known["mean"], known, **look)
         points.level(axes, run.name, f"I(L; Y) of {run.explainer}", float(best["mean"].iloc[0]), style.GREY, best)
-    axes.set(title=_NETWORKS[runs[0].network], xlabel="SGD step", ylabel="I(F$_t$; Y) (bits)")
+    axes.set(title=runs[0].architecture, xlabel="SGD step", ylabel="I(F$_t$; Y) (bits)")
     axes.set_xscale("symlog", **_SYMLOG)
     _count_steps(axes.xaxis, last)
     axes.set_xlim(0, last)
@@ -126,7 +207,7 @@ def _instants(axes, runs: list[Run], looks: dict, phase: str, title: str, last: 
     named = {}
     for run in runs:
         row, look = run.span(phase), looks[run.name]
-        series = f"{title}, {_NETWORKS[run.network]}, {run.start}"
+        series = f"{title}, {run.architecture}, {run.start}"
         per_epoch = float(run.summary["step"].max() / run.summary["epoch"].max())
         end, lo, hi = (float(row[name].iloc[0]) * per_epoch for name in ("to_epoch", "to_epoch_lo", "to_epoch_hi"))
         if word := _missing(run, phase):
@@ -161,7 +242,7 @@ def _ends(axes, runs: list[Run], looks: dict, points: Points) -> None:
         for quantity, symbol, look in (("I_FY", "I(F; Y)", {"alpha": 0.35}), ("mu", "μ(F; L)", {"zorder": 3})):
             row = run.curve(quantity).iloc[-1:]
             end, lo, hi = (float(row[name].iloc[0]) for name in ("corrected", "lo", "hi"))
-            series = f"{symbol}, {_NETWORKS[run.network]}, {run.start}"
+            series = f"{symbol}, {run.architecture}, {run.start}"
             points.estimate(axes, run.name, series, y=end, lo=lo, hi=hi, of=row, **looks[run.name], **look)
     axes.set(title="at the end of training", ylabel="information (bits)")
     axes.set_ylim(min(0, axes.get_ylim()[0]), None)
@@ -169,6 +250,8 @@ def _ends(axes, runs: list[Run], looks: dict, points: Points) -> None:
 
 def _count_steps(axis, last: float, named: dict[str, float] | None = None) -> None:
     """Ticks at step 0 and at powers of ten, and further ones with a name."""
+    from matplotlib.ticker import NullLocator
+
     decades = 10 ** np.arange(int(np.log10(last)) + 1)
     ticks = {0: "0"} | {step: f"$10^{power}$" for power, step in enumerate(decades)}
     ticks |= {step: word for word, step in (named or {}).items()}
@@ -177,15 +260,15 @@ def _count_steps(axis, last: float, named: dict[str, float] | None = None) -> No
 
 
 def _legend(figure, networks: list[str], colors: dict[str, str]) -> None:
-    handles = {start: Line2D([], [], color=color, linewidth=2.2) for start, color in colors.items()}
+    handles = {start: style.key(color=color, linewidth=2.2) for start, color in colors.items()}
     look = {"color": style.DARK, "linestyle": "", "markersize": _SIZE}
     handles |= {
-        _NETWORKS[network]: Line2D([], [], marker=marker, **look)
+        _NETWORKS.get(network, network): style.key(marker=marker, **look)
         for network, marker in zip(networks, itertools.cycle(_MARKERS), strict=False)
     }
-    handles["faint: I(F; Y)"] = Line2D([], [], marker=_MARKERS[0], alpha=0.35, **look)
-    handles["open: in no seed"] = Line2D([], [], marker=_MARKERS[0], markerfacecolor="white", **look)
-    handles["dashed: I(L; Y)"] = Line2D([], [], color=style.GREY, linewidth=0.9, linestyle=(0, (6, 3)))
-    handles["band: ± 1 std over seeds"] = Patch(color=style.GREY, alpha=0.22, linewidth=0)
-    handles["upright lines: 95% interval"] = Line2D([], [], color=style.GREY, linewidth=1.1)
+    handles["faint: I(F; Y)"] = style.key(marker=_MARKERS[0], alpha=0.35, **look)
+    handles["open: in no seed"] = style.key(marker=_MARKERS[0], markerfacecolor="white", **look)
+    handles["dashed: I(L; Y)"] = style.key(color=style.GREY, linewidth=0.9, linestyle=style.LEVEL)
+    handles["band: ± 1 std over seeds"] = style.band()
+    handles["upright lines: 95% interval"] = style.key(color=style.GREY, linewidth=1.1)
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=7)

@@ -1,32 +1,67 @@
 """Theorem 1 of N19: accuracy on the training set and on the distribution during SGD."""
 
 import itertools
+from typing import Literal
 
 import pandas as pd
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from pydantic import Field
 
+from workflow_scripts.config import checks, paths
+from workflow_scripts.config.base import Name, Strict
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points
+from workflow_scripts.files import dataframes
 
-COLUMNS = ("noise", "init", "inside", "step", "quantity", "mean", "std", "lo", "hi")
+CAPTION = r"""A linear model trained by SGD on x = η y e\ :sub:`1` + e\ :sub:`k`, where η = −1 with probability p:
+accuracy on the training set, and on the whole distribution in closed form (Nakkiran et al. 2019, Theorem 1). Solid
+lines start inside the theorem's condition, w\ :sub:`0`\ (1) ≥ −n\ :sup:`0.99` and \|w\ :sub:`0`\ (i)\| < 1 − 2p,
+dashed ones outside. Lines are means over training sets, filled bands one standard deviation; thin lines enclose the
+95% interval of the mean. The theorem's limit is 1 − p."""
+_COLUMNS = ("noise", "init", "inside", "step", "quantity", "mean", "std", "lo", "hi")
 _ROWS = {"train_accuracy": "train accuracy", "population_accuracy": "population accuracy"}
 _COLORS = (style.BLACK, *style.EXPLAINERS)
 _DASHED = (0, (3, 1.5))
 _BESIDE = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 8, "color": style.DARK}
 
 
-def draw(table: pd.DataFrame, points: Points):
-    """A column per noise level p, a line with band per initial weights; table: of the simulation, with COLUMNS."""
+class Theorem1Dynamics(Strict):
+    """N19 Theorem 1: accuracy on the training set and on the distribution during SGD, a column per noise level."""
+
+    kind: Literal["theorem1"]
+    simulation: Name = Field(description="a name under simulations")
+
+
+Settings = Theorem1Dynamics
+
+
+def check(settings: Theorem1Dynamics, study, key: str) -> None:
+    """Raise ValueError for a simulation that the study has not."""
+    checks.named(f"{key}.simulation", "simulation", settings.simulation, study.simulations)
+
+
+def inputs(settings: Theorem1Dynamics, study) -> dict[str, list[str]]:
+    """The table of the simulation."""
+    return {"simulations": [paths.simulation(settings.simulation)]}
+
+
+def shown(settings: Theorem1Dynamics, study) -> dict:
+    """It shows nothing else of the study."""
+    return {}
+
+
+def draw(job, inputs, points: Points):
+    """A column per noise level p, a line with band per initial weights."""
+    (path,) = inputs["simulations"]
+    table = dataframes.read(path, *_COLUMNS)
     levels = table["noise"].unique()
     colors = dict(zip(table["init"].unique(), itertools.cycle(_COLORS)))
     figure, axes = style.panels(len(_ROWS), len(levels), 4.6, 2.6)
     for column, noise in enumerate(levels):
         for axis, (quantity, name) in zip(axes[:, column], _ROWS.items(), strict=True):
-            shown = table[(table["noise"] == noise) & (table["quantity"] == quantity)]
-            _panel(axis, f"{name}, p = {noise:g}", shown, colors, points)
+            rows = table[(table["noise"] == noise) & (table["quantity"] == quantity)]
+            _panel(axis, f"{name}, p = {noise:g}", rows, colors, points)
             axis.set_ylabel(name)
-        points.level(axis, f"{name}, p = {noise:g}", "1 − p", 1 - noise, style.DARK, shown[["noise"]].iloc[:1])
+        points.level(axis, f"{name}, p = {noise:g}", "1 − p", 1 - noise, style.DARK, rows[["noise"]].iloc[:1])
         axis.annotate("1 − p", (1, 1 - noise), xycoords=axis.get_yaxis_transform(), **_BESIDE)
         axis.set_xlabel("SGD step")
         axes[0, column].set_title(f"p = {noise:g}")
@@ -45,10 +80,12 @@ def _panel(axes, panel: str, table: pd.DataFrame, colors: dict[str, str], points
 
 
 def _legend(figure, colors: dict[str, str]) -> None:
-    handles = {name: Line2D([], [], color=color) for name, color in colors.items()}
-    handles["1 − p"] = Line2D([], [], color=style.DARK, linewidth=0.9, linestyle=(0, (6, 3)))
-    handles["solid: inside the theorem's condition"] = Line2D([], [], color=style.GREY)
-    handles["dashed: outside"] = Line2D([], [], color=style.GREY, linestyle=_DASHED)
-    handles["band: ± 1 std over repetitions"] = Patch(color=style.GREY, alpha=0.22, linewidth=0)
-    handles["thin lines: 95% interval"] = Line2D([], [], color=style.GREY, linewidth=0.5)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, columnspacing=4)
+    handles = [style.key(color=color, label=name) for name, color in colors.items()]
+    handles += [
+        style.key(color=style.DARK, linewidth=0.9, linestyle=style.LEVEL, label="1 − p"),
+        style.key(color=style.GREY, label="solid: inside the theorem's condition"),
+        style.key(color=style.GREY, linestyle=_DASHED, label="dashed: outside"),
+        style.band("band: ± 1 std over repetitions"),
+        style.thin_lines(),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=4)

@@ -5,18 +5,51 @@ import html
 import numpy as np
 import pandas as pd
 
+from workflow_scripts.config import paths
+from workflow_scripts.config.shown import titles
 from workflow_scripts.drawing.page import render, with_interval
-from workflow_scripts.measures import learning_order
+from workflow_scripts.figures import agreement
+from workflow_scripts.figures.agreement import Agreement
+
+CAPTION = r"""Whether seeds and networks learn the test examples in the same order: Spearman's rank correlation, mean
+over pairs of seeds, with 95% intervals for new seeds and new test examples, and the same within each class."""
+
+Settings = Agreement
 
 
-def table(epochs: dict[str, np.ndarray], titles: dict[str, str], classes: np.ndarray) -> pd.DataFrame:
+def check(settings: Agreement, study, key: str) -> None:
+    """Raise ValueError for experiments that can't have the figure either."""
+    agreement.check(settings, study, key)
+
+
+def inputs(settings: Agreement, study) -> dict[str, list[str]]:
+    """When each experiment learned each example."""
+    return {"examples": paths.of_experiments(settings.experiments, "examples.csv")}
+
+
+def shown(settings: Agreement, study) -> dict:
+    """Titles."""
+    return {"titles": titles(study, settings.experiments)}
+
+
+def table(job, inputs) -> pd.DataFrame:
+    """The agreement of the experiments. Raises StudyError for tables of different examples."""
+    from workflow_scripts.measures import learning_order
+
+    classes, epochs = learning_order.read_epochs(inputs["examples"])
+    return agreements(dict(zip(job.settings.experiments, epochs, strict=True)), job.shown["titles"], classes)
+
+
+def agreements(epochs: dict[str, np.ndarray], title_of: dict[str, str], classes: np.ndarray) -> pd.DataFrame:
     """A row for each experiment and for each two: the rank correlation between seeds, and that within classes.
 
     epochs: experiment -> when each seed learns each test example, [S, N], inf: never; classes: [N].
     """
+    from workflow_scripts.measures import learning_order
+
     rows = learning_order.pairwise_agreements(epochs, classes)
     return pd.DataFrame(
-        [row | {"title": titles[row["experiment"]], "other_title": titles[row["other"]]} for row in rows]
+        [row | {"title": title_of[row["experiment"]], "other_title": title_of[row["other"]]} for row in rows]
     )
 
 

@@ -2,16 +2,25 @@
 
 import html
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
-from workflow_scripts.config.analysis import Printed
-from workflow_scripts.drawing.page import printed, render, with_interval
-from workflow_scripts.measures import nulls
-from workflow_scripts.measures.seeds import over_seeds
+from workflow_scripts.config import checks, paths
+from workflow_scripts.config.base import Name, Strict
+from workflow_scripts.config.printed import Printed
+from workflow_scripts.config.shown import Experiments, check_experiments, printed, titles
+from workflow_scripts.drawing.page import paper_prints, render, with_interval
+from workflow_scripts.drawing.rows import read_each, stacked
 from workflow_scripts.tables import ratios
 
+CAPTION = r"""The claims of Nakkiran et al. 2019 as numbers, with 95% intervals, the null model's value, and a verdict
+by a rule stated beforehand in docs/claims.md."""
+#: columns that are read of phases.csv, and of the table of a simulation
+_PHASES = ("explainer", "phase", "quantity", "sign", "change_mean", "below_null_mean")
+_SIMULATION = ("noise", "init", "inside", "step", "quantity", "mean", "lo", "hi", "min", "max")
 #: value, lo, hi: the statement's number with its 95% interval; margin: how far the null model stays behind it
 COLUMNS = (
     *("claim", "explainer", "statement", "seeds", "value", "lo", "hi", "null", "margin", "margin_lo", "margin_hi"),
@@ -20,13 +29,70 @@ COLUMNS = (
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, SILENT = "supported", "not supported", "undecided", "no claim"
 
 
-def table(of_nulls: pd.DataFrame, of_phases: pd.DataFrame, nested: bool, paper: Printed | None) -> pd.DataFrame:
+class Claims(Strict):
+    """Claims 1 and 2, Conjecture 1 and Theorem 1 of N19, each as a number with its interval and a verdict."""
+
+    kind: Literal["claims"]
+    experiments: Experiments
+    simulations: list[Name] = Field([], description="names under simulations")
+
+
+Settings = Claims
+
+
+def check(settings: Claims, study, key: str) -> None:
+    """Raise ValueError for an experiment or a simulation that the study has not."""
+    check_experiments(key, settings.experiments, study)
+    checks.unique(f"{key}.simulations", settings.simulations)
+    for name in settings.simulations:
+        checks.named(f"{key}.simulations", "simulation", name, study.simulations)
+
+
+def inputs(settings: Claims, study) -> dict[str, list[str]]:
+    """The null models and the phases of each experiment, and the table of each simulation."""
+    names = settings.experiments
+    return {
+        "nulls": paths.of_experiments(names, "nulls.csv"),
+        "phases": paths.of_experiments(names, "phases.csv"),
+        "simulations": [paths.simulation(name) for name in settings.simulations],
+    }
+
+
+def shown(settings: Claims, study) -> dict:
+    """Titles, what papers print, and which experiments have nested explainers."""
+    names = settings.experiments
+    return {
+        "titles": titles(study, names),
+        "printed": printed(study, names),
+        "nested": [name for name in names if study.experiments[name].nested],
+    }
+
+
+def table(job, inputs) -> pd.DataFrame:
+    """The claims of each experiment, then the theorem by each simulation."""
+    names, title_of = job.settings.experiments, job.shown["titles"]
+    of_nulls = read_each(names, inputs["nulls"], *ratios.NULLS)
+    of_phases = read_each(names, inputs["phases"], *_PHASES)
+    made = {
+        name: of_experiment(of_nulls[name], of_phases[name], name in job.shown["nested"], Printed.of(name, job.shown))
+        for name in names
+    }
+    simulated = read_each(job.settings.simulations, inputs["simulations"], *_SIMULATION)
+    theorems = [
+        theorem_1(found).assign(experiment=name, title=f"Theorem 1: {name}") for name, found in simulated.items()
+    ]
+    return pd.concat([stacked(made, title_of), *theorems], ignore_index=True)
+
+
+def of_experiment(of_nulls: pd.DataFrame, of_phases: pd.DataFrame, nested: bool, paper: Printed | None) -> pd.DataFrame:
     """Claims 1 and 2 of every explainer of an experiment, and Conjecture 1 if they are nested: rows of COLUMNS.
 
     of_nulls, of_phases: its nulls.csv and phases.csv; paper: what the paper prints for it.
     """
+    from workflow_scripts.measures import nulls
+
     rows = []
-    for row in ratios.table(of_nulls, paper).to_dict("records"):
+    for row in ratios.at_t0(of_nulls, paper).to_dict("records"):
         if row["variant"] == nulls.WITHIN_CLASS:
             rows += [_claim_1(row), _claim_2(of_phases, row["explainer"])]
     if nested:
@@ -81,7 +147,7 @@ def page(rows: pd.DataFrame, title: str) -> str:
             html.escape(row["explainer"]),
             html.escape(row["statement"]),
             str(row["seeds"]),
-            with_interval(row, "value", "lo", "hi") + printed(row["paper"]),
+            with_interval(row, "value", "lo", "hi") + paper_prints(row["paper"]),
             "" if pd.isna(row["null"]) else f"{row['null']:.3g}",
             "" if pd.isna(row["margin"]) else with_interval(row, "margin", "margin_lo", "margin_hi", "+"),
             f"<span class={_CLASSES.get(row['verdict'], 'undecided')}>{row['verdict']}</span>",
@@ -104,7 +170,7 @@ _CLASSES = {SUPPORTED: "yes", NOT_SUPPORTED: "no"}
 
 
 def _claim_1(row: dict) -> dict:
-    """The share that L accounts for at T0 exceeds that of the within-class null; row: of ratios.table."""
+    """The share that L accounts for at T0 exceeds that of the within-class null; row: of ratios.at_t0."""
     return {
         "claim": "Claim 1",
         "explainer": row["explainer"],
@@ -140,6 +206,9 @@ def _claim_2(of_phases: pd.DataFrame, explainer: str) -> dict:
 
 def _conjecture_1(of_nulls: pd.DataFrame, simple: str, complex_: str, verdicts: list[str]) -> dict:
     """The network reaches the more complex explainer later, and both claims hold for every explainer."""
+    from workflow_scripts.measures import nulls
+    from workflow_scripts.measures.seeds import over_seeds
+
     of_each = of_nulls[of_nulls["variant"] == nulls.WITHIN_CLASS]
     early, late = (of_each[of_each["explainer"] == name].set_index("seed") for name in (simple, complex_))
     later = over_seeds((late["epoch"] - early["epoch"]).to_numpy(float))
@@ -166,6 +235,8 @@ _ENDS = ("mean", "lo", "hi")
 
 def _end(values: np.ndarray, end: str) -> float:
     """The end of the interval over seeds, of one seed its own value; NaN where a seed lacks it."""
+    from workflow_scripts.measures.seeds import over_seeds
+
     if not np.isfinite(values).all() or not len(values):
         return float("nan")
     return float(over_seeds(values)[end]) if len(values) > 1 else float(values[0])

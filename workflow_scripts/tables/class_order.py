@@ -1,16 +1,50 @@
 """When each class is learned, its place in the order, and how much the orders of several networks agree."""
 
 import html
+from typing import Literal
 
 import pandas as pd
 
+from workflow_scripts.config import paths
+from workflow_scripts.config.base import Strict
+from workflow_scripts.config.shown import Experiments, check_experiments, titles
 from workflow_scripts.drawing.page import render, with_interval
-from workflow_scripts.measures import per_class
+from workflow_scripts.drawing.rows import read_each, stacked
+
+CAPTION = r"""The classes in the order in which each network learns them, with 95% t intervals over seeds."""
 
 
-def tables(orders: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """A row per class of each experiment; orders: experiment -> its order.csv."""
-    return {name: per_class.mean_learning_times(found) for name, found in orders.items()}
+class ClassOrderTable(Strict):
+    """When each class is learned, its place in the order, and how much the orders of experiments agree."""
+
+    kind: Literal["class_order"]
+    experiments: Experiments
+
+
+Settings = ClassOrderTable
+
+
+def check(settings: ClassOrderTable, study, key: str) -> None:
+    """Raise ValueError for an experiment that the study has not."""
+    check_experiments(key, settings.experiments, study)
+
+
+def inputs(settings: ClassOrderTable, study) -> dict[str, list[str]]:
+    """When each experiment learned each class."""
+    return {"orders": paths.of_experiments(settings.experiments, "order.csv")}
+
+
+def shown(settings: ClassOrderTable, study) -> dict:
+    """Titles."""
+    return {"titles": titles(study, settings.experiments)}
+
+
+def table(job, inputs) -> pd.DataFrame:
+    """A row per class of each experiment."""
+    from workflow_scripts.measures import per_class
+
+    found = read_each(job.settings.experiments, inputs["orders"], "class", "seed", "epoch", "final")
+    return stacked({name: per_class.mean_learning_times(of) for name, of in found.items()}, job.shown["titles"])
 
 
 def page(rows: pd.DataFrame, title: str) -> str:

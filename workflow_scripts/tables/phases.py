@@ -1,15 +1,24 @@
 """N19 Table 1: how each quantity changes in each phase, beside what the paper says."""
 
 import html
+from typing import Literal
 
 import pandas as pd
 
+from workflow_scripts.config import paths
+from workflow_scripts.config.base import Strict
+from workflow_scripts.config.shown import Experiments, check_experiments, titles
 from workflow_scripts.drawing.page import render
-from workflow_scripts.measures import phases
+from workflow_scripts.drawing.rows import read_each, stacked
+from workflow_scripts.measures.phases import PHASES, QUANTITIES
 
+CAPTION = r"""How each quantity changes in each phase of training, with 95% intervals for new seeds and a new test
+set, beside what the paper says (Nakkiran et al. 2019, Table 1)."""
+#: columns that are read of phases.csv
+_COLUMNS = ("explainer", "phase", "quantity", "sign", "change_mean", "below_null_mean")
 #: N19 Table 1. A change of a quantity over a phase, or near_0: nearer to 0 than for the null model.
 PAPER_TABLE_1 = {
-    phase: dict(zip(phases.QUANTITIES, entries.split(), strict=True))
+    phase: dict(zip(QUANTITIES, entries.split(), strict=True))
     for phase, entries in {
         "first": "up up up up near_0 down",
         "middle": "up up up flat up near_0",
@@ -27,9 +36,40 @@ _HEADS = {
 }
 
 
-def table(found: pd.DataFrame) -> pd.DataFrame:
+class Phases(Strict):
+    """N19 Table 1: how each quantity changes in each phase, beside what the paper says."""
+
+    kind: Literal["phases"]
+    experiments: Experiments
+
+
+Settings = Phases
+
+
+def check(settings: Phases, study, key: str) -> None:
+    """Raise ValueError for an experiment that the study has not."""
+    check_experiments(key, settings.experiments, study)
+
+
+def inputs(settings: Phases, study) -> dict[str, list[str]]:
+    """The phases of each experiment."""
+    return {"phases": paths.of_experiments(settings.experiments, "phases.csv")}
+
+
+def shown(settings: Phases, study) -> dict:
+    """Titles."""
+    return {"titles": titles(study, settings.experiments)}
+
+
+def table(job, inputs) -> pd.DataFrame:
+    """The phases of each experiment, beside the paper's entries."""
+    found = read_each(job.settings.experiments, inputs["phases"], *_COLUMNS)
+    return stacked({name: beside_paper(of) for name, of in found.items()}, job.shown["titles"])
+
+
+def beside_paper(found: pd.DataFrame) -> pd.DataFrame:
     """N19 Table 1 of one experiment, from phases.csv: the paper's entry beside ours, and whether they agree."""
-    rows = found[found["phase"].isin(phases.PHASES)].copy()
+    rows = found[found["phase"].isin(PHASES)].copy()
     rows["paper"] = [
         PAPER_TABLE_1[phase][quantity] for phase, quantity in zip(rows["phase"], rows["quantity"], strict=True)
     ]
@@ -58,7 +98,7 @@ def page(rows: pd.DataFrame, title: str) -> str:
         row = group.iloc[0]
         cells = [html.escape(name), html.escape(explainer), phase]
         cells.append("none" if row["seeds"] == 0 else f"{row['from_epoch']:.3g} to {row['to_epoch']:.3g}")
-        cells += [_sign_cell(by_quantity.loc[quantity]) for quantity in phases.QUANTITIES]
+        cells += [_sign_cell(by_quantity.loc[quantity]) for quantity in QUANTITIES]
         body.append(cells)
     caption = (
         "Change of each quantity over each phase: sign, mean over seeds, 95% interval for new seeds and a new test "

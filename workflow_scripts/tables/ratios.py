@@ -1,15 +1,23 @@
 """N19 Tables 2 and 3: mu(F_T0;L) / I(F_T0;Y), beside the same ratio of every null model."""
 
 import html
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.config.analysis import Printed
+from workflow_scripts.config import paths
+from workflow_scripts.config.base import Strict
+from workflow_scripts.config.printed import Printed
+from workflow_scripts.config.shown import Experiments, check_experiments, printed, titles
 from workflow_scripts.drawing.page import render, with_interval
-from workflow_scripts.measures import nulls
-from workflow_scripts.measures.seeds import over_seeds
+from workflow_scripts.drawing.rows import read_each, stacked
 
+CAPTION = r"""How much of the network's information about the label at T\ :sub:`0`\  each explainer accounts for,
+beside the same ratio of every null model; 95% intervals for new seeds and a new test set (Nakkiran et al. 2019,
+Tables 2 and 3)."""
+#: columns that are read of nulls.csv
+NULLS = ("seed", "explainer", "variant", "epoch", "ratio", "ratio_corrected", "p_value")
 #: column of nulls.csv -> the one that has what the seeds' estimates have in common
 _COLUMNS = {
     "epoch": None,
@@ -29,14 +37,49 @@ _ENDS = {
 }
 
 
-def table(found: pd.DataFrame, paper: Printed | None) -> pd.DataFrame:
+class Ratios(Strict):
+    """N19 Table 2: mu(F_T0;L)/I(F_T0;Y) beside the same ratio of every null model."""
+
+    kind: Literal["ratios"]
+    experiments: Experiments
+
+
+Settings = Ratios
+
+
+def check(settings: Ratios, study, key: str) -> None:
+    """Raise ValueError for an experiment that the study has not."""
+    check_experiments(key, settings.experiments, study)
+
+
+def inputs(settings: Ratios, study) -> dict[str, list[str]]:
+    """The null models of each experiment."""
+    return {"nulls": paths.of_experiments(settings.experiments, "nulls.csv")}
+
+
+def shown(settings: Ratios, study) -> dict:
+    """Titles, and what papers print."""
+    names = settings.experiments
+    return {"titles": titles(study, names), "printed": printed(study, names)}
+
+
+def table(job, inputs) -> pd.DataFrame:
+    """The ratios of each experiment."""
+    found = read_each(job.settings.experiments, inputs["nulls"], *NULLS)
+    made = {name: at_t0(of, Printed.of(name, job.shown)) for name, of in found.items()}
+    return stacked(made, job.shown["titles"])
+
+
+def at_t0(found: pd.DataFrame, paper: Printed | None) -> pd.DataFrame:
     """N19 Table 2 of one experiment from nulls.csv: rows (explainer, variant), means and 95% intervals over seeds.
 
     The intervals of I_LY, I_FY, ratio_corrected and excess speak of new seeds and a new test set; a single seed has
     its own. That of T0's epoch reaches from the earliest to the latest T0 that the test set allows, and to other seeds.
     paper_ratio, paper_null_ratio: what the paper prints, if anything.
     """
-    ratios, null_ratios = (paper.ratios, paper.null_ratios) if paper else ({}, {})
+    from workflow_scripts.measures.seeds import over_seeds
+
+    of_paper, null_of_paper = (paper.ratios, paper.null_ratios) if paper else ({}, {})
     rows = []
     for (explainer, variant), group in found.groupby(["explainer", "variant"], sort=False):
         row = {"explainer": explainer, "variant": variant}
@@ -54,13 +97,18 @@ def table(found: pd.DataFrame, paper: Printed | None) -> pd.DataFrame:
             certain = group["epoch_hi"].notna().all()
             row["epoch_hi"] = float(over_seeds(group["epoch_hi"].to_numpy(float))["hi"]) if certain else np.nan
         row |= {"p_value_largest": group["p_value"].max()}
-        row |= {"paper_ratio": ratios.get(explainer, np.nan), "paper_null_ratio": null_ratios.get(explainer, np.nan)}
+        row |= {
+            "paper_ratio": of_paper.get(explainer, np.nan),
+            "paper_null_ratio": null_of_paper.get(explainer, np.nan),
+        }
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def page(rows: pd.DataFrame, title: str) -> str:
     """Table 2 as a page: a row per experiment and explainer, the nulls' closed forms side by side."""
+    from workflow_scripts.measures import nulls
+
     head = ["task", "explainer", "seeds", "T<sub>0</sub> (epochs)", "I(L; Y)", "μ / I(F<sub>T0</sub>; Y)"]
     head += [f"null: {variant.replace('_', ' ')}" for variant in nulls.VARIANTS] + [
         "above the last null",

@@ -1,12 +1,21 @@
 """What is known at the end of training, and the bias of plug-in estimates, which grows with the number of classes."""
 
 import html
+from typing import Literal
 
 import pandas as pd
 
-from workflow_scripts.config.analysis import Printed
-from workflow_scripts.drawing.page import printed, render, with_interval
+from workflow_scripts.config import paths
+from workflow_scripts.config.base import Strict
+from workflow_scripts.config.printed import Printed
+from workflow_scripts.config.shown import Experiments, check_experiments, printed, titles
+from workflow_scripts.drawing.page import paper_prints, render, with_interval
+from workflow_scripts.drawing.rows import read_each, stacked
 
+CAPTION = r"""What is known at the end of training: each quantity corrected for bias, with its 95% interval for new
+seeds and a new test set, as the plug-in value, and as the paper prints it."""
+#: columns that are read of summary.csv
+_COLUMNS = ("explainer", "epoch", "quantity", "seeds", "mean", "corrected", "lo", "hi")
 _HEADS = {
     "accuracy": "test accuracy",
     "I_FY_train": "I(F; Y<sub>S</sub>)",
@@ -19,7 +28,40 @@ _HEADS = {
 }
 
 
-def table(summary: pd.DataFrame, paper: Printed | None) -> pd.DataFrame:
+class Totals(Strict):
+    """What is known at the end of training: each quantity as it is, corrected for bias, and as a paper prints it."""
+
+    kind: Literal["totals"]
+    experiments: Experiments
+
+
+Settings = Totals
+
+
+def check(settings: Totals, study, key: str) -> None:
+    """Raise ValueError for an experiment that the study has not."""
+    check_experiments(key, settings.experiments, study)
+
+
+def inputs(settings: Totals, study) -> dict[str, list[str]]:
+    """The summary of each experiment."""
+    return {"summaries": paths.of_experiments(settings.experiments, "summary.csv")}
+
+
+def shown(settings: Totals, study) -> dict:
+    """Titles, and what papers print."""
+    names = settings.experiments
+    return {"titles": titles(study, names), "printed": printed(study, names)}
+
+
+def table(job, inputs) -> pd.DataFrame:
+    """The totals of each experiment."""
+    found = read_each(job.settings.experiments, inputs["summaries"], *_COLUMNS)
+    made = {name: at_the_end(summary, Printed.of(name, job.shown)) for name, summary in found.items()}
+    return stacked(made, job.shown["titles"])
+
+
+def at_the_end(summary: pd.DataFrame, paper: Printed | None) -> pd.DataFrame:
     """The last checkpoint of one experiment's summary.csv: a row per explainer and quantity.
 
     bias: the plug-in value (mean) less the corrected one; paper: what is printed of the first explainer.
@@ -56,4 +98,4 @@ def _cell(row: pd.Series) -> str:
     values = pd.to_numeric(row[["mean", "corrected", "lo", "hi", "bias", "paper"]])
     row = values.mask(values.abs() < 1e-9, 0.0)  # rounding errors of what is 0
     plug_in = f"<br><small>plug-in {row['mean']:.4g}, {row['bias']:+.2g}</small>" if row["bias"] else ""
-    return f"{with_interval(row, 'corrected', 'lo', 'hi')}{plug_in}{printed(row['paper'])}"
+    return f"{with_interval(row, 'corrected', 'lo', 'hi')}{plug_in}{paper_prints(row['paper'])}"
