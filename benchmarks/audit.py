@@ -17,7 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from workflow_scripts.config.study import Study, load, stage_config
+from workflow_scripts.config import jobs
+from workflow_scripts.config.study import Study, load
 from workflow_scripts.provenance import fingerprints, sidecars
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +48,7 @@ def make_up(study: Study, folder: Path, size: int) -> int:
     digests: dict[str, str] = {}
 
     def job(stage: str, wildcards: dict[str, str], inputs: list[str], outputs: list[str]) -> None:
-        cfg = stage_config(study, stage, **wildcards)
+        cfg = jobs.settings(study, stage, **wildcards)
         read = {Path(path): digests[path] for path in inputs}
         written = {Path(path): folder / path for path in outputs}
         for path in written.values():

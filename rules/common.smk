@@ -10,9 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from workflow_scripts.config import kinds
+from workflow_scripts.config import jobs, kinds, paths
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.config.study import load, stage_config
+from workflow_scripts.config.study import load
 from workflow_scripts.engine import cache, orphans, persistence, plan
 from workflow_scripts.files import hashing, listed
 from workflow_scripts.progress import report as progress
@@ -90,19 +90,19 @@ def growing(**first):
 @functools.lru_cache(maxsize=1)
 def settings(stage, **wildcards):
     """All that one job reads of the study. Snakemake asks for both params of a job, one after the other."""
-    return stage_config(STUDY, stage, **wildcards)
+    return jobs.settings(STUDY, stage, **wildcards)
 
 
 def code(stage, cfg):
     """The fingerprint of a job's code: as it was planned, on another node."""
-    kinds = " ".join([stage, *sorted(fingerprints.kinds(cfg))])
-    if kinds not in CODE:
+    name = " ".join([stage, *sorted(fingerprints.kinds(cfg))])
+    if name not in CODE:
         try:
             found = fingerprints.of_job(stage, cfg)
-            CODE[kinds] = equal.fingerprint(stage, found["digest"], found["libraries"])
+            CODE[name] = equal.fingerprint(stage, found["digest"], found["libraries"])
         except StudyError as error:
             sys.exit(f"error: {error}")
-    return CODE[kinds]
+    return CODE[name]
 
 
 def tracked(stage):
@@ -113,80 +113,39 @@ def tracked(stage):
     }
 
 
-def data_file(wildcards):
-    """The data set behind an experiment or a task."""
-    task = STUDY.experiments[wildcards.experiment].task if "experiment" in wildcards.keys() else wildcards.task
-    return f"results/data/{STUDY.tasks[task].dataset}.npz"
+def reads(stage, *options):
+    """The named inputs of a rule: the files that its stage takes by each of these options of its command."""
+
+    def files(option):
+        return lambda wildcards: [results(path) for path in jobs.inputs(STUDY, stage, **wildcards)[option]]
+
+    return {option: files(option) for option in options}
 
 
-def explainer_file(experiment, seed, explainer):
-    """Where an explainer lies."""
-    return f"results/{STUDY.explainer_file(experiment, explainer)}".format(seed=seed)
+def reads_all(stage):
+    """All files that a figure or table reads, in the order in which its stage takes them."""
+    return lambda wildcards: map(results, listed.in_order(jobs.inputs(STUDY, stage, **wildcards)))
 
 
-def explainer_files(wildcards):
-    """The explainers of one seed, in the order of the config."""
-    experiment = wildcards.experiment
-    return [explainer_file(experiment, wildcards.seed, name) for name in STUDY.experiments[experiment].explainers]
-
-
-def explainers_of_all_seeds(wildcards):
-    """The explainers of the first seed in the order of the config, then of the second; seeds ascending."""
-    experiment = wildcards.experiment
-    return [
-        explainer_file(experiment, seed, name)
-        for seed in sorted(STUDY.seeds_of(experiment))
-        for name in STUDY.experiments[experiment].explainers
-    ]
-
-
-def per_seed(file):
-    """That file of every seed of an experiment, seeds ascending: their order in the config changes nothing."""
-
-    def paths(wildcards):
-        experiment = wildcards.experiment
-        folders = [SEED_FOLDER.format(experiment=experiment, seed=seed) for seed in sorted(STUDY.seeds_of(experiment))]
-        return [f"{folder}/{file}" for folder in folders]
-
-    return paths
-
-
-def read_by(stage):
-    """The files that a figure or table reads, in the order in which its stage takes them."""
-
-    def paths(wildcards):
-        inputs = stage_config(STUDY, stage, **wildcards)["inputs"]
-        return [f"results/{path}" for path in listed.in_order(inputs)]
-
-    return paths
+def results(path):
+    """A file of the results folder."""
+    return f"results/{path}"
 
 
 def of_runs(file):
     """That file of every seed of every experiment: a function, as jobs on nodes have no use for thousands of paths."""
-
-    def paths(_):
-        return [
-            f"{SEED_FOLDER.format(experiment=experiment, seed=seed)}/{file}"
-            for experiment in STUDY.experiments
-            for seed in STUDY.seeds_of(experiment)
-        ]
-
-    return paths
+    return lambda _: [
+        results(path) for name in STUDY.experiments for path in paths.of_seeds(name, STUDY.seeds_of(name), file)
+    ]
 
 
 def every_explainer(_):
     """Every explainer, those of true labels once."""
-    return sorted(
-        {
-            explainer_file(name, seed, explainer)
-            for name, experiment in STUDY.experiments.items()
-            for seed in STUDY.seeds_of(name)
-            for explainer in experiment.explainers
-        }
-    )
+    of_each = (paths.explainers(STUDY, name, STUDY.seeds_of(name)) for name in STUDY.experiments)
+    return sorted({results(path) for of in of_each for path in of})
 
 
-DATA = [f"results/data/{STUDY.dataset_of(experiment)}.npz" for experiment in STUDY.experiments]
+DATA = [results(paths.dataset(STUDY.dataset_of(experiment))) for experiment in STUDY.experiments]
 SUMMARIES = [f"results/{experiment}/summary.csv" for experiment in STUDY.experiments]
 NULLS = [f"results/{experiment}/nulls.csv" for experiment in STUDY.experiments]
 SIMULATIONS = [f"results/simulations/{simulation}.csv" for simulation in STUDY.simulations]

@@ -5,8 +5,7 @@
 rule decompose:
     """Singular modes of the training data, how a linear network learns them, and the order of classes they predict."""
     input:
-        data=data_file,
-        trajectories=per_seed("trajectory.npz"),
+        **reads("decompose", "data", "trajectories"),
     output:
         modes="results/{experiment}/modes.csv",
         class_modes="results/{experiment}/class_modes.csv",

@@ -5,7 +5,7 @@
 rule distill_true_labels:
     """An explainer fitted to the true labels: once per task."""
     input:
-        data=data_file,
+        **reads("distill", "data"),
     output:
         explainer="results/tasks/{task}/explainers/{explainer}.npz",
         provenance="results/tasks/{task}/explainers/{explainer}.npz.prov.json",
@@ -41,8 +41,7 @@ use rule distill_true_labels as distill_true_labels_by_sgd with:
 rule distill_final_labels:
     """An explainer fitted to the labels of f_inf."""
     input:
-        data=data_file,
-        final_labels=f"{SEED_FOLDER}/final.npz",
+        **reads("distill", "data", "final_labels"),
     output:
         explainer=f"{SEED_FOLDER}/explainers/{{explainer}}.npz",
         provenance=f"{SEED_FOLDER}/explainers/{{explainer}}.npz.prov.json",
@@ -78,13 +77,7 @@ use rule distill_final_labels as distill_final_labels_by_sgd with:
 rule distill_t0_labels:
     """An explainer fitted to the labels of f_T0, T0 being where f first does as well as the reference."""
     input:
-        data=data_file,
-        trajectory=f"{SEED_FOLDER}/trajectory.npz",
-        reference=lambda wildcards: explainer_file(
-            wildcards.experiment,
-            wildcards.seed,
-            STUDY.explainers[wildcards.explainer].reference,
-        ),
+        **reads("distill", "data", "trajectory", "reference"),
     output:
         explainer=f"{SEED_FOLDER}/explainers/{{explainer}}.npz",
         provenance=f"{SEED_FOLDER}/explainers/{{explainer}}.npz.prov.json",

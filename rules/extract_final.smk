@@ -4,9 +4,7 @@
 rule extract_final:
     """f_inf, the network at the end of training, and its labels on every input that a distillation uses."""
     input:
-        data=data_file,
-        trajectory=f"{SEED_FOLDER}/trajectory.npz",
-        weights=f"{SEED_FOLDER}/network.safetensors",
+        **reads("extract_final", "data", "trajectory", "weights"),
     output:
         final_weights=f"{SEED_FOLDER}/final.safetensors",
         final_labels=f"{SEED_FOLDER}/final.npz",

@@ -4,9 +4,7 @@
 rule measure:
     """Information quantities of one seed's trajectory against each of its explainers."""
     input:
-        data=data_file,
-        trajectory=f"{SEED_FOLDER}/trajectory.npz",
-        explainers=explainer_files,
+        **reads("measure", "data", "trajectory", "explainers"),
     output:
         measures=f"{SEED_FOLDER}/measures.csv",
         classes=f"{SEED_FOLDER}/classes.csv",

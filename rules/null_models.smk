@@ -4,9 +4,7 @@
 rule null_models:
     """Every explainer of an experiment beside its null models, at T0 of each seed."""
     input:
-        data=data_file,
-        trajectories=per_seed("trajectory.npz"),
-        explainers=explainers_of_all_seeds,
+        **reads("null_models", "data", "trajectories", "explainers"),
     output:
         nulls="results/{experiment}/nulls.csv",
         provenance="results/{experiment}/nulls.csv.prov.json",

@@ -4,8 +4,7 @@
 rule order_examples:
     """When each test example is learned, by every seed."""
     input:
-        data=data_file,
-        trajectories=per_seed("trajectory.npz"),
+        **reads("order_examples", "data", "trajectories"),
     output:
         examples="results/{experiment}/examples.csv",
         provenance="results/{experiment}/examples.csv.prov.json",

@@ -4,7 +4,7 @@
 rule plot:
     """One figure, and every point plotted in it."""
     input:
-        files=read_by("plot"),
+        files=reads_all("plot"),
     output:
         svg=report(
             "results/figures/{figure}.svg",

@@ -5,11 +5,7 @@
 rule summarize:
     """Mean, deviation and interval over the seeds of every measure, the phases of training, and each class."""
     input:
-        data=data_file,
-        measures=per_seed("measures.csv"),
-        class_measures=per_seed("classes.csv"),
-        trajectories=per_seed("trajectory.npz"),
-        explainers=explainers_of_all_seeds,
+        **reads("summarize", "data", "measures", "class_measures", "trajectories", "explainers"),
     output:
         summary="results/{experiment}/summary.csv",
         phases="results/{experiment}/phases.csv",

@@ -4,7 +4,7 @@
 rule tabulate:
     """One table of the paper, as CSV and as a page."""
     input:
-        files=read_by("tabulate"),
+        files=reads_all("tabulate"),
     output:
         csv=report(
             "results/tables/{table}.csv",

@@ -4,7 +4,7 @@
 rule train:
     """One network, one seed: predictions and losses at every checkpoint, and the weights at the end."""
     input:
-        data=data_file,
+        **reads("train", "data"),
     output:
         trajectory=f"{SEED_FOLDER}/trajectory.npz",
         weights=f"{SEED_FOLDER}/network.safetensors",

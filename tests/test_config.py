@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field
 
 from tests.workflow import ROOT, STUDIES, TINY
-from workflow_scripts.config import reference, study
+from workflow_scripts.config import jobs, reference, study
 from workflow_scripts.config.base import Strict, parse, parse_json
 from workflow_scripts.config.configfiles import merged
 from workflow_scripts.config.errors import StudyError
@@ -48,7 +48,7 @@ def test_every_shipped_study_loads(paths):
 def test_every_stage_takes_the_config_that_its_rule_gives_it(paths):
     loaded = study.load(merged(paths))
     for stage, wildcards in jobs(loaded):
-        given = study.stage_config(loaded, stage, **wildcards)
+        given = jobs.settings(loaded, stage, **wildcards)
         config = importlib.import_module(f"workflow_scripts.{stage}").Config
         read = parse_json(config, hashing.canonical_json(given))
         assert read.model_dump(mode="json") == given, f"{stage}: its sidecar would not tell what it was given"
@@ -72,7 +72,7 @@ def test_lists_that_name_input_files_keep_their_order_through_sorted_json():
     listed = loaded.experiments["digits"].explainers
     assert listed != sorted(listed)
     for stage, wildcards in (("null_models", {}), ("measure", {"seed": "0"})):
-        given = study.stage_config(loaded, stage, experiment="digits", **wildcards)
+        given = jobs.settings(loaded, stage, experiment="digits", **wildcards)
         assert json.loads(hashing.canonical_json(given))["explainers"] == listed
 
 

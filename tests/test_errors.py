@@ -29,7 +29,7 @@ from torchvision.datasets import CIFAR10, MNIST
 from tests.workflow import ROOT, snakemake
 from workflow_scripts.audit import __main__ as audit_command
 from workflow_scripts.config import __main__ as config_command
-from workflow_scripts.config import study
+from workflow_scripts.config import jobs, study
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.data.datasets import mnist
 from workflow_scripts.data.parts import PARTS
@@ -424,7 +424,7 @@ def assert_nothing_in(folder: Path) -> None:
 
 
 def cfg_of(stage: str, **wildcards) -> dict:
-    return copy.deepcopy(study.stage_config(study.load(yaml.safe_load(STUDY)), stage, **wildcards))
+    return copy.deepcopy(jobs.settings(study.load(yaml.safe_load(STUDY)), stage, **wildcards))
 
 
 @pytest.fixture(scope="session")

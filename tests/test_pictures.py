@@ -17,7 +17,7 @@ from PIL import Image
 
 from tests.test_errors import assert_nothing_in, assert_one_line, call
 from tests.workflow import ROOT, planned, snakemake
-from workflow_scripts.config import study
+from workflow_scripts.config import jobs, study
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.data import pictures
 from workflow_scripts.data.datasets import images
@@ -415,7 +415,7 @@ def a_study(path: Path, **keys) -> dict:
 
 def given(path: Path, **keys) -> dict:
     """What the job is given when it is planned anew."""
-    return study.stage_config(study.load(a_study(path, **keys)), "prepare_data", dataset="pets")
+    return jobs.settings(study.load(a_study(path, **keys)), "prepare_data", dataset="pets")
 
 
 def test_a_study_lists_pictures_that_are_not_pinned_and_needs_none_of_them_otherwise(pets):

@@ -10,7 +10,7 @@ import yaml
 
 from benchmarks.scale import study
 from tests.workflow import ROOT
-from workflow_scripts.config.study import STAGES
+from workflow_scripts.config.jobs import STAGES
 from workflow_scripts.engine import plan
 
 #: runs Snakemake with the arguments given, then prints how often each of these was called

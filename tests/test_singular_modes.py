@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from tests.workflow import planned
 from workflow_scripts import decompose, plot
-from workflow_scripts.config import study
+from workflow_scripts.config import jobs, study
 from workflow_scripts.config.base import parse, parse_json
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.files import dataframes, hashing, npz
@@ -279,11 +279,11 @@ def test_a_figure_of_modes_that_the_theory_does_not_hold_for_is_one_line(figure,
 def test_the_stage_takes_its_config_of_experiments_with_modes_alone():
     of = load()
     assert of.with_modes() == ["ten", "three"]
-    given = study.stage_config(of, "decompose", experiment="ten")
+    given = jobs.settings(of, "decompose", experiment="ten")
     assert given["seeds"] == [0, 1] and given["lr"] == 0.05
     assert parse_json(decompose.Config, hashing.canonical_json(given)).model_dump(mode="json") == given
     with pytest.raises(StudyError, match="decompose: 'mlp' has a network of kind mlp"):
-        study.stage_config(of, "decompose", experiment="mlp")
+        jobs.settings(of, "decompose", experiment="mlp")
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 
 from tests import golden
 from tests.workflow import outside_of_their_code
-from workflow_scripts.config.study import STAGES
+from workflow_scripts.config.jobs import STAGES
 
 
 def test_no_job_of_the_tiny_study_executes_a_definition_outside_of_its_code(finished):

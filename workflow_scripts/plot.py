@@ -14,7 +14,6 @@ class Config(JobConfig):
     """The figure; name -> the files that it reads, under results; what else it reads of the study, as its kind says."""
 
     settings: kinds.choice("figures")
-    inputs: dict[str, list[str]]
     shown: dict[str, Any]
 
 

@@ -12,7 +12,6 @@ class Config(JobConfig):
     """The table; name -> the files that it reads, under results; what else it reads of the study, as its kind says."""
 
     settings: kinds.choice("tables")
-    inputs: dict[str, list[str]]
     shown: dict[str, Any]
 
 

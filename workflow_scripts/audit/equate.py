@@ -17,7 +17,7 @@ from workflow_scripts.audit import remake
 from workflow_scripts.audit.records import Results
 from workflow_scripts.audit.verdict import job_name
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.config.study import STAGES
+from workflow_scripts.config.jobs import STAGES
 from workflow_scripts.provenance import differences, equal, fingerprints, machine, upgrades
 from workflow_scripts.provenance.sidecars import Sidecar
 

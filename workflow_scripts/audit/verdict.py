@@ -8,8 +8,10 @@ from pathlib import Path
 
 from workflow_scripts.audit import remake, source
 from workflow_scripts.audit.records import Results, place, product, products
+from workflow_scripts.config import jobs
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.config.study import STAGES, Study, stage_config
+from workflow_scripts.config.jobs import STAGES
+from workflow_scripts.config.study import Study
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import differences, sidecars, upgrades
 from workflow_scripts.provenance.sidecars import Sidecar
@@ -209,7 +211,7 @@ def _settings(study: Study, record: Sidecar) -> dict | None:
     if not study.has_job(record.wildcards):
         return None
     try:
-        return stage_config(study, record.stage, **record.wildcards)
+        return jobs.settings(study, record.stage, **record.wildcards)
     except (StudyError, TypeError):
         return None
 
@@ -257,8 +259,8 @@ def _unknown(report: Report, why: str) -> None:
 
 def _gone(reports: list[Report], folders: list[Path]) -> list[Path]:
     """The products in these folders that a sidecar behind the reports speaks of, but that are no longer there."""
-    jobs = {sidecar: (report.results, record) for report in reports for sidecar, record in report.jobs.items()}
-    told = [results.path(told) for results, record in jobs.values() for told in record.outputs]
+    behind = {sidecar: (report.results, record) for report in reports for sidecar, record in report.jobs.items()}
+    told = [results.path(told) for results, record in behind.values() for told in record.outputs]
     return [path for path in told if any(path.is_relative_to(folder) for folder in folders) and not path.exists()]
 
 

@@ -6,7 +6,7 @@ python -m workflow_scripts.config train experiment=digits seed=0
 import argparse
 import sys
 
-from workflow_scripts.config import study
+from workflow_scripts.config import jobs, study
 from workflow_scripts.config.configfiles import merged
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.files import hashing
@@ -24,7 +24,7 @@ def main() -> None:
     try:
         chosen = study.load(merged(arguments.configfile), " + ".join(arguments.configfile))
         wildcards = dict(pair.split("=", 1) for pair in arguments.wildcards)
-        print(hashing.canonical_json(study.stage_config(chosen, arguments.stage, **wildcards)))
+        print(hashing.canonical_json(jobs.settings(chosen, arguments.stage, **wildcards)))
     except StudyError as error:
         sys.exit(f"error: {error}")
     except (TypeError, ValueError) as error:

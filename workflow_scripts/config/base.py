@@ -36,9 +36,10 @@ class Strict(BaseModel):
 
 
 class JobConfig(Strict):
-    """What every job reads: which one of its stage's jobs it is."""
+    """What every job reads: which one of its stage's jobs it is, and its files by option, relative to the results."""
 
     wildcards: dict[str, str]
+    inputs: dict[str, list[str]] = {}
 
 
 def parse(model: type[BaseModel], data: Any, source: str) -> BaseModel:

@@ -11,9 +11,32 @@ def of_experiments(names: list[str], file: str) -> list[str]:
     return [of_experiment(name, file) for name in names]
 
 
-def of_seed(experiment: str, seed: int, file: str) -> str:
+def of_seed(experiment: str, seed: int | str, file: str) -> str:
     """A file of one seed of an experiment, such as trajectory.npz."""
     return f"{experiment}/seed{seed}/{file}"
+
+
+def of_seeds(experiment: str, seeds: list[int], file: str) -> list[str]:
+    """That file of each seed."""
+    return [of_seed(experiment, seed, file) for seed in seeds]
+
+
+def explainer(study, experiment: str, seed: int | str, name: str) -> str:
+    """What an explainer of an experiment predicts; study: config.study.Study.
+
+    With the task if it is fitted to true labels, else with each seed; a co-trained one is a trajectory.
+    """
+    if name in study.experiments:
+        return of_seed(name, seed, "trajectory.npz")
+    if study.explainers[name].labels == "true":
+        return f"tasks/{study.experiments[experiment].task}/explainers/{name}.npz"
+    return of_seed(experiment, seed, f"explainers/{name}.npz")
+
+
+def explainers(study, experiment: str, seeds: list) -> list[str]:
+    """Those of the first seed in the order of the config, then those of the second, and so on."""
+    names = study.experiments[experiment].explainers
+    return [explainer(study, experiment, seed, name) for seed in seeds for name in names]
 
 
 def dataset(name: str) -> str:

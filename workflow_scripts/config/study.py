@@ -1,21 +1,19 @@
-"""The whole study, and the part of it that each job reads."""
+"""The whole study: everything that a config file may say, checked as a whole."""
 
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from workflow_scripts.config import kinds
-from workflow_scripts.config.base import Name, Seed, Strict, parse, unknown_name
+from workflow_scripts.config.base import Name, Seed, Strict, parse
 from workflow_scripts.config.checks import named as _named
 from workflow_scripts.config.checks import unique as _unique
-from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.nulls import Nulls
 from workflow_scripts.config.printed import Printed
 from workflow_scripts.config.simulations import Simulation
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
-from workflow_scripts.data.source import Source
 
 RESERVED = ("data", "tasks", "simulations", "figures", "tables")
 
@@ -176,7 +174,7 @@ class Study(Strict):
 
     def has_job(self, wildcards: dict[str, str]) -> bool:
         """Whether a job with these wildcards belongs to the study."""
-        kinds = {
+        known = {
             "dataset": self.datasets,
             "task": self.tasks,
             "experiment": self.experiments,
@@ -185,7 +183,7 @@ class Study(Strict):
             "figure": self.figures,
             "table": self.tables,
         }
-        if any(value not in kinds.get(name, ()) for name, value in wildcards.items() if name != "seed"):
+        if any(value not in known.get(name, ()) for name, value in wildcards.items() if name != "seed"):
             return False
         experiment, explainer = wildcards.get("experiment"), wildcards.get("explainer")
         if explainer and (self.explainers[explainer].labels == "true") != (experiment is None):
@@ -195,17 +193,6 @@ class Study(Strict):
         if "seed" in wildcards:
             return experiment is not None and wildcards["seed"] in map(str, self.seeds_of(experiment))
         return True
-
-    def explainer_file(self, experiment: str, explainer: str) -> str:
-        """Where an explainer's predictions lie under results.
-
-        With the task if it is fitted to true labels, else with each seed; a co-trained one is a trajectory.
-        """
-        if explainer in self.experiments:
-            return f"{explainer}/seed{{seed}}/trajectory.npz"
-        if self.explainers[explainer].labels == "true":
-            return f"tasks/{self.experiments[experiment].task}/explainers/{explainer}.npz"
-        return f"{experiment}/seed{{seed}}/explainers/{explainer}.npz"
 
     def explainers_with(self, labels: str, trains_network: bool) -> list[str]:
         """The names of the explainers that are fitted to these labels by training a network, or by other means."""
@@ -240,170 +227,6 @@ def _merged(config: dict, changes: dict) -> dict:
         for key, value in changes.items()
     }
     return config | both
-
-
-def stage_config(study: Study, stage: str, **wildcards: str) -> dict:
-    """All that one job reads of the study, its wildcards included, as plain data. Raises StudyError.
-
-    It decides which files the job reads too: where it stays the same, so do their paths.
-    """
-    if stage not in _STAGES:
-        raise StudyError(unknown_name("stage", stage, _STAGES))
-    try:
-        return {"wildcards": wildcards, **_STAGES[stage](study, **wildcards)}
-    except KeyError as error:
-        raise StudyError(f"{stage}: nothing in the config is called {error.args[0]!r}") from None
-
-
-def _prepare_data(study: Study, dataset: str) -> dict:
-    source = study.datasets[dataset]
-    return {"source": _plain(source), "listing": _listing(source)}
-
-
-def _listing(source: Source) -> str | None:
-    """What changes when the user's own files change; None where they can't be listed: the job will say why."""
-    try:
-        return source.listing
-    except (StudyError, OSError):
-        return None
-
-
-def _simulate(study: Study, simulation: str) -> dict:
-    return {"settings": _plain(study.simulations[simulation])}
-
-
-def _train(study: Study, experiment: str, seed: str) -> dict:
-    e = study.experiments[experiment]
-    return {
-        "seed": int(seed),
-        "task": _plain(study.tasks[e.task]),
-        "network": _plain(e.network),
-        "init": e.init,
-        "init_scale": e.init_scale,
-        "pretraining": e.pretraining and _plain(e.pretraining),
-        "sgd": _plain(e.sgd),
-        "checkpoints": _plain(e.checkpoints),
-        "device": study.device,
-    }
-
-
-def _extract_final(study: Study, experiment: str, seed: str) -> dict:
-    e = study.experiments[experiment]
-    return {
-        "task": _plain(study.tasks[e.task]),
-        "network": _plain(e.network),
-    }
-
-
-def _distill(study: Study, explainer: str, task: str = "", experiment: str = "", seed: str = "") -> dict:
-    """Of a task for true labels, else of one seed of an experiment."""
-    x = study.explainers[explainer]
-    task = study.experiments[experiment].task if experiment else task
-    return {
-        "settings": _plain(x),
-        "task": _plain(study.tasks[task]),
-        "device": study.device,
-    }
-
-
-def _measure(study: Study, experiment: str, seed: str) -> dict:
-    e = study.experiments[experiment]
-    return {
-        "task": _plain(study.tasks[e.task]),
-        "explainers": e.explainers,
-        "nested": e.nested,
-    }
-
-
-def _null_models(study: Study, experiment: str) -> dict:
-    e = study.experiments[experiment]
-    return {
-        "seeds": sorted(study.seeds_of(experiment)),
-        "task": _plain(study.tasks[e.task]),
-        "explainers": e.explainers,
-        "references": _references(study, experiment),
-        "nulls": _plain(study.nulls),
-    }
-
-
-def _summarize(study: Study, experiment: str) -> dict:
-    e = study.experiments[experiment]
-    return {
-        "seeds": sorted(study.seeds_of(experiment)),
-        "task": _plain(study.tasks[e.task]),
-        "explainers": e.explainers,
-        "references": _references(study, experiment),
-        "nested": e.nested,
-    }
-
-
-def _order_examples(study: Study, experiment: str) -> dict:
-    return {
-        "seeds": sorted(study.seeds_of(experiment)),
-        "task": _plain(study.tasks[study.experiments[experiment].task]),
-    }
-
-
-def _decompose(study: Study, experiment: str) -> dict:
-    e = study.experiments[experiment]
-    if why := study.without_modes(experiment):
-        raise StudyError(f"decompose: {experiment!r} {why}")
-    return {
-        "seeds": sorted(study.seeds_of(experiment)),
-        "task": _plain(study.tasks[e.task]),
-        "lr": e.sgd.lr,
-    }
-
-
-def _plot(study: Study, figure: str) -> dict:
-    settings = study.figures[figure]
-    return {
-        "settings": _plain(settings),
-        "inputs": kinds.of("figures", settings.kind).inputs(settings, study),
-        "shown": kinds.of("figures", settings.kind).shown(settings, study),
-    }
-
-
-def _tabulate(study: Study, table: str) -> dict:
-    settings = study.tables[table]
-    return {
-        "settings": _plain(settings),
-        "inputs": kinds.of("tables", settings.kind).inputs(settings, study),
-        "shown": kinds.of("tables", settings.kind).shown(settings, study),
-    }
-
-
-_STAGES = {
-    "prepare_data": _prepare_data,
-    "simulate": _simulate,
-    "train": _train,
-    "extract_final": _extract_final,
-    "distill": _distill,
-    "measure": _measure,
-    "null_models": _null_models,
-    "summarize": _summarize,
-    "order_examples": _order_examples,
-    "decompose": _decompose,
-    "plot": _plot,
-    "tabulate": _tabulate,
-}
-STAGES = tuple(_STAGES)
-
-
-def _found_in(study: Study, experiment: str) -> dict[str, str]:
-    return {name: study.explainer_file(experiment, name) for name in study.experiments[experiment].explainers}
-
-
-def _references(study: Study, experiment: str) -> dict[str, str]:
-    """Each explainer of an experiment -> the explainer whose performance defines its T0 (itself unless labels: t0)."""
-    return {
-        name: getattr(study.explainers.get(name), "reference", None) or name
-        for name in study.experiments[experiment].explainers
-    }
-
-
-def _plain(model: Strict) -> dict:
-    return model.model_dump(mode="json")
 
 
 def _prefixed(key: str, named: dict) -> list:

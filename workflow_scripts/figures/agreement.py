@@ -10,9 +10,9 @@ import pandas as pd
 
 from workflow_scripts.config import paths
 from workflow_scripts.config.base import Strict
-from workflow_scripts.config.tasks import Task
 from workflow_scripts.config.errors import damaged
 from workflow_scripts.config.shown import Experiments, check_experiments, titles
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points
 

@@ -62,7 +62,7 @@ def inputs(settings: Boundaries, study) -> dict[str, list[str]]:
         "data": [paths.dataset(study.dataset_of(name)) for name in seeds],
         "trajectories": [paths.of_seed(name, seed, "trajectory.npz") for name, seed in seeds.items()],
         "explainers": [
-            study.explainer_file(name, explainer).format(seed=seed)
+            paths.explainer(study, name, seed, explainer)
             for name, seed in seeds.items()
             for explainer in study.experiments[name].explainers
         ],

@@ -1,0 +1,276 @@
+"""What each job reads: its settings, which are all of the study that it sees, and its files, in order.
+
+The rules and the audit ask here alone. A job's settings list its files too, so that other files, or the same ones in
+another order, make another job.
+"""
+
+from workflow_scripts.config import kinds, paths
+from workflow_scripts.config.base import Strict, unknown_name
+from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.study import Study
+from workflow_scripts.data.source import Source
+
+
+def settings(study: Study, stage: str, **wildcards: str) -> dict:
+    """All that one job reads of the study, its wildcards and the names of its files included, as plain data.
+
+    Raises StudyError.
+    """
+    found = _of(stage, _SETTINGS, study, wildcards)
+    return {"wildcards": wildcards, **found, "inputs": inputs(study, stage, **wildcards)}
+
+
+def inputs(study: Study, stage: str, **wildcards: str) -> dict[str, list[str]]:
+    """The files that one job reads: option of its command -> paths, relative to the results. Raises StudyError."""
+    return _of(stage, _INPUTS, study, wildcards)
+
+
+def _of(stage: str, functions: dict, study: Study, wildcards: dict[str, str]) -> dict:
+    if stage not in functions:
+        raise StudyError(unknown_name("stage", stage, functions))
+    try:
+        return functions[stage](study, **wildcards)
+    except KeyError as error:
+        raise StudyError(f"{stage}: nothing in the config is called {error.args[0]!r}") from None
+
+
+def _prepare_data(study: Study, dataset: str) -> dict:
+    source = study.datasets[dataset]
+    return {"source": _plain(source), "listing": _listing(source)}
+
+
+def _listing(source: Source) -> str | None:
+    """What changes when the user's own files change; None where they can't be listed: the job will say why."""
+    try:
+        return source.listing
+    except (StudyError, OSError):
+        return None
+
+
+def _simulate(study: Study, simulation: str) -> dict:
+    return {"settings": _plain(study.simulations[simulation])}
+
+
+def _train(study: Study, experiment: str, seed: str) -> dict:
+    e = study.experiments[experiment]
+    return {
+        "seed": int(seed),
+        "task": _plain(study.tasks[e.task]),
+        "network": _plain(e.network),
+        "init": e.init,
+        "init_scale": e.init_scale,
+        "pretraining": e.pretraining and _plain(e.pretraining),
+        "sgd": _plain(e.sgd),
+        "checkpoints": _plain(e.checkpoints),
+        "device": study.device,
+    }
+
+
+def _extract_final(study: Study, experiment: str, seed: str) -> dict:
+    e = study.experiments[experiment]
+    return {
+        "task": _plain(study.tasks[e.task]),
+        "network": _plain(e.network),
+    }
+
+
+def _distill(study: Study, explainer: str, task: str = "", experiment: str = "", seed: str = "") -> dict:
+    """Of a task for true labels, else of one seed of an experiment."""
+    x = study.explainers[explainer]
+    task = study.experiments[experiment].task if experiment else task
+    return {
+        "settings": _plain(x),
+        "task": _plain(study.tasks[task]),
+        "device": study.device,
+    }
+
+
+def _measure(study: Study, experiment: str, seed: str) -> dict:
+    e = study.experiments[experiment]
+    return {
+        "task": _plain(study.tasks[e.task]),
+        "explainers": e.explainers,
+        "nested": e.nested,
+    }
+
+
+def _null_models(study: Study, experiment: str) -> dict:
+    e = study.experiments[experiment]
+    return {
+        "seeds": sorted(study.seeds_of(experiment)),
+        "task": _plain(study.tasks[e.task]),
+        "explainers": e.explainers,
+        "references": _references(study, experiment),
+        "nulls": _plain(study.nulls),
+    }
+
+
+def _summarize(study: Study, experiment: str) -> dict:
+    e = study.experiments[experiment]
+    return {
+        "seeds": sorted(study.seeds_of(experiment)),
+        "task": _plain(study.tasks[e.task]),
+        "explainers": e.explainers,
+        "references": _references(study, experiment),
+        "nested": e.nested,
+    }
+
+
+def _order_examples(study: Study, experiment: str) -> dict:
+    return {
+        "seeds": sorted(study.seeds_of(experiment)),
+        "task": _plain(study.tasks[study.experiments[experiment].task]),
+    }
+
+
+def _decompose(study: Study, experiment: str) -> dict:
+    e = study.experiments[experiment]
+    if why := study.without_modes(experiment):
+        raise StudyError(f"decompose: {experiment!r} {why}")
+    return {
+        "seeds": sorted(study.seeds_of(experiment)),
+        "task": _plain(study.tasks[e.task]),
+        "lr": e.sgd.lr,
+    }
+
+
+def _plot(study: Study, figure: str) -> dict:
+    settings = study.figures[figure]
+    return {
+        "settings": _plain(settings),
+        "shown": kinds.of("figures", settings.kind).shown(settings, study),
+    }
+
+
+def _tabulate(study: Study, table: str) -> dict:
+    settings = study.tables[table]
+    return {
+        "settings": _plain(settings),
+        "shown": kinds.of("tables", settings.kind).shown(settings, study),
+    }
+
+
+_SETTINGS = {
+    "prepare_data": _prepare_data,
+    "simulate": _simulate,
+    "train": _train,
+    "extract_final": _extract_final,
+    "distill": _distill,
+    "measure": _measure,
+    "null_models": _null_models,
+    "summarize": _summarize,
+    "order_examples": _order_examples,
+    "decompose": _decompose,
+    "plot": _plot,
+    "tabulate": _tabulate,
+}
+
+
+def _of_data_set(study: Study, dataset: str) -> dict[str, list[str]]:
+    return {}
+
+
+def _of_simulation(study: Study, simulation: str) -> dict[str, list[str]]:
+    return {}
+
+
+def _of_training(study: Study, experiment: str, seed: str) -> dict[str, list[str]]:
+    return {"data": _data(study, experiment)}
+
+
+def _of_extraction(study: Study, experiment: str, seed: str) -> dict[str, list[str]]:
+    return {
+        "data": _data(study, experiment),
+        "trajectory": [paths.of_seed(experiment, seed, "trajectory.npz")],
+        "weights": [paths.of_seed(experiment, seed, "network.safetensors")],
+    }
+
+
+def _of_distillation(study: Study, explainer: str, task: str = "", experiment: str = "", seed: str = "") -> dict:
+    x = study.explainers[explainer]
+    if not experiment:
+        return {"data": [paths.dataset(study.tasks[task].dataset)]}
+    if x.labels == "final":
+        return {"data": _data(study, experiment), "final_labels": [paths.of_seed(experiment, seed, "final.npz")]}
+    return {
+        "data": _data(study, experiment),
+        "trajectory": [paths.of_seed(experiment, seed, "trajectory.npz")],
+        "reference": [paths.explainer(study, experiment, seed, x.reference)],
+    }
+
+
+def _of_measurement(study: Study, experiment: str, seed: str) -> dict[str, list[str]]:
+    return {
+        "data": _data(study, experiment),
+        "trajectory": [paths.of_seed(experiment, seed, "trajectory.npz")],
+        "explainers": paths.explainers(study, experiment, [seed]),
+    }
+
+
+def _of_null_models(study: Study, experiment: str) -> dict[str, list[str]]:
+    seeds = sorted(study.seeds_of(experiment))
+    return {
+        "data": _data(study, experiment),
+        "trajectories": paths.of_seeds(experiment, seeds, "trajectory.npz"),
+        "explainers": paths.explainers(study, experiment, seeds),
+    }
+
+
+def _of_summary(study: Study, experiment: str) -> dict[str, list[str]]:
+    seeds = sorted(study.seeds_of(experiment))
+    return {
+        **_of_null_models(study, experiment),
+        "measures": paths.of_seeds(experiment, seeds, "measures.csv"),
+        "class_measures": paths.of_seeds(experiment, seeds, "classes.csv"),
+    }
+
+
+def _of_all_trajectories(study: Study, experiment: str) -> dict[str, list[str]]:
+    seeds = sorted(study.seeds_of(experiment))
+    return {
+        "data": _data(study, experiment),
+        "trajectories": paths.of_seeds(experiment, seeds, "trajectory.npz"),
+    }
+
+
+def _of_figure(study: Study, figure: str) -> dict[str, list[str]]:
+    shown = study.figures[figure]
+    return kinds.of("figures", shown.kind).inputs(shown, study)
+
+
+def _of_table(study: Study, table: str) -> dict[str, list[str]]:
+    shown = study.tables[table]
+    return kinds.of("tables", shown.kind).inputs(shown, study)
+
+
+_INPUTS = {
+    "prepare_data": _of_data_set,
+    "simulate": _of_simulation,
+    "train": _of_training,
+    "extract_final": _of_extraction,
+    "distill": _of_distillation,
+    "measure": _of_measurement,
+    "null_models": _of_null_models,
+    "summarize": _of_summary,
+    "order_examples": _of_all_trajectories,
+    "decompose": _of_all_trajectories,
+    "plot": _of_figure,
+    "tabulate": _of_table,
+}
+STAGES = tuple(_SETTINGS)
+
+
+def _data(study: Study, experiment: str) -> list[str]:
+    return [paths.dataset(study.dataset_of(experiment))]
+
+
+def _references(study: Study, experiment: str) -> dict[str, str]:
+    """Each explainer of an experiment -> the explainer whose performance defines its T0 (itself unless labels: t0)."""
+    return {
+        name: getattr(study.explainers.get(name), "reference", None) or name
+        for name in study.experiments[experiment].explainers
+    }
+
+
+def _plain(model: Strict) -> dict:
+    return model.model_dump(mode="json")
