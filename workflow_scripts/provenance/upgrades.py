@@ -20,17 +20,67 @@ _DROPPED = {
     "null_models": ("found_in",),
     "summarize": ("found_in",),
 }
+#: stage -> kind -> those of its settings that are under `shown` now
+_SHOWN = {
+    "plot": {
+        "information_accuracy": (),
+        "dynamics": ("titles", "n_classes", "printed"),
+        "classes": ("titles", "n_classes", "printed"),
+        "class_panels": ("titles", "n_classes", "printed"),
+        "class_order": ("titles",),
+        "boundaries": ("titles", "found_in"),
+        "modes": ("titles",),
+        "initialisation": ("initial",),
+        "theorem1": (),
+        "agreement": ("titles", "task"),
+    },
+    "tabulate": {
+        "ratios": ("titles", "printed"),
+        "phases": ("titles",),
+        "totals": ("titles", "printed"),
+        "class_order": ("titles",),
+        "claims": ("titles", "printed", "nested"),
+        "agreement": ("titles",),
+    },
+}
 
 
 def cfg(record: Sidecar) -> dict:
     """What its job read of the study."""
     if not isinstance(record.code, ModulesCode):
         return record.cfg
-    return {key: value for key, value in record.cfg.items() if key not in _DROPPED.get(record.stage, ())}
+    kept = {key: value for key, value in record.cfg.items() if key not in _DROPPED.get(record.stage, ())}
+    if record.stage in _SHOWN:
+        shown = {key: kept[key] for key in _SHOWN[record.stage][kept["settings"]["kind"]] if key in kept}
+        if "found_in" in shown:
+            shown["explainers"] = {name: list(found) for name, found in shown.pop("found_in").items()}
+        kept = {"wildcards": kept["wildcards"], "settings": kept["settings"], "shown": shown}
+    return {**kept, "inputs": _inputs(record)}
+
+
+def _inputs(record: Sidecar) -> dict[str, list[str]]:
+    """Option of its command -> the files that it read by it, relative to the results folder."""
+    found, option = {}, ""
+    for argument in _given(record):
+        if argument.startswith("--"):
+            option = argument[2:].replace("-", "_")
+        elif argument in record.inputs:
+            found.setdefault(option, []).append(str(Path(*Path(argument).parts[1:])))
+    return found
 
 
 def argv(record: Sidecar) -> list[str]:
     """The arguments of its command, from the first option on."""
+    given = _given(record)
+    if not isinstance(record.code, ModulesCode) or record.stage not in _SHOWN:
+        return given
+    read = _inputs(record)
+    options = [f"--{name}".replace("_", "-") for name in read]
+    rest = [argument for argument in given if argument not in (*options, *record.inputs)]
+    return ["--inputs", *(f"results/{path}" for name in sorted(read) for path in read[name]), *rest]
+
+
+def _given(record: Sidecar) -> list[str]:
     return list(itertools.dropwhile(lambda argument: not argument.startswith("--"), record.argv))
 
 
