@@ -49,8 +49,8 @@ def test_an_example_is_learned_when_it_is_right_for_good():
         np.uint8,
     )
     # always right; right at last, after a lucky guess; forgotten once; wrong at the end; right from the third on
-    assert learning_order.learned(predictions, y).tolist() == [0, 3, 2, 4, 2]
-    assert learning_order.learned(predictions[:1], y).tolist() == [0, 1, 0, 1, 1]
+    assert learning_order.checkpoint_learned(predictions, y).tolist() == [0, 3, 2, 4, 2]
+    assert learning_order.checkpoint_learned(predictions[:1], y).tolist() == [0, 1, 0, 1, 1]
 
 
 def test_agreement_is_the_mean_of_spearmans_over_the_pairs(drawn):
@@ -156,7 +156,7 @@ def test_a_hundred_seeds_of_ten_thousand_examples_take_seconds_and_megabytes(tmp
     path = tmp_path / "examples.csv"
     table.to_csv(path, index=False)
     assert path.stat().st_size < 25e6
-    classes, (back,) = learning_order.read([path])
+    classes, (back,) = learning_order.read_epochs([path])
     np.testing.assert_array_equal(back, np.where(np.isnan(epochs), np.inf, epochs))
     assert np.bincount(classes).tolist() == [5000, 5000]
     assert learning_order.agreement(back).pairs == 4950
@@ -197,7 +197,7 @@ def test_the_table_has_a_row_per_example_of_the_task(made):
     np.testing.assert_allclose(table["mean"], each.mean(axis=1))
     np.testing.assert_allclose(table["std"], each.std(axis=1))
     trajectory = npz.load(folder / "a1.npz", "epochs", "test_predictions")
-    at = learning_order.learned(trajectory["test_predictions"], y)
+    at = learning_order.checkpoint_learned(trajectory["test_predictions"], y)
     np.testing.assert_array_equal(each["seed1"], np.append(trajectory["epochs"], np.nan)[at])
 
 
@@ -221,7 +221,7 @@ def test_the_figure_and_the_table_say_the_same(made):
     folder, _ = made
     points, table, page = shown(folder)
     assert table[["experiment", "other", "pairs"]].to_numpy().tolist() == [["a", "a", 6], ["a", "b", 12], ["b", "b", 3]]
-    _, (a, b) = learning_order.read([folder / "a.csv", folder / "b.csv"])
+    _, (a, b) = learning_order.read_epochs([folder / "a.csv", folder / "b.csv"])
     np.testing.assert_array_equal(table.loc[1, ["rho", "lo", "hi"]].astype(float), learning_order.agreement(a, b)[1:])
     cells = points[points["series"] == "agreement"]
     columns = ["lo", "hi", "other", "pairs", "rho_within_class", "rho_within_class_lo", "rho_within_class_hi"]
@@ -232,7 +232,7 @@ def test_the_figure_and_the_table_say_the_same(made):
 def test_the_points_hold_the_curves_and_the_examples_that_are_shown(made):
     folder, y = made
     points, _, _ = shown(folder)
-    _, epochs = learning_order.read([folder / "a.csv", folder / "b.csv"])
+    _, epochs = learning_order.read_epochs([folder / "a.csv", folder / "b.csv"])
     for name, title, of_each in (("a", "Network <a>", epochs[0]), ("b", "Network b", epochs[1])):
         curve = points[(points["panel"] == name) & (points["series"] == title)]
         np.testing.assert_array_equal(curve["y"], learning_order.share_learned(of_each)["mean"])

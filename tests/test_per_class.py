@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workflow_scripts.config.tasks import Task
+from tests import joint_counts
+from workflow_scripts.config.data import Task
 from workflow_scripts.files import npz
 from workflow_scripts.measures import corrections, information, intervals, per_class
+from workflow_scripts.measures.comparison import Comparison
 
 NAMES = ["zero", "1", "two"]
 
@@ -22,7 +24,7 @@ def simulated(checkpoints: int, examples: int, seed: int = 0) -> tuple[np.ndarra
 
 def measured(f: np.ndarray, l: np.ndarray, y: np.ndarray) -> pd.DataFrame:
     index = pd.DataFrame({"explainer": "linear", "checkpoint": range(len(f)), "step": 0, "epoch": np.arange(len(f))})
-    return per_class.measure(information.joint_counts(f, l, y, 3), index, NAMES)
+    return per_class.table(information.joint_counts(f, l, y, 3), index, NAMES)
 
 
 def test_parts_of_the_classes_add_up_to_every_quantity_and_to_its_corrected_value():
@@ -36,6 +38,16 @@ def test_parts_of_the_classes_add_up_to_every_quantity_and_to_its_corrected_valu
             np.testing.assert_allclose(sums[f"{name}_corrected"], best[name], atol=1e-12)
     np.testing.assert_array_equal(sums["n"], 500)
     assert table["class"].tolist() == NAMES * 4
+
+
+@pytest.mark.parametrize("kind", joint_counts.KINDS)
+def test_parts_add_up_and_have_intervals_for_any_table(kind):
+    counts = joint_counts.table(kind)
+    parts, whole, best = per_class.parts(counts), information.measures(counts), corrections.corrected(counts)
+    for name in information.TERMS:
+        assert parts[name].sum(-1) == pytest.approx(whole[name], abs=1e-12)
+        assert parts[f"{name}_corrected"].sum(-1) == pytest.approx(best[name], abs=1e-12)
+        assert (parts[f"{name}_lo"] < parts[f"{name}_hi"]).all()
 
 
 def test_parts_are_the_sum_of_equation_4_of_s23():
@@ -58,7 +70,7 @@ def test_accuracy_of_a_class_is_that_of_its_examples():
 
 
 def order_of(parts: dict[str, list[float]], lo: dict[str, float]) -> pd.DataFrame:
-    """Tables as `measure` makes them, of one seed, with these values of I(F_t;Y=y)."""
+    """Tables as per_class.table makes them, of one seed, with these values of I(F_t;Y=y)."""
     rows = [
         {"class": name, "checkpoint": at, "step": 10 * at, "epoch": at / 2, "I_FY": value, "I_FY_lo": lo[name]}
         for name, values in parts.items()
@@ -71,12 +83,12 @@ def test_a_class_is_learned_at_the_first_half_of_its_end_and_not_at_all_if_its_e
     lo = dict.fromkeys(NAMES, 0.01) | {"two": 0.0}
     one = order_of({"zero": [0.0, 0.1, 0.05, 0.2], "1": [0.0, 0.1, 0.15, 0.3], "two": [0.0, 0.1, 0.0, 0.01]}, lo)
     two = order_of({"zero": [0.0, 0.0, 0.0, 0.2], "1": [0.3, 0.3, 0.3, 0.3], "two": [0.0, 0.1, 0.0, 0.01]}, lo)
-    found = per_class.learned([one, two], [4, 7])
+    found = per_class.learning_times([one, two], [4, 7])
     assert found["class"].tolist() == ["zero", "zero", "1", "1", "two", "two"]
     assert found["seed"].tolist() == [4, 7] * 3
     np.testing.assert_array_equal(found["checkpoint"], [1, 3, 2, 0, np.nan, np.nan])
     np.testing.assert_array_equal(found["epoch"], [0.5, 1.5, 1.0, 0.0, np.nan, np.nan])
-    order = per_class.order(found)
+    order = per_class.mean_learning_times(found)
     assert order["class"].tolist() == NAMES and order["seeds"].tolist() == [2, 2, 0]
     np.testing.assert_array_equal(order["rank"], [2, 1, np.nan])
     np.testing.assert_allclose(order["final"], [0.2, 0.3, 0.01])
@@ -112,18 +124,15 @@ def test_variance_in_common_is_that_of_examples_seed_by_seed():
     f, l, y = simulated(3, 200)
     g, _, _ = simulated(3, 200, seed=9)
     g = np.where(np.arange(200) % 2, f, g)
-    seeds = []
-    for predicted in (f, g):
-        cells = (predicted.astype(int) * 3 + l) * 3 + y
-        seeds.append((information.joint_counts(predicted, l, y, 3), cells))
+    seeds = [Comparison.of(predicted, l, y, 3) for predicted in (f, g)]
     found = per_class.shared_variances(seeds)
     assert set(found) == set(per_class.QUANTITIES) and found["mu"].shape == (3, 3)
     t, c = 1, 2
     by_example = []
-    for counts, cells in seeds:
-        own, others = per_class.class_influence(counts, "mu")
-        a, b, z = np.unravel_index(cells[t], (3, 3, 3))
-        by_example.append(others[t, a, b, c] + np.where(z == c, own[t, a, b, c], 0))
+    for compared in seeds:
+        own, others = per_class.class_influence(compared.counts, "mu")
+        a = compared.f[t]
+        by_example.append(others[t, a, l, c] + np.where(y == c, own[t, a, l, c], 0))
     covariance = np.cov(by_example, ddof=0)[0, 1] / 200
     assert found["mu"][t, c] == pytest.approx(max(covariance, 0), rel=1e-9)
 
@@ -131,4 +140,4 @@ def test_variance_in_common_is_that_of_examples_seed_by_seed():
 @pytest.mark.parametrize(("groups", "names"), [(None, ["a", "7"]), ({"x": [1], "y": [0]}, ["x", "y"])])
 def test_names_are_those_of_the_groups_or_of_the_data(groups, names, tmp_path):
     npz.save(tmp_path / "data.npz", class_names=np.array(["a", "7"]))
-    assert per_class.names(tmp_path / "data.npz", Task(dataset="d", groups=groups)) == names
+    assert per_class.class_names(tmp_path / "data.npz", Task(dataset="d", groups=groups)) == names

@@ -12,11 +12,10 @@ import pytest
 import yaml
 
 from tests.workflow import ROOT, STUDIES, TINY, planned, products, snakemake
-from workflow_scripts import measure
 from workflow_scripts.config import study as study_config
 from workflow_scripts.config.configfiles import merged
 from workflow_scripts.files import hashing
-from workflow_scripts.measures import information
+from workflow_scripts.measures import information, per_checkpoint
 
 STAGES = (
     "prepare_data",
@@ -93,7 +92,7 @@ def test_seeds_differ(study):
 
 def test_measures_hold_the_columns_of_the_contract(study):
     table = pd.read_csv(study / "results/digits/seed0/measures.csv")
-    assert tuple(table.columns) == measure.COLUMNS + measure.JOINT_COLUMNS, "its explainers are nested"
+    assert tuple(table.columns) == per_checkpoint.COLUMNS + per_checkpoint.JOINT_COLUMNS, "its explainers are nested"
     assert set(table["explainer"]) == {"linear", "linear_sgd", "linear_final"}
     assert np.isfinite(table.drop(columns="explainer")).all(axis=None)
     for total, given in (("I_FY", "I_FY_given_L"), ("I_LY", "I_LY_given_F"), ("I_FL", "I_FL_given_Y")):

@@ -75,7 +75,11 @@ def moments(inputs: np.ndarray, labels: np.ndarray, n_classes: int) -> Moments:
 def decompose(moments: Moments) -> Modes:
     """The singular modes of the covariance of labels and inputs; at most C - 1, as its rows add up to 0.
 
-    The entry of each u that is largest in size is positive.
+    Args:
+        moments: of the training examples.
+
+    Returns:
+        The modes; the entry of each u that is largest in size is positive.
 
     Raises:
         StudyError: all classes have the same mean.

@@ -58,7 +58,14 @@ def shared_variances(seeds: Iterable[Comparison]) -> dict[str, np.ndarray]:
 
 
 def shared_variance_of_mu(seeds: Iterable[Comparison]) -> np.ndarray:
-    """The same of mu alone, where L may be several explainers together: variance, [T]."""
+    """What the seeds' estimates of mu have in common, where L may be several explainers together.
+
+    Args:
+        seeds: each seed's network against the same explainers.
+
+    Returns:
+        Variance, [T].
+    """
     shared = SharedExamples()
     for together in seeds:
         for name, influence in together.by_example([("mu", intervals.influence(together.counts)["mu"])]):
