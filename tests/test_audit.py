@@ -326,7 +326,7 @@ def test_a_changed_config_is_stale_by_key_with_old_and_new_value(study, audit):
     Path("other.yaml").write_text(yaml.safe_dump({"experiments": {"sinusoid": {"title": "Odd"}}, "seeds": [0, 1, 2]}))
     verdict, said = audit(TABLE, "--configfile", CONFIG, "other.yaml")
     assert verdict == "STALE"
-    assert "STALE  tabulate table1: titles.sinusoid Sinusoid -> Odd" in said
+    assert "STALE  tabulate table1: shown.titles.sinusoid Sinusoid -> Odd" in said
     assert "STALE  summarize sinusoid: seeds: 2 added" in said
     assert said.splitlines()[-1].endswith(f"--configfile {CONFIG} other.yaml")
 

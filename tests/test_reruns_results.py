@@ -233,7 +233,7 @@ def test_without_records_sidecars_tell_what_changed(project):
     planned, audited = plan(project), audit(project)
     assert planned.jobs["measure"] == 6 and "train" not in planned.jobs
     assert "measure 4 of them (6 jobs): workflow_scripts/measure.py changed" in planned.why
-    assert "STALE  plot fig4: titles.ten_digits Ten digits -> 10 digits" in audited.lines
+    assert "STALE  plot fig4: shown.titles.ten_digits Ten digits -> 10 digits" in audited.lines
     assert audited.wrong == planned.sidecars
     assert repair(project, audited.repair) == planned.jobs
     assert audit(project).lines[0] == "CURRENT"

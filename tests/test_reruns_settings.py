@@ -100,8 +100,11 @@ SETTINGS = {
         {"train": 2, "extract_final": 2, **SINUSOID},
         [
             "train waves (2 jobs): not made yet",
-            "plot fig4 (1 job): n_classes.sinusoid removed: 2; n_classes.waves added: 2; settings.experiments: waves "
-            "added, sinusoid removed; titles.sinusoid removed: Sinusoid; titles.waves added: Sinusoid",
+            "plot fig4 (1 job): inputs.phases: waves/phases.csv added, sinusoid/phases.csv removed; "
+            "inputs.summaries: waves/summary.csv added, sinusoid/summary.csv removed; "
+            "settings.experiments: waves added, sinusoid removed; "
+            "shown.n_classes.sinusoid removed: 2; shown.n_classes.waves added: 2; "
+            "shown.titles.sinusoid removed: Sinusoid; shown.titles.waves added: Sinusoid",
         ],
     ),
     "a task renamed": (
@@ -116,17 +119,17 @@ SETTINGS = {
     "a title": (
         put("experiments.digits.title", "Numbers"),
         {"plot": 1, "tabulate": 3},
-        ["tabulate claims, table1, table2 (3 jobs): titles.digits Digits & friends -> Numbers"],
+        ["tabulate claims, table1, table2 (3 jobs): shown.titles.digits Digits & friends -> Numbers"],
     ),
     "explainers that are nested no more": (
         put("experiments.digits.nested", False),
         {"measure": 2, "summarize": 1, "plot": 1, "tabulate": 2},
-        ["measure digits (2 jobs): nested True -> False", "tabulate claims (1 job): nested: digits removed"],
+        ["measure digits (2 jobs): nested True -> False", "tabulate claims (1 job): shown.nested: digits removed"],
     ),
     "what a paper prints": (
         put("experiments.digits.printed.t0", 2.5),
-        {"plot": 1, "tabulate": 3},
-        ["plot fig4 (1 job): printed.digits.t0 1.5 -> 2.5"],
+        {"plot": 1, "tabulate": 2},
+        ["plot fig4 (1 job): shown.printed.digits.t0 1.5 -> 2.5"],
     ),
     "the steps of a figure of boundaries": (
         put("figures.fig1.steps", [0, 400]),
@@ -136,7 +139,10 @@ SETTINGS = {
     "the order of the panels of a figure": (
         put("figures.fig4.experiments", ["ten_digits", "digits", "sinusoid"]),
         {"plot": 1},
-        ["plot fig4 (1 job): settings.experiments: another order"],
+        [
+            "plot fig4 (1 job): inputs.phases: another order; inputs.summaries: another order; "
+            "settings.experiments: another order"
+        ],
     ),
     "the number of null models": (
         put("nulls.draws", 100),

@@ -219,12 +219,11 @@ def test_a_mistake_in_a_simulation_is_one_line(changed, message):
 
 def test_the_figure_holds_every_mean_of_both_accuracies_and_the_level_1_less_p(tmp_path):
     dataframes.write(tmp_path / "s.csv", simulate.simulation(simulation()))
-    figure = {"settings": {"kind": "theorem1", "simulation": "s"}, "titles": {}, "n_classes": {}}
-    figure |= {"printed": {}, "seeds": {}, "found_in": {}, "task": None, "initial": {}}
+    figure = {"settings": {"kind": "theorem1", "simulation": "s"}, "inputs": {"simulations": ["s.csv"]}, "shown": {}}
     config = parse(plot.Config, {"wildcards": {"figure": "f"}, **figure}, "cfg")
     outputs = SimpleNamespace(**{name: tmp_path / f"f.{name}" for name in ("pdf", "png", "svg")}, key="0" * 16)
     outputs.points = tmp_path / "points.csv"
-    plot.run(config, SimpleNamespace(simulations=[tmp_path / "s.csv"]), outputs)
+    plot.run(config, SimpleNamespace(inputs=[tmp_path / "s.csv"]), outputs)
     points, table = pd.read_csv(outputs.points), pd.read_csv(tmp_path / "s.csv")
     level = points[points["x"].isna()]
     assert dict(zip(level["noise"], level["y"], strict=True)) == {0.3: 0.7, 0.1: 0.9}
