@@ -211,7 +211,7 @@ def test_a_figure_or_table_forged_with_its_sidecar_is_made_again_and_found(study
     [
         [],
         ["python", "-m", "workflow_scripts.tabulate", "--cfg"],
-        ["--summaries", "results/sinusoid/summary.csv", "--csv", TABLE],
+        ["--inputs", "results/sinusoid/summary.csv", "--csv", TABLE],
         ["--csv", "/somewhere/else.csv"],
         ["--csv=/somewhere/else.csv"],
     ],

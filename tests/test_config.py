@@ -3,6 +3,9 @@
 import importlib
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -14,7 +17,7 @@ from workflow_scripts.config import jobs, reference, study
 from workflow_scripts.config.base import Strict, parse, parse_json
 from workflow_scripts.config.configfiles import merged
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.files import hashing
+from workflow_scripts.files import hashing, listed
 
 EACH_STUDY = pytest.mark.parametrize("paths", STUDIES.values(), ids=STUDIES)
 
@@ -74,6 +77,31 @@ def test_lists_that_name_input_files_keep_their_order_through_sorted_json():
     for stage, wildcards in (("null_models", {}), ("measure", {"seed": "0"})):
         given = jobs.settings(loaded, stage, experiment="digits", **wildcards)
         assert json.loads(hashing.canonical_json(given))["explainers"] == listed
+
+
+def test_the_files_of_a_figure_are_told_apart_as_they_were_listed():
+    config = yaml.safe_load(TINY.read_text())
+    config["experiments"]["disc"]["explainers"] = ["linear_sgd", "linear"]
+    given = study.stage_config(study.load(config), "plot", figure="fig1")
+    read = json.loads(hashing.canonical_json(given))
+    found = listed.by_name([*map(Path, listed.in_order(given["inputs"]))], read["inputs"])
+    assert found == {name: [*map(Path, paths)] for name, paths in given["inputs"].items()}
+    assert (
+        [path.stem for path in found["explainers"]] == read["shown"]["explainers"]["disc"] == ["linear_sgd", "linear"]
+    )
+    with pytest.raises(StudyError, match="--inputs: the config lists 4, but 3 files were given"):
+        listed.by_name([Path("x")] * 3, read["inputs"])
+
+
+@EACH_STUDY
+def test_planning_loads_no_library_that_only_draws_or_measures(paths):
+    code = "import sys; from workflow_scripts.config import configfiles, study\n"
+    code += "of = study.load(configfiles.merged(sys.argv[1:]))\n"
+    code += "[study.stage_config(of, 'plot', figure=name) for name in of.figures]\n"
+    code += "[study.stage_config(of, 'tabulate', table=name) for name in of.tables]\n"
+    code += "print(*{'matplotlib', 'scipy', 'sklearn', 'torch'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code, *paths], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []
 
 
 def test_an_experiments_own_seeds_replace_the_studys():
