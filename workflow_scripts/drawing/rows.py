@@ -14,5 +14,5 @@ def read_each(names: list[str], paths: list[Path], *columns: str) -> dict[str, p
 
 def stacked(of_each: dict[str, pd.DataFrame], title_of: dict[str, str]) -> pd.DataFrame:
     """The tables one below the other, each row with its experiment and that one's title."""
-    told = [table.assign(experiment=name, title=title_of[name]) for name, table in of_each.items()]
-    return pd.concat(told, ignore_index=True)
+    titled = [table.assign(experiment=name, title=title_of[name]) for name, table in of_each.items()]
+    return pd.concat(titled, ignore_index=True)
