@@ -43,6 +43,11 @@ def study_of(seeds: int) -> dict:
     }
 
 
+def _fingerprint(stage: str, cfg: dict) -> str:
+    code = fingerprints.of_job(stage, cfg)
+    return fingerprints.of(code["digest"], code["libraries"])
+
+
 def make_up(study: Study, folder: Path, size: int) -> int:
     """Write every result of the study, each with its sidecar; returns how many files a verdict rests on."""
     digests: dict[str, str] = {}
@@ -54,7 +59,7 @@ def make_up(study: Study, folder: Path, size: int) -> int:
         for path in written.values():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(os.urandom(size))
-        key = sidecars.key(stage, cfg, fingerprints.code(stage)["fingerprint"], read)
+        key = sidecars.key(stage, cfg, _fingerprint(stage, cfg), read)
         record = sidecars.of_job(stage, cfg, read, written, datetime.now(UTC), key)
         sidecars.write(folder / f"{outputs[0]}{sidecars.SUFFIX}", record)
         digests.update(record["outputs"])

@@ -51,7 +51,7 @@ def study(experiments: int, seeds: int) -> dict:
     }
 
 
-def plan() -> None:
+def plan_alone() -> None:
     """A dry run with the arguments of this process; prints seconds until planned, jobs, submissions, files."""
     schedule, counts = JobScheduler.schedule, []
 
@@ -82,7 +82,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "study.yaml")
         config.write_text(yaml.safe_dump(study(arguments.experiments, arguments.seeds)))
-        command = [sys.executable, "-c", "from benchmarks.scale import plan; plan()", "--dry-run", "--quiet", "all"]
+        command = [
+            sys.executable,
+            "-c",
+            "from benchmarks.scale import plan_alone; plan_alone()",
+            "--dry-run",
+            "--quiet",
+            "all",
+        ]
         command += ["--cores", "8", "--profile", ROOT / "slurm", "--snakefile", ROOT / "Snakefile"]
         command += ["--directory", folder, "--configfile", config]
         before = 0.0

@@ -22,7 +22,7 @@ from workflow_scripts.files import hashing, listed
 EACH_STUDY = pytest.mark.parametrize("paths", STUDIES.values(), ids=STUDIES)
 
 
-def jobs(of: study.Study) -> list[tuple[str, dict]]:
+def every_job(of: study.Study) -> list[tuple[str, dict]]:
     """Stage and wildcards of every kind of job of a study."""
     seeds = [(name, seed) for name in of.experiments for seed in of.seeds_of(name)]
     per_seed = [{"experiment": name, "seed": str(seed)} for name, seed in seeds]
@@ -50,7 +50,7 @@ def test_every_shipped_study_loads(paths):
 @EACH_STUDY
 def test_every_stage_takes_the_config_that_its_rule_gives_it(paths):
     loaded = study.load(merged(paths))
-    for stage, wildcards in jobs(loaded):
+    for stage, wildcards in every_job(loaded):
         given = jobs.settings(loaded, stage, **wildcards)
         config = importlib.import_module(f"workflow_scripts.{stage}").Config
         read = parse_json(config, hashing.canonical_json(given))
@@ -67,7 +67,7 @@ def test_the_jobs_above_cover_every_stage_that_a_rule_runs():
         "sgd": {"lr": 0.1, "epochs": 1},
     }
     loaded = study.load(config)
-    assert stages == {stage for stage, _ in jobs(loaded)}
+    assert stages == {stage for stage, _ in every_job(loaded)}
 
 
 def test_lists_that_name_input_files_keep_their_order_through_sorted_json():
@@ -82,7 +82,7 @@ def test_lists_that_name_input_files_keep_their_order_through_sorted_json():
 def test_the_files_of_a_figure_are_told_apart_as_they_were_listed():
     config = yaml.safe_load(TINY.read_text())
     config["experiments"]["disc"]["explainers"] = ["linear_sgd", "linear"]
-    given = study.stage_config(study.load(config), "plot", figure="fig1")
+    given = jobs.settings(study.load(config), "plot", figure="fig1")
     read = json.loads(hashing.canonical_json(given))
     found = listed.by_name([*map(Path, listed.in_order(given["inputs"]))], read["inputs"])
     assert found == {name: [*map(Path, paths)] for name, paths in given["inputs"].items()}

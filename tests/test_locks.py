@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflow import ROOT
+from workflow_scripts.files import hashing
 from workflow_scripts.job import locks
 from workflow_scripts.provenance import sidecars
 
@@ -83,8 +84,8 @@ def test_who_waited_makes_what_the_other_did_not(left, tmp_path, held):
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 0 and "done in" in said
     record = sidecars.read(tmp_path / "d.npz.prov.json")
-    assert record["cfg"]["source"]["train"] == 20
-    assert sidecars.told(record, tmp_path / "d.npz") == sidecar.files.sha256(tmp_path / "d.npz")
+    assert record.cfg["source"]["train"] == 20
+    assert record.told(tmp_path / "d.npz") == hashing.sha256(tmp_path / "d.npz")
     assert not locks.path_of(tmp_path / "d.npz.prov.json").exists()
 
 

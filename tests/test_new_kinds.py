@@ -53,7 +53,7 @@ def _ends(job, inputs):
         rows.append({"experiment": name, "title": job.shown["titles"][name], "mean": found["mean"].iloc[-1]})
     return pd.DataFrame(rows)
 '''
-DRAW = '''
+DRAW = """
 
 def draw(job, inputs, points):
     figure, axes = style.panels(1, 1)
@@ -61,8 +61,8 @@ def draw(job, inputs, points):
     axes[0, 0].bar(ends["title"], ends["mean"])
     points.keep(panel=ends["experiment"], series="accuracy", x=ends.index, y=ends["mean"])
     return figure
-'''
-TABLE = '''
+"""
+TABLE = """
 
 def table(job, inputs):
     return _ends(job, inputs)
@@ -70,7 +70,7 @@ def table(job, inputs):
 
 def page(rows, title):
     return f"<h1>{title}</h1>{rows.to_html()}"
-'''
+"""
 CHANGE = {
     part: {"ends": {"kind": "final_accuracy", "experiments": ["digits", "sinusoid"]}} for part in ("figures", "tables")
 }

@@ -104,7 +104,7 @@ def test_a_lock_is_believed_where_locks_do_not_work(begun, monkeypatch):
 
     begun(1)
     with lock(0, held=False):
-        monkeypatch.setattr(__main__.fcntl, "flock", refuse)
+        monkeypatch.setattr(report.fcntl, "flock", refuse)
         assert report.state(sidecar(0), "", 0) == ("running", "process 345 on host")
 
 

@@ -3,10 +3,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from workflow_scripts.config.printed import Printed
 
 from tests.test_phase_changes import EARLY, LATE, NEVER, T_2, phase_rows, rows_of
 from workflow_scripts import null_models
-from workflow_scripts.config.analysis import Printed
 from workflow_scripts.data import tasks
 from workflow_scripts.files import dataframes, npz
 from workflow_scripts.measures import nulls
@@ -225,7 +225,7 @@ def test_classes_stand_in_the_order_in_which_they_are_learned():
         {"class": ["cat", "cat", "dog", "dog", "eel", "eel"], "seed": [0, 1] * 3, "final": [0.3, 0.3, 0.2, 0.2, 0, 0]}
         | {"epoch": [3.0, 5.0, 1.0, 2.0, np.nan, np.nan]}
     )
-    table = class_order.tables({"net": found})["net"]
+    table = per_class.mean_learning_times(found)
     assert table.set_index("class")["rank"].to_dict() == pytest.approx({"cat": 2, "dog": 1, "eel": np.nan}, nan_ok=True)
     page = class_order.page(table.assign(title="Net"), "order")
     assert page.index("<b>dog</b><br>1.5") < page.index("<b>cat</b><br>4") < page.index("<b>eel</b><br>none")
