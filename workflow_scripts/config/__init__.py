@@ -1,1 +1,1 @@
-"""The configuration: typed models, one module per concern so that a stage depends only on what it reads."""
+"""The configuration: what a config file may say, and what each job reads of it."""

@@ -1,4 +1,4 @@
-"""Reading and writing of arrays, digests, and errors that name the file and what to do."""
+"""Arrays as .npz, with errors that name the file and what to do."""
 
 import zipfile
 import zlib

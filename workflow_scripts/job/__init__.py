@@ -1,1 +1,1 @@
-"""How a stage runs as a job: its command, its locks."""
+"""How a stage runs as a job: its command, its scratch folder, its lock."""
