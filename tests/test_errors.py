@@ -870,7 +870,7 @@ def test_boundaries_from_other_data_are_refused(argument, name, array, made, tmp
     with np.load(made / name) as archive:
         fewer = archive[array][..., 1:]
     other = other_arrays(made / name, tmp_path / name, **{array: fewer})
-    words = (f"{other}: made from other data than {made / 'disc.npz'}: delete it and run its stage again",)
+    words = (f"{other}: {array} is", "made from other data", "delete it and run its stage again")
     fails("boundaries", made, tmp_path, *words, **{argument: [other]})
 
 

@@ -103,24 +103,27 @@ class Row:
 
 def read(name: str, title: str, data: Path, trajectory: Path, explainers: dict[str, Path]) -> Row:
     """A row from the files of an experiment. Raises StudyError unless the data lie in the plane and have a grid."""
+    from workflow_scripts.data import tasks
     from workflow_scripts.measures import information
+    from workflow_scripts.training import trajectories
 
     names = ("train_inputs", "train_labels", "train_flipped", "test_labels", "grid_inputs", "grid_labels")
     arrays = npz.load(data, *names)
-    found = npz.load(trajectory, "steps", "test_predictions", "grid_predictions")
     side = int(np.sqrt(len(arrays["grid_labels"])))
     if side < 2 or arrays["grid_inputs"].shape != (side * side, 2):
         raise StudyError(f"{data}: no grid of points in the plane: show experiments on data of kind ball")
-    test, labels = found["test_predictions"], arrays["test_labels"]
+    labels = {part: arrays[f"{part}_labels"] for part in ("test", "grid")}
+    found = trajectories.load(trajectory, labels, 2, *labels)
+    test, n_checkpoints = found.predictions["test"], len(found.steps)
     fitted = {
         explainer: npz.load(path, "test_predictions", "grid_predictions") for explainer, path in explainers.items()
     }
-    for path, given in ((trajectory, found), *((explainers[key], values) for key, values in fitted.items())):
-        for part, n in (("grid", side * side), ("test", len(labels))):
-            if given[f"{part}_predictions"].shape not in ((n,), (len(found["steps"]), n)):
-                raise StudyError(f"{path}: made from other data than {data}: delete it and run its stage again")
+    for key, values in fitted.items():
+        for part, y in labels.items():
+            name_of = f"{part}_predictions"
+            tasks.check_predictions(explainers[key], name_of, values[name_of], len(y), 2, n_checkpoints)
     measured = {
-        key: information.measures(information.joint_counts(test, values["test_predictions"], labels, 2))
+        key: information.measures(information.joint_counts(test, values["test_predictions"], labels["test"], 2))
         for key, values in fitted.items()
     }
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -131,11 +134,11 @@ def read(name: str, title: str, data: Path, trajectory: Path, explainers: dict[s
         *(arrays[f"train_{kind}"] for kind in ("inputs", "labels", "flipped")),
         axis=arrays["grid_inputs"][:side, 0],
         concept=arrays["grid_labels"].reshape(side, side),
-        steps=found["steps"],
-        network=found["grid_predictions"].reshape(-1, side, side),
-        accuracy=(test == labels).mean(-1),
+        steps=found.steps,
+        network=found.predictions["grid"].reshape(-1, side, side),
+        accuracy=(test == labels["test"]).mean(-1),
         explainers={
-            key: np.broadcast_to(values["grid_predictions"].reshape(-1, side, side), (len(found["steps"]), side, side))
+            key: np.broadcast_to(values["grid_predictions"].reshape(-1, side, side), (n_checkpoints, side, side))
             for key, values in fitted.items()
         },
         share=share,
