@@ -401,7 +401,7 @@ def call(stage: str, cfg, **arguments) -> str | None:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", argv)
-        patch.setattr(fingerprints, "check_imports", lambda stage: None)  # this process has loaded every stage
+        patch.setattr(fingerprints, "check_loaded", lambda stage, cfg: None)  # this process has loaded every stage
         try:
             runpy.run_path(str(ROOT / "workflow_scripts" / f"{stage}.py"), run_name="__main__")
         except SystemExit as stop:
@@ -434,8 +434,8 @@ def made(tmp_path_factory) -> Path:
     for name in ("waves", "digits", "disc"):
         assert call("prepare_data", cfg_of("prepare_data", dataset=name), data=folder / f"{name}.npz") is None
     for job in JOBS:
-        arguments = arguments_of(job, folder, folder)
-        assert call(*arguments[:2], **arguments[2], **arguments[3]) is None
+        stage, cfg, inputs, outputs = arguments_of(job, folder, folder)
+        assert call(stage, cfg, **on_the_command_line(stage, inputs), **outputs) is None
     return folder
 
 
@@ -553,7 +553,7 @@ JOBS = {
     ),
     "linear disc": (
         "distill",
-        {"experiment": "disc", "seed": "3", "explainer": "linear"},
+        {"task": "disc", "explainer": "linear"},
         {"data": "disc.npz"},
         {"explainer": "disc_linear.npz"},
     ),
@@ -570,14 +570,19 @@ def arguments_of(job: str, folder: Path, out: Path) -> tuple[str, dict, dict, di
     """Stage, config, inputs in one folder and outputs in another."""
     stage, wildcards, inputs, outputs = JOBS[job]
     seed = wildcards.get("seed", "")
-    owner = {} if stage in ("plot", "tabulate") else {"experiment": "waves"}
+    if stage in ("plot", "tabulate") or "task" in wildcards:
+        owner = {}
+    elif wildcards.get("explainer") == "linear":
+        owner, wildcards = {"task": "waves"}, {"explainer": "linear"}
+    else:
+        owner = {"experiment": "waves"}
 
     def under(base, name):
         return [base / each.format(seed) for each in name] if isinstance(name, list) else base / name.format(seed)
 
     return (
         stage,
-        cfg_of(stage, **(owner | wildcards)),
+        cfg_of(stage, **owner | wildcards),
         {key: under(folder, name) for key, name in inputs.items()},
         {key: under(out, name) for key, name in outputs.items()},
     )
@@ -1031,7 +1036,9 @@ def test_a_full_disk_is_said_and_earlier_results_stay(job, owner, function, made
 
     monkeypatch.setattr(owner, function, full)
     assert_one_line(
-        call(stage, cfg, **inputs, **outputs), "no space left", "free some, then run the same command again"
+        call(stage, cfg, **on_the_command_line(stage, inputs), **outputs),
+        "no space left",
+        "free some, then run the same command again",
     )
     assert {path.read_bytes() for path in outputs.values()} == {b"earlier"}
     left = [path for path in (tmp_path / "out").iterdir() if not path.name.startswith(f"resume-{stage}-")]
