@@ -143,7 +143,7 @@ class Auditor:
                 return beside, record, told
         for beside, record in report.results.records.items() if key else ():
             if record.told(report.path):
-                why = f"it carries provenance key {key}, that of the results has {record['key']}"
+                why = f"it carries provenance key {key}, that of the results has {record.key}"
                 report.findings.append(Finding("STALE", job_name(record), why, None))
                 return beside, record, product(report.path, record)
         return None
