@@ -6,9 +6,9 @@ given, anew. Its arguments, environment, folder, standard streams and exit statu
 it. What Snakemake runs is forked too: `python -m`, in the shell command of a rule, is tests/forks/client.py.
 
 What such a run can't show: PYTHONHASHSEED, and whatever else is read when Python or a library starts, are the server's,
-the same for all forks; `peak_memory_mib` in sidecars includes the server's memory. So one whole run of the tests is made
-without forks, and compared with one that is made of them: tests/test_workflow.py. Signals are passed on, but a fork is no
-child of what asked for it: tests that kill processes start their own. Where it is not Linux, nothing is forked.
+the same for all forks; `peak_memory_mib` in sidecars includes the server's memory. So tests/test_workflow.py makes one
+whole run without forks, and compares it with one made of them. Signals are passed on, but a fork is no child of what
+asked for it: tests that kill processes start their own. Where it is not Linux, nothing is forked.
 """
 
 import atexit

@@ -12,7 +12,7 @@ import sys
 
 
 def ask(path: str, words: list[str], cwd: str, env: dict[str, str], streams=(0, 1, 2)) -> int:
-    """Have `python -m words ...` run with these three streams; its exit status. Standard ones: signals are passed on."""
+    """Have `python -m words ...` run with these streams; its exit status. On standard ones, signals are passed on."""
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(path)
         call = json.dumps({"words": words, "cwd": cwd, "env": env}).encode() + b"\n"

@@ -19,14 +19,39 @@ import threading
 import traceback
 
 #: imported before anything is forked: none of this project, and nothing that starts threads of Python
-LIBRARIES = """
-snakemake.cli snakemake.executors.dryrun snakemake.executors.local snakemake.report smart_open requests
-snakemake_logger_plugin_rich snakemake_executor_plugin_slurm pydantic threadpoolctl yaml
-numpy pandas scipy.stats scipy.special PIL.Image torch torchvision.models torchvision.datasets safetensors.torch
-sklearn.linear_model sklearn.tree sklearn.neighbors sklearn.preprocessing sklearn.decomposition sklearn.pipeline
-sklearn.datasets matplotlib.pyplot matplotlib.backends.backend_svg matplotlib.backends.backend_pdf
-matplotlib.backends.backend_agg
-""".split()
+LIBRARIES = (
+    "snakemake.cli",
+    "snakemake.executors.dryrun",
+    "snakemake.executors.local",
+    "snakemake.report",
+    "smart_open",
+    "requests",
+    "snakemake_logger_plugin_rich",
+    "snakemake_executor_plugin_slurm",
+    "pydantic",
+    "threadpoolctl",
+    "yaml",
+    "numpy",
+    "pandas",
+    "scipy.stats",
+    "scipy.special",
+    "PIL.Image",
+    "torch",
+    "torchvision.models",
+    "torchvision.datasets",
+    "safetensors.torch",
+    "sklearn.linear_model",
+    "sklearn.tree",
+    "sklearn.neighbors",
+    "sklearn.preprocessing",
+    "sklearn.decomposition",
+    "sklearn.pipeline",
+    "sklearn.datasets",
+    "matplotlib.pyplot",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.backends.backend_pdf",
+    "matplotlib.backends.backend_agg",
+)
 
 
 def serve(path: str) -> None:
@@ -110,8 +135,8 @@ def start(words: list[str], cwd: str, env: dict[str, str], streams: list[int]) -
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.modules["numpy"].random.seed()  # what draws unseeded must not draw the same in each fork
