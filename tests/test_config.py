@@ -95,10 +95,10 @@ def test_the_files_of_a_figure_are_told_apart_as_they_were_listed():
 
 @EACH_STUDY
 def test_planning_loads_no_library_that_only_draws_or_measures(paths):
-    code = "import sys; from workflow_scripts.config import configfiles, study\n"
+    code = "import sys; from workflow_scripts.config import configfiles, jobs, study\n"
     code += "of = study.load(configfiles.merged(sys.argv[1:]))\n"
-    code += "[study.stage_config(of, 'plot', figure=name) for name in of.figures]\n"
-    code += "[study.stage_config(of, 'tabulate', table=name) for name in of.tables]\n"
+    code += "[jobs.settings(of, 'plot', figure=name) for name in of.figures]\n"
+    code += "[jobs.settings(of, 'tabulate', table=name) for name in of.tables]\n"
     code += "print(*{'matplotlib', 'scipy', 'sklearn', 'torch'} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code, *paths], cwd=ROOT, capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []

@@ -103,11 +103,11 @@ def _facts(report: Report) -> list[str]:
     record = report.record
     if record is None:
         return [f"{_count(report.files, 'file')} as listed and as their sidecars tell"]
-    who = f"{record['user'] or 'unknown user'}@{record['host']}"
+    who = f"{record.user or 'unknown user'}@{record.host}"
     when = record.ended[:16].replace("T", " ")
     dirty = " with uncommitted changes" if record.dirty else ""
-    commit = f"commit {record['commit'][:8]}{dirty}" if record.commit else "no commit known"
-    by = f"made by {who} at {when}, {commit}, key {record['key']}"
+    commit = f"commit {record.commit[:8]}{dirty}" if record.commit else "no commit known"
+    by = f"made by {who} at {when}, {commit}, key {record.key}"
     behind = f"{_count(report.jobs, 'job')} and {_count(report.files, 'file')}"
     lines = [by, f"{behind} as recorded, settings and code as now"]
     if report.remade:

@@ -176,7 +176,7 @@ class Description:
             if told in self._copies and self._copies[told].sha256 == digest:
                 found.append(Ref(quote(told)))
                 if told in options:
-                    id = f"#{record['stage']}/--{options[told]}"
+                    id = f"#{record.stage}/--{options[told]}"
                     parameter = self._graph.add(id, "FormalParameter", name=options[told], additionalType="File")
                     self._graph.join(_module(record.stage), **{end: parameter})
                     self._graph.join(found[-1], exampleOfWork=parameter)
@@ -312,10 +312,10 @@ def _flat(settings: dict, before: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _commit(record: Sidecar) -> str | None:
-    return record.commit and f"{record['commit'][:12]}{'-dirty' if record['dirty'] else ''}"
+    return record.commit and f"{record.commit[:12]}{'-dirty' if record.dirty else ''}"
 
 
 def _circumstances(record: Sidecar) -> str:
     hardware, commit = record.gpu or record.cpu, _commit(record)
-    words = [f"key {record['key']}", f"host {record['host']}", hardware, record.os, f"Python {record['python']}"]
+    words = [f"key {record.key}", f"host {record.host}", hardware, record.os, f"Python {record.python}"]
     return ", ".join(filter(None, [*words, commit and f"commit {commit}"]))

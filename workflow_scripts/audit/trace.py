@@ -83,10 +83,10 @@ def _jobs(report: Report, passed: list[Sidecar]) -> list[str]:
 
 
 def _job(report: Report, record: Sidecar) -> Iterator[str]:
-    who = f"{record['user'] or 'unknown user'}@{record['host']}"
+    who = f"{record.user or 'unknown user'}@{record.host}"
     where = record.gpu or record.cpu or "unknown CPU"
     when = record.ended[:19].replace("T", " ")
-    yield f"{job_name(record)}: {when}, {who}, {where}, code {record['code']['fingerprint']}, key {record['key']}"
+    yield f"{job_name(record)}: {when}, {who}, {where}, code {record.code.fingerprint}, key {record.key}"
     if record.stage == "simulate":
         yield "  from no file: it is drawn"
     for told in record.outputs:

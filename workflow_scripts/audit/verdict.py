@@ -143,7 +143,7 @@ class Auditor:
                 return beside, record, told
         for beside, record in report.results.records.items() if key else ():
             if record.told(report.path):
-                why = f"it carries provenance key {key}, that of the results has {record['key']}"
+                why = f"it carries provenance key {key}, that of the results has {record.key}"
                 report.findings.append(Finding("STALE", job_name(record), why, None))
                 return beside, record, product(report.path, record)
         return None
@@ -234,7 +234,7 @@ def _input(results: Results, record: Sidecar, told: str, digest: str) -> Iterato
         why = f"{beside.name} {_UNREADABLE}" if beside else "no sidecar says what made it"
         yield Finding("UNKNOWN", name, f"its input {told}: {why}", told)
     elif all(results.path(product) != path for product in producer.outputs):
-        why = f"the sidecar beside {told} is that of {product(path, producer) or next(iter(producer['outputs']))}"
+        why = f"the sidecar beside {told} is that of {product(path, producer) or next(iter(producer.outputs))}"
         yield Finding("TAMPERED", name, why, told)
     elif producer.told(path) != found:
         yield _edited(producer, told)
