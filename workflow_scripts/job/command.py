@@ -21,7 +21,7 @@ from workflow_scripts.files import hashing
 from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import equal, fingerprints, sidecars
 
-#: part of every job's code: raise it when an edit of this package, or of what reads settings for it (config.base.parse),
+#: part of every job's code: raise it when an edit of this package, or of how it reads settings (config.base.parse),
 #: changes what jobs write, and all jobs run again
 VERSION = 1
 
