@@ -145,15 +145,15 @@ def test_a_plan_is_read_as_it_was_frozen(tmp_path, monkeypatch):
 
 
 def test_a_stage_that_loads_code_it_does_not_name_writes_nothing(project):
-    with (project / "workflow_scripts/data/pictures.py").open("a") as module:
-        module.write("\n\nimport pkgutil\n\npkgutil.resolve_name('workflow_scripts.measures.information')\n")
+    with (project / "workflow_scripts/data/datasets/sinusoid.py").open("a") as module:
+        module.write("\n\nimport pkgutil\n\npkgutil.resolve_name('workflow_scripts.measures')\n")
     cfg = {"source": STUDY["datasets"]["waves"], "wildcards": {"dataset": "waves"}}
     command = [sys.executable, "-m", "workflow_scripts.prepare_data", "--cfg", json.dumps(cfg)]
     out = project / "made" / "waves.npz"
     done = subprocess.run([*command, "--data", out], cwd=project, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "error: prepare_data: it loaded workflow_scripts.measures.information, which none of its modules imports by name: "
+        "error: prepare_data: it loaded workflow_scripts.measures, which none of its modules imports by name: "
         "import it by name, so that a change of it is noticed; nothing was written"
     )
     assert "Traceback" not in done.stderr and list(out.parent.iterdir()) == []
