@@ -55,6 +55,16 @@ def test_settings_that_differ_are_told_by_key(new, words):
     assert differences.settings(CFG, new) == words
 
 
+def test_other_files_are_told_where_no_other_setting_tells_why():
+    files = {"measures": ["digits/seed0/measures.csv", "digits/seed1/measures.csv"]}
+    one = {"measures": files["measures"][:1]}
+    old = CFG | {"inputs": files}
+    assert differences.settings(old, CFG | {"inputs": one}) == ["inputs.measures: digits/seed1/measures.csv removed"]
+    assert differences.settings(old, changed("seeds", [0]) | {"inputs": one}) == ["seeds: 1 removed"]
+    assert differences.settings(CFG, old) == [f"inputs added: {str(files)[:57]}..."]
+    assert differences.settings(old, old) == []
+
+
 def test_the_settings_of_two_kinds_of_network_are_told_key_by_key():
     cnn = changed("network", {"kind": "cnn", "channels": [4, 8]})
     assert differences.settings(CFG, cnn) == [

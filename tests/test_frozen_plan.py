@@ -131,7 +131,8 @@ def test_an_unreadable_plan_is_one_clear_line(tmp_path, monkeypatch, content):
     if content is not None:
         path.write_bytes(content.encode(errors="surrogateescape"))
     monkeypatch.setenv(plan.PLAN, str(path))
-    with pytest.raises(StudyError, match=rf"^{plan.PLAN}={path}: the plan of this run can't be read: .*run snakemake again$"):
+    why = rf"^{plan.PLAN}={path}: the plan of this run can't be read: .*run snakemake again$"
+    with pytest.raises(StudyError, match=why):
         plan.frozen()
 
 
