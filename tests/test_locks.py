@@ -105,7 +105,7 @@ def test_a_lock_file_that_a_killed_job_left_holds_nobody_up(tmp_path):
 
 def test_many_jobs_at_once_take_turns(tmp_path):
     code = (
-        "import sys, time, pathlib; from workflow_scripts import locks\n"
+        "import sys, time, pathlib; from workflow_scripts.job import locks\n"
         "product = pathlib.Path(sys.argv[1])\n"
         "for _ in range(20):\n"
         "    with locks.held(product):\n"

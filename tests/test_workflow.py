@@ -71,7 +71,7 @@ def test_every_product_has_its_provenance_beside_it(study):
     for path in products(study):
         assert told[f"results/{path}"] == hashing.sha256(study / "results" / path)
     for record in sidecars:
-        assert record["schema"] == 2
+        assert record["schema"] == 3
         for path, digest in record["inputs"].items():
             assert hashing.sha256(study / path) == digest
 

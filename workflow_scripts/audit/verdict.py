@@ -234,7 +234,7 @@ def _input(results: Results, record: Sidecar, told: str, digest: str) -> Iterato
         why = f"{beside.name} {_UNREADABLE}" if beside else "no sidecar says what made it"
         yield Finding("UNKNOWN", name, f"its input {told}: {why}", told)
     elif all(results.path(product) != path for product in producer.outputs):
-        why = f"the sidecar beside {told} is that of {product(path, producer) or next(iter(producer['outputs']))}"
+        why = f"the sidecar beside {told} is that of {product(path, producer) or next(iter(producer.outputs))}"
         yield Finding("TAMPERED", name, why, told)
     elif producer.told(path) != found:
         yield _edited(producer, told)

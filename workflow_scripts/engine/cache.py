@@ -35,7 +35,7 @@ class CheckedCache(OutputFileCache):
         inputs = {Path(path): hashing.sha256(Path(path)) for path in job.input}
         cfg = json.loads(job.params.cfg)
         entries = [sidecars.key(job.rule.name, cfg, code, inputs) for code in _codes(job.rule, cfg)]
-        endings = self.get_outputfiles(job)
+        endings = list(self.get_outputfiles(job))
         found = [key for key in entries if any((self.path / f"{key}{ending}").exists() for _, ending in endings)]
         key = (found or entries)[0]
         return [(Path(product), self.path / f"{key}{ending}") for product, ending in endings]

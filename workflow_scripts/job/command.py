@@ -21,7 +21,8 @@ from workflow_scripts.files import hashing
 from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import equal, fingerprints, sidecars
 
-#: part of every job's code: raise it when an edit of this package changes what jobs write, and all jobs run again
+#: part of every job's code: raise it when an edit of this package, or of how it reads settings (config.base.parse),
+#: changes what jobs write, and all jobs run again
 VERSION = 1
 
 Run = Callable[[BaseModel, SimpleNamespace, SimpleNamespace], None]
