@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.audit.verdict import Report, job_name, stage_rank
-from workflow_scripts.config.errors import StudyError, damaged
+from workflow_scripts.config.errors import Misused, damaged
 from workflow_scripts.files import npz
 from workflow_scripts.provenance.sidecars import Sidecar
 
@@ -21,14 +21,14 @@ KEYS = (
 def lines(report: Report, row: int) -> list[str]:
     """The way from a row (0: the first) to the data, line by line. Raises StudyError where there is no such row."""
     if report.record is None:
-        raise StudyError(f"{report.path}: {report.findings[0].why}: there is nothing to trace")
+        raise Misused(f"{report.path}: {report.findings[0].why}: there is nothing to trace")
     tables = [name for name in report.record.outputs if name.endswith(".csv")]
     if not tables:
-        raise StudyError(f"{report.path}: not a table or figure: --trace follows a row of a CSV")
+        raise Misused(f"{report.path}: not a table or figure: --trace follows a row of a CSV")
     told = next((name for name in tables if report.results.path(name).name == report.path.name), tables[0])
     table = _read(report.results.path(told))
     if not 0 <= row < len(table):
-        raise StudyError(f"{told}: it has rows 0 to {len(table) - 1}: there is no row {row}")
+        raise Misused(f"{told}: it has rows 0 to {len(table) - 1}: there is no row {row}")
     found = table.iloc[row].dropna()
     keys = {key: found[key] for key in KEYS if key in found}
     if found.get("panel"):

@@ -6,7 +6,7 @@ another order, make another job.
 
 from workflow_scripts.config import kinds, paths
 from workflow_scripts.config.base import Strict, unknown_name
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Misused, StudyError
 from workflow_scripts.config.study import Study
 from workflow_scripts.data.source import Source
 
@@ -42,11 +42,11 @@ def _each(files: list[str], seeds: list[int]) -> list[str]:
 
 def _of(stage: str, functions: dict, study: Study, wildcards: dict[str, str]) -> dict:
     if stage not in functions:
-        raise StudyError(unknown_name("stage", stage, functions))
+        raise Misused(unknown_name("stage", stage, functions))
     try:
         return functions[stage](study, **wildcards)
     except KeyError as error:
-        raise StudyError(f"{stage}: nothing in the config is called {error.args[0]!r}") from None
+        raise Misused(f"{stage}: nothing in the config is called {error.args[0]!r}") from None
 
 
 def _prepare_data(study: Study, dataset: str) -> dict:
@@ -141,7 +141,7 @@ def _order_examples(study: Study, experiment: str) -> dict:
 def _decompose(study: Study, experiment: str) -> dict:
     e = study.experiments[experiment]
     if why := study.without_modes(experiment):
-        raise StudyError(f"decompose: {experiment!r} {why}")
+        raise Misused(f"decompose: {experiment!r} {why}")
     return {
         "seeds": sorted(study.seeds_of(experiment)),
         "task": _plain(study.tasks[e.task]),

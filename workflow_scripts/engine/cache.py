@@ -15,7 +15,7 @@ from snakemake.caching import LOCATION_ENVVAR
 from snakemake.caching.local import OutputFileCache
 from snakemake.logging import logger
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Missing
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import equal, fingerprints, sidecars, upgrades
 
@@ -89,9 +89,7 @@ def install(workflow) -> None:
     module.LocalOutputFileCache = CheckedCache
     folder = os.environ.get(LOCATION_ENVVAR, "")
     if workflow.workflow_settings.cache is not None and not os.path.isdir(folder):
-        raise StudyError(
-            f"--cache: {LOCATION_ENVVAR}={folder}: no such folder: make it, or name another in this variable"
-        )
+        raise Missing(f"--cache: {LOCATION_ENVVAR}={folder}: no such folder: make it, or name another in this variable")
 
 
 def spell_out(workflow) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflow_scripts.config.errors import StudyError, damaged
+from workflow_scripts.config.errors import Missing, damaged
 
 #: the columns of our tables that hold words
 TEXT_COLUMNS = ("class", "explainer", "init", "phase", "quantity", "sign", "variant")
@@ -21,7 +21,7 @@ def read(path: Path, *columns: str) -> pd.DataFrame:
             io.BytesIO(content), keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT_COLUMNS, str)
         )
     except FileNotFoundError:
-        raise StudyError(f"{path}: no such file: run the stage that makes it first") from None
+        raise Missing(f"{path}: no such file: run the stage that makes it first") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise damaged(path, error) from None
     missing = [name for name in columns if name not in table]

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Changed
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import fingerprints, machine
 from workflow_scripts.provenance.definitions import DISTRIBUTIONS
@@ -130,7 +130,7 @@ def check_inputs(inputs: dict[Path, str]) -> None:
     for path, found in inputs.items():
         beside = find(path, known)
         if beside and (record := known(beside)) and record.told(path) != found:
-            raise StudyError(
+            raise Changed(
                 f"{path}: these are not the bytes that the job that made it wrote ({beside.name}): "
                 f"python -m {fingerprints.PACKAGE}.audit {path} prints what makes it again; "
                 f"or remove {beside.name} if you mean to use them"

@@ -4,7 +4,7 @@ import ast
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Untracked
 from workflow_scripts.provenance.scopes import (
     COMPREHENSIONS,
     FUNCTIONS,
@@ -154,7 +154,7 @@ class Writer:
         return isinstance(node, ast.Name) and node.id in names and self.lookup(node) is None
 
     def _error(self, node: ast.AST, what: str, remedy: str = "write out what it does, so that it is tracked"):
-        return StudyError(f"{self.module.at(node)}: {what}: {remedy}")
+        return Untracked(f"{self.module.at(node)}: {what}: {remedy}")
 
     # what counts
 
