@@ -18,7 +18,10 @@ RELEASE = ROOT / "tests" / "data" / "results_of_a7cca9c.tar.xz"
 CONFIG = "tests/tiny.yaml"
 ALL = (
     *("trained", "finals", "explainers", "measures", "nulls", "simulations"),
-    *(f"results/{name}" for name in ("figures/fig4.svg", "tables/table1.csv", "tables/table2.csv", "tables/claims.csv")),
+    *(
+        f"results/{name}"
+        for name in ("figures/fig4.svg", *(f"tables/{table}.csv" for table in ("table1", "table2", "claims")))
+    ),
 )
 
 
