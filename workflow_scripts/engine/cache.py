@@ -117,7 +117,7 @@ def _wrong(copies: dict[Path, Path], job) -> str | None:
     if upgrades.cfg(record) != json.loads(job.params.cfg) or upgrades.fingerprint(record) != job.params.code:
         return "it belongs to another job"
     for product, copy in copies.items():
-        if product != sidecar and record.told(product) != hashing.sha256(copy):
+        if product != sidecar and record.digest_of(product) != hashing.sha256(copy):
             return f"{product.name} is not what was stored"
     if record.inputs != {str(path): hashing.sha256(Path(path)) for path in job.input}:
         return "it was made from other inputs"

@@ -172,7 +172,7 @@ def _is_made(job: Job) -> bool:
     record = sidecars.read(job.sidecar) if job.sidecar else None
     if record is None or record.key != job.key or not record.is_sealed:
         return False
-    return all(path.is_file() and record.told(path) == hashing.sha256(path) for path in job.outputs.values())
+    return all(path.is_file() and record.digest_of(path) == hashing.sha256(path) for path in job.outputs.values())
 
 
 def _stop(*_) -> None:
