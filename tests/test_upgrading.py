@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import PROJECT
 from tests.reruns import DISTIL, edit, put
-from tests.workflow import PROJECT, ROOT, planned, snakemake
+from tests.workflow import ROOT, planned, snakemake
 from workflow_scripts.provenance import sidecars
 
 #: results of tests/tiny.yaml, without some pictures
