@@ -14,22 +14,9 @@ import yaml
 from tests.workflow import ROOT, STUDIES, TINY, planned, products, snakemake
 from workflow_scripts.config import study as study_config
 from workflow_scripts.config.configfiles import merged
+from workflow_scripts.config.jobs import STAGES
 from workflow_scripts.files import hashing
 from workflow_scripts.measures import information, per_checkpoint
-
-STAGES = (
-    "prepare_data",
-    "simulate",
-    "train",
-    "extract_final",
-    "distill",
-    "measure",
-    "null_models",
-    "summarize",
-    "order_examples",
-    "plot",
-    "tabulate",
-)
 
 
 @pytest.fixture(scope="module")
