@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.audit.verdict import Report, job_name, stage_rank
-from workflow_scripts.config.errors import Misused, damaged
+from workflow_scripts.config.errors import DamagedResult, Misused
 from workflow_scripts.files import npz
 from workflow_scripts.provenance.sidecars import Sidecar
 
@@ -119,4 +119,4 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path, dtype={"class": str})
     except (OSError, ValueError) as error:
-        raise damaged(path, error) from None
+        raise DamagedResult(path, error) from None

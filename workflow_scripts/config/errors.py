@@ -24,6 +24,14 @@ class Damaged(StudyError):
     """A file that can't be used as it is: broken, cut off, lacking a part, or of another kind."""
 
 
+class DamagedResult(Damaged):
+    """A damaged file that a stage makes again."""
+
+    def __init__(self, path: Path, why: object):
+        reason = " ".join(str(why).split()) or type(why).__name__
+        super().__init__(f"{path}: damaged or not of the expected kind ({reason}): delete it and run its stage again")
+
+
 class Foreign(StudyError):
     """A sound file that doesn't belong here: of another seed, task or data set, or in a place that isn't its own."""
 
@@ -51,7 +59,7 @@ class Untracked(StudyError):
 class Mistake(NamedTuple):
     """One mistake in a config: the file, the key in dots, what kind of mistake it is, and the line that says so.
 
-    kind: pydantic's name for it, such as missing or int_type, or one of ours: unknown_key, and those of Wrong.
+    kind: pydantic's name for it, such as missing or int_type, or one of ours: unknown_key and those of Wrong.
     """
 
     source: str
@@ -71,16 +79,10 @@ class Misconfigured(StudyError):
 class Wrong(ValueError):
     """A mistake that a validator of the config finds.
 
-    kind: unknown_name, repeated, empty, name, range (of one value), too_many (more than there are), or conflict (of
-    keys that don't go together). key: in dots, below the model that the validator is of; empty for this model.
+    kind: unknown_name, repeated, too_many (more than there are), bad_value, conflict (of keys that don't go together),
+    or missing and too_short, as pydantic has them. key: in dots, below the model that the validator is of, or empty.
     """
 
     def __init__(self, kind: str, key: str, words: str):
         super().__init__(f"{key}: {words}" if key else words)
         self.kind, self.key, self.words = kind, key, words
-
-
-def damaged(path: Path, why) -> Damaged:
-    """The error for a file that can't be used as it is, and that a stage makes again."""
-    reason = " ".join(str(why).split()) or type(why).__name__
-    return Damaged(f"{path}: damaged or not of the expected kind ({reason}): delete it and run its stage again")

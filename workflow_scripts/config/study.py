@@ -91,11 +91,11 @@ class Study(Strict):
 
     def _check_experiment(self, key: str, name: str, experiment: Experiment) -> None:
         if name in RESERVED:
-            raise Wrong("name", key, f"an experiment can't be called {name!r}, results/{name} is taken: rename it")
+            raise Wrong("conflict", key, f"an experiment can't be called {name!r}, results/{name} is taken: rename it")
         if experiment.seeds is not None:
             _unique(f"{key}.seeds", experiment.seeds)
             if not experiment.seeds:
-                raise Wrong("empty", f"{key}.seeds", "no seeds: list one or more, or remove the key")
+                raise Wrong("too_short", f"{key}.seeds", "no seeds: list one or more, or remove the key")
         task = _named(f"{key}.task", "task", experiment.task, self.tasks)
         dataset = self.datasets[task.dataset]
         for name, sgd in (("sgd", experiment.sgd), ("pretraining", experiment.pretraining)):

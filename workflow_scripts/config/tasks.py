@@ -24,11 +24,11 @@ class Task(Strict):
                 raise Wrong("conflict", "", "leave_out goes with groups: name the groups of the classes that stay")
             return self
         if len(self.groups) < 2:
-            raise Wrong("range", "groups", "a task needs two groups or more: there is nothing to tell apart")
+            raise Wrong("too_short", "groups", "a task needs two groups or more: there is nothing to tell apart")
         owner: dict[int, str] = {}
         for name, members in [*self.groups.items(), ("leave_out", self.leave_out)]:
             if not members and name != "leave_out":
-                raise Wrong("empty", f"groups.{name}", "the group is empty: give it a class, or remove it")
+                raise Wrong("too_short", f"groups.{name}", "the group is empty: give it a class, or remove it")
             for member in members:
                 if member in owner:
                     raise Wrong(

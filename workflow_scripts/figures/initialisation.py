@@ -9,7 +9,7 @@ import pandas as pd
 
 from workflow_scripts.config import paths
 from workflow_scripts.config.base import Strict
-from workflow_scripts.config.errors import Wrong, damaged
+from workflow_scripts.config.errors import DamagedResult, Wrong
 from workflow_scripts.config.shown import Experiments, check_experiments
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points
@@ -138,7 +138,7 @@ def draw(job, inputs, points: Points):
         tables = dataframes.read(summary, *_SUMMARY), dataframes.read(spans, *_PHASES)
         runs.append(Run(name, **job.shown["initial"][name], summary=tables[0], phases=tables[1]))
         if runs[-1].span("warm_up").empty:
-            raise damaged(spans, "it has no phase 'warm_up'")
+            raise DamagedResult(spans, "it has no phase 'warm_up'")
     return drawn(runs, points)
 
 

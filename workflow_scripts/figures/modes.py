@@ -11,7 +11,7 @@ from pydantic import Field
 
 from workflow_scripts.config import checks, paths
 from workflow_scripts.config.base import Name, Strict
-from workflow_scripts.config.errors import Wrong, damaged
+from workflow_scripts.config.errors import DamagedResult, Wrong
 from workflow_scripts.config.shown import check_experiments, titles
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points
@@ -105,7 +105,7 @@ def read_order(path: Path, predicted: pd.DataFrame) -> np.ndarray:
     table = dataframes.read(path, "class", "seed", "epoch")
     epochs = table.assign(**{"class": table["class"].astype(str)}).pivot(index="seed", columns="class", values="epoch")
     if set(epochs.columns) != set(predicted["class"]):
-        raise damaged(path, f"expected the classes {', '.join(predicted['class'])}")
+        raise DamagedResult(path, f"expected the classes {', '.join(predicted['class'])}")
     return epochs[predicted["class"]].to_numpy(float)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.config.errors import Damaged, Missing, Misused, damaged
+from workflow_scripts.config.errors import Damaged, DamagedResult, Missing, Misused
 
 
 def save(path: Path, **arrays: np.ndarray) -> None:
@@ -31,7 +31,7 @@ def load(path: Path, *names: str) -> dict[str, np.ndarray]:
     except PermissionError:
         raise
     except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, RuntimeError, OSError) as error:
-        raise damaged(path, error) from None
+        raise DamagedResult(path, error) from None
 
 
 def check_number(flag: str, paths: list[Path], expected: int) -> None:

@@ -64,14 +64,14 @@ class ImageFolder(Source):
     @model_validator(mode="after")
     def _is_sound(self):
         if not 2 <= len(self.classes) <= 256:
-            raise Wrong("range", "classes", f"expected 2 to 256 names of class folders, got {len(self.classes)}")
+            raise Wrong("bad_value", "classes", f"expected 2 to 256 names of class folders, got {len(self.classes)}")
         if repeated := [name for name, times in Counter(self.classes).items() if times > 1]:
             raise Wrong("repeated", "classes", f"{repeated[0]!r} is listed twice: keep one")
         if self.size is not None and len(self.size) != 2:
-            raise Wrong("range", "size", f"expected [height, width], got {self.size}")
+            raise Wrong("bad_value", "size", f"expected [height, width], got {self.size}")
         if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
             raise Wrong(
-                "range", "sha256", f"expected 64 digits 0-9 and a-f, got {self.sha256!r}: copy it from the job's log"
+                "bad_value", "sha256", f"expected 64 digits 0-9 and a-f, got {self.sha256!r}: copy it from the job's log"
             )
         return self
 
