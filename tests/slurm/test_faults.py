@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 
+from tests.reruns import edit
 from tests.slurm.conftest import ONCE, Project, copy_of_project, here, tell
 from tests.workflow import products
 
@@ -174,8 +175,7 @@ def test_jobs_refuse_code_that_was_edited_after_they_were_planned(project, refer
     """measure.py edited while both trainings run; then the same command"""
     run = project.start("--retries", "0", FAULT="train:hold")
     project.until_held()
-    with (project.folder / "workflow_scripts/measure.py").open("a") as module:
-        module.write("\nEDITED = True\n")
+    edit("workflow_scripts/measure.py", "    measured, ", "    edited = True\n    measured, ")(project.folder)
     project.release()
     assert project.finish(run) != 0
     assert "measure: the code (or a library's version) has changed since this job was planned" in project.said
