@@ -1,7 +1,7 @@
 # make run      set up .venv and build the default study: results/figures, results/tables
 # make test     set up and run the tests, about 8 minutes on two cores
 # make test-thorough  those left out: every kind of change planned and audited, coverage of intervals by simulation
-# make test-all       both, in less time than one after the other
+#                     make test TESTS="not slurm" runs both, in less time than one after the other
 # make test-slurm     the faults of clusters, on a real Slurm: as root, with Debian's packages; skipped elsewhere
 # make report   results/report.html: the figures and tables with captions and run times
 # make docs     renew docs/configuration.md and the JSON schema after an edit of workflow_scripts/config
@@ -12,7 +12,7 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-thorough test-all test-slurm report lint docs lock clean
+.PHONY: run test test-thorough test-slurm report lint docs lock clean
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -22,14 +22,13 @@ report: run
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
+TESTS ?= not thorough and not slurm
+
 test: $(VENV)/installed-dev lint
-	$(PYTEST) -m "not thorough and not slurm"
+	$(PYTEST) -m "$(TESTS)"
 
 test-thorough: $(VENV)/installed-dev
 	$(PYTEST) -m thorough
-
-test-all: $(VENV)/installed-dev lint
-	$(PYTEST) -m "not slurm"
 
 test-slurm: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slurm tests/slurm

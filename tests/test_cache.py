@@ -16,8 +16,8 @@ from snakemake.exceptions import CacheMissException
 
 from tests.workflow import products, snakemake
 from workflow_scripts.audit import __main__ as audit
+from workflow_scripts.config.errors import StudyError
 from workflow_scripts.engine import cache
-from workflow_scripts.engine.cache import StudyError
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars
 

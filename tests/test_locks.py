@@ -85,7 +85,7 @@ def test_who_waited_makes_what_the_other_did_not(left, tmp_path, held):
     assert process.returncode == 0 and "done in" in said
     record = sidecars.read(tmp_path / "d.npz.prov.json")
     assert record.cfg["source"]["train"] == 20
-    assert record.told(tmp_path / "d.npz") == hashing.sha256(tmp_path / "d.npz")
+    assert record.digest_of(tmp_path / "d.npz") == hashing.sha256(tmp_path / "d.npz")
     assert not locks.path_of(tmp_path / "d.npz.prov.json").exists()
 
 

@@ -14,10 +14,10 @@ import yaml
 from PIL import Image
 
 from tests import forks
-from tests.test_errors import assert_nothing_in, assert_one_line, call
+from tests.refusals import assert_holds, assert_nothing_in, assert_refused, call
 from tests.workflow import ROOT, planned, snakemake
 from workflow_scripts.config import jobs, study
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Changed, Damaged, Foreign, Misconfigured, Missing, StudyError, Unfit
 from workflow_scripts.data import pictures
 from workflow_scripts.data.datasets import images
 from workflow_scripts.data.parts import PARTS
@@ -66,10 +66,10 @@ def job(path: Path, listing: str | None = None, **keys) -> dict:
     return {"wildcards": {"dataset": "pets"}, "source": source, "listing": listing}
 
 
-def refused(path: Path, *words: str, **keys) -> None:
-    """The job that reads these pictures fails with one line and writes nothing."""
+def refused(path: Path, kind: type[StudyError], holds: str = "", where: Path | None = None, **keys) -> None:
+    """The job that reads these pictures fails with one line, about them or a part of them, and writes nothing."""
     out = path.parent / "out"
-    assert_one_line(call("prepare_data", job(path, **keys), data=out / "pets.npz"), *words)
+    assert_refused(call("prepare_data", job(path, **keys), data=out / "pets.npz"), kind, where or path, holds)
     assert_nothing_in(out)
 
 
@@ -202,51 +202,57 @@ def truncated(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "kind", "holds"),
     [
-        (lambda root: shutil.rmtree(root), ("no such folder or .zip file", "set the data set's key path")),
-        (lambda root: shutil.rmtree(root / "test"), ("no folder test lies in it", "expected train/{class}/{picture}")),
-        (lambda root: shutil.rmtree(root / "test/dog"), ("no pictures in test/dog:", "mend classes")),
-        (lambda root: [path.unlink() for path in (root / "train/cat").iterdir()], ("no pictures in train/cat:",)),
-        (lambda root: (root / "train/dog").rename(root / "train/dogs"), ("no pictures in train/dog:",)),
-        (lambda root: shutil.copytree(root / "test/dog", root / "test/emu"), ("test/emu not in", "list them there")),
-        (lambda root: (root / "train/notes.txt").write_text("x"), ("train/notes.txt is out of place", "move it")),
-        (lambda root: (root / "train/cat/more").mkdir(), ("train/cat/more is out of place", "expected train/")),
-        (lambda root: (root / "train/cat/a.txt").write_text("x"), ("train/cat/a.txt: not a PNG or JPEG picture",)),
-        (lambda root: (root / "train/cat/0.png").write_bytes(b""), ("train/cat/0.png: not a PNG or JPEG picture",)),
-        (lambda root: picture(0).save(root / "train/cat/0.gif"), ("train/cat/0.gif: not a PNG or JPEG picture",)),
-        (lambda root: truncated(root / "test/cat/1.png"), ("test/cat/1.png: damaged", "replace it, or move it away")),
+        (lambda root: shutil.rmtree(root), Missing, ".zip path"),
+        (lambda root: shutil.rmtree(root / "test"), Missing, "test train/{class}/{picture}"),
+        (lambda root: shutil.rmtree(root / "test/dog"), Missing, "test/dog classes"),
+        (lambda root: [path.unlink() for path in (root / "train/cat").iterdir()], Missing, "train/cat"),
+        (lambda root: (root / "train/dog").rename(root / "train/dogs"), Missing, "train/dog"),
+        (lambda root: shutil.copytree(root / "test/dog", root / "test/emu"), Foreign, "test/emu classes"),
+        (lambda root: (root / "train/notes.txt").write_text("x"), Foreign, "train/notes.txt train/{class}/{picture}"),
+        (lambda root: (root / "train/cat/more").mkdir(), Foreign, "train/cat/more train/{class}/{picture}"),
+        (lambda root: (root / "train/cat/a.png").symlink_to("b.png"), Foreign, "train/cat/a.png"),
+        (lambda root: (root / "train/cat/a.txt").write_text("x"), Damaged, "train/cat/a.txt PNG JPEG"),
+        (lambda root: (root / "train/cat/0.png").write_bytes(b""), Damaged, "train/cat/0.png PNG JPEG"),
+        (lambda root: picture(0).save(root / "train/cat/0.gif"), Damaged, "train/cat/0.gif PNG JPEG"),
+        (lambda root: truncated(root / "test/cat/1.png"), Damaged, "test/cat/1.png"),
         (
             lambda root: picture(0, size=(4, 6)).save(root / "train/dog/2.png"),
-            ("train/cat/0.png has the size [4, 5], train/dog/2.png [4, 6]", "set size: [height, width]"),
+            Unfit,
+            "train/cat/0.png [4, 5] train/dog/2.png [4, 6] size [height, width]",
         ),
         (
             lambda root: picture(0, "L").save(root / "test/dog/1.png"),
-            ("train/cat/0.png is of mode RGB, test/dog/1.png of mode L", "set mode"),
+            Unfit,
+            "train/cat/0.png RGB test/dog/1.png L mode",
         ),
-        (lambda root: picture(0).convert("RGBA").save(root / "train/dog/2.png"), ("dog/2.png is of mode RGBA", "set")),
-        (lambda root: (root / "train/cat/a.png").symlink_to("/etc/hostname"), ("a.png: a link that leads out of",)),
-        (lambda root: (root / "train/emu").symlink_to("/"), ("train/emu: a link that leads out of",)),
-        (lambda root: (root / "train/cat/a.png").symlink_to("b.png"), ("train/cat/a.png is out of place",)),
+        (lambda root: picture(0).convert("RGBA").save(root / "train/dog/2.png"), Unfit, "train/dog/2.png RGBA L RGB"),
     ],
 )
-def test_a_folder_that_is_not_as_expected_is_refused_in_one_line(change, words, pets):
+def test_a_folder_that_is_not_as_expected_is_refused_in_one_line(change, kind, holds, pets):
     change(pets)
-    refused(pets, str(pets), *words)
+    refused(pets, kind, holds)
+
+
+@pytest.mark.parametrize(("name", "target"), [("train/cat/a.png", "/etc/hostname"), ("train/emu", "/")])
+def test_a_link_that_leads_out_of_the_folder_is_refused(name, target, pets):
+    (pets / name).symlink_to(target)
+    refused(pets, Foreign, where=pets / name)
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("keys", "kind", "holds"),
     [
-        ({"train": 5, "fresh": 2}, ("train + fresh is more than the 6 pictures there: lower it",)),
-        ({"fresh": 6}, ("train + fresh is more than the 6 pictures there",)),
-        ({"test": 5}, ("test is more than the 4 pictures there: lower it",)),
-        ({"classes": ["cat", "dog", "emu"]}, ("no pictures in test/emu, train/emu:",)),
-        ({"sha256": "0" * 64}, (f"not {'0' * 64} as pinned", "set sha256 to the new one if you mean to use these")),
+        ({"train": 5, "fresh": 2}, Unfit, "train fresh 6"),
+        ({"fresh": 6}, Unfit, "train fresh 6"),
+        ({"test": 5}, Unfit, "test 4"),
+        ({"classes": ["cat", "dog", "emu"]}, Missing, "test/emu train/emu"),
+        ({"sha256": "0" * 64}, Changed, f"{'0' * 64} sha256"),
     ],
 )
-def test_settings_that_do_not_fit_the_pictures_are_refused(keys, words, pets):
-    refused(pets, str(pets), *words, **keys)
+def test_settings_that_do_not_fit_the_pictures_are_refused(keys, kind, holds, pets):
+    refused(pets, kind, holds, **keys)
 
 
 def test_of_several_damaged_pictures_the_first_is_named_whatever_the_number_of_threads(pets, monkeypatch):
@@ -254,20 +260,19 @@ def test_of_several_damaged_pictures_the_first_is_named_whatever_the_number_of_t
         (pets / "train" / "cat" / f"x{number:03}.png").write_bytes(b"no picture")
     for workers in (1, 8):
         monkeypatch.setattr(pictures, "_workers", lambda n=workers: n)
-        refused(pets, "train/cat/x000.png: not a PNG or JPEG picture")
+        refused(pets, Damaged, "train/cat/x000.png")
 
 
 @pytest.mark.parametrize("pixels", [15, 5], ids=["where Pillow warns", "where Pillow refuses"])
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(pixels, pets, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels)
-    refused(pets, f"train/cat/0.png: more than {pixels} pixels", "make it smaller")
+    refused(pets, Unfit, f"train/cat/0.png {pixels}")
 
 
 def test_more_pictures_than_memory_holds_are_refused():
-    with pytest.raises(
-        StudyError, match=r"1000000000 pictures of shape \[3, 999, 999\] don't fit in memory: lower train"
-    ):
+    with pytest.raises(Unfit) as raised:
         pictures._room(NOWHERE, (10**9, 3, 999, 999))
+    assert_refused(raised.value, Unfit, NOWHERE, "1000000000 [3, 999, 999] train test size")
 
 
 def test_a_picture_that_may_not_be_read_is_named(pets, monkeypatch):
@@ -279,7 +284,10 @@ def test_a_picture_that_may_not_be_read_is_named(pets, monkeypatch):
         return read_bytes(path)
 
     monkeypatch.setattr(Path, "read_bytes", forbidding)
-    refused(pets, f"{pets / 'train/cat/1.png'}: Permission denied", "mend its permissions")
+    out = pets.parent / "out"
+    error = call("prepare_data", job(pets), data=out / "pets.npz")
+    assert isinstance(error, PermissionError) and error.line.startswith(f"error: {pets / 'train/cat/1.png'}: ")
+    assert_nothing_in(out)
 
 
 @pytest.mark.parametrize("name", ["../train/cat/a.png", "/train/cat/a.png", "train\\cat\\a.png", "C:/train/cat/a.png"])
@@ -287,7 +295,7 @@ def test_a_name_in_a_zip_file_that_leaves_the_folder_is_refused(name, pets):
     path = zipped(pets)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(name, (pets / "train/cat/0.png").read_bytes())
-    refused(path, f"{path}: the name {name!r} leaves the folder", "make the .zip file again")
+    refused(path, Damaged, repr(name))
 
 
 def link() -> zipfile.ZipInfo:
@@ -297,19 +305,19 @@ def link() -> zipfile.ZipInfo:
 
 
 @pytest.mark.parametrize(
-    ("member", "words"),
+    ("member", "kind", "holds"),
     [
-        (link(), ("train/cat/a.png is a link",)),
-        (zipfile.ZipInfo("train/cat/0.png"), ("train/cat/0.png is in it twice",)),
-        (zipfile.ZipInfo("train/a.png"), ("train/a.png is out of place",)),
-        (zipfile.ZipInfo("train/cat/more/a.png"), ("train/cat/more/a.png is out of place",)),
+        (link(), Damaged, "link"),
+        (zipfile.ZipInfo("train/cat/0.png"), Damaged, "twice"),
+        (zipfile.ZipInfo("train/a.png"), Foreign, ""),
+        (zipfile.ZipInfo("train/cat/more/a.png"), Foreign, ""),
     ],
 )
-def test_a_member_of_a_zip_file_that_cannot_be_a_picture_is_refused(member, words, pets, recwarn):
+def test_a_member_of_a_zip_file_that_cannot_be_a_picture_is_refused(member, kind, holds, pets, recwarn):
     path = zipped(pets)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(member, b"x")
-    refused(path, str(path), *words)
+    refused(path, kind, f"{member.filename} {holds}")
 
 
 def test_an_encrypted_zip_file_is_refused(pets):
@@ -317,19 +325,19 @@ def test_an_encrypted_zip_file_is_refused(pets):
     content = path.read_bytes()
     entry = content.index(b"PK\x01\x02")
     path.write_bytes(content[: entry + 8] + b"\x01" + content[entry + 9 :])
-    refused(path, "is encrypted", "without a password")
+    refused(path, Damaged, "encrypted password")
 
 
 def test_a_damaged_zip_file_is_refused(pets):
     path = zipped(pets)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    refused(path, f"{path}: not a .zip file, or a damaged one", "make or copy it again")
+    refused(path, Damaged)
     for at in (len(content) // 10, 40):
         path.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
-        refused(path, str(path), "damaged", "make or copy the .zip file again")
+        refused(path, Damaged)
     path.write_text("no zip")
-    refused(path, f"{path}: not a .zip file, or a damaged one")
+    refused(path, Damaged)
 
 
 # Which changes are noticed
@@ -347,10 +355,10 @@ def test_a_pin_accepts_the_same_pictures_and_no_others(pets, tmp_path):
     copied = shutil.copytree(pets, tmp_path / "copy" / "my pets")
     same(made(copied, sha256=pins[pets]), made(path, sha256=pins[path]))
     picture(99).save(pets / "test" / "dog" / "1.png")
-    refused(pets, "as pinned", sha256=pins[pets])
-    refused(zipped(pets), "as pinned", sha256=pins[path])
+    refused(pets, Changed, sha256=pins[pets])
+    refused(zipped(pets), Changed, sha256=pins[path])
     (copied / "train" / "cat" / "0.png").rename(copied / "train" / "cat" / "00.png")
-    refused(copied, "as pinned", sha256=pins[pets])
+    refused(copied, Changed, sha256=pins[pets])
 
 
 def rewritten(path: Path) -> None:
@@ -388,8 +396,8 @@ def test_a_job_refuses_pictures_that_changed_since_it_was_planned(pets, tmp_path
     planned_with = pictures.listing(pets)
     assert call("prepare_data", job(pets, planned_with), data=tmp_path / "first" / "pets.npz") is None
     (pets / "train" / "cat" / "0.png").unlink()
-    said = call("prepare_data", job(pets, planned_with), data=tmp_path / "out" / "pets.npz")
-    assert_one_line(said, f"{pets}: the pictures changed since this job was planned: run snakemake again")
+    error = call("prepare_data", job(pets, planned_with), data=tmp_path / "out" / "pets.npz")
+    assert_refused(error, Changed, pets, "snakemake")
     assert_nothing_in(tmp_path / "out")
 
 
@@ -430,15 +438,21 @@ def test_a_batch_is_compared_with_the_number_of_pictures_where_that_is_set(pets)
     config["experiments"]["pets"]["sgd"]["batch_size"] = 1000
     study.load(config)
     config["datasets"]["pets"]["train"] = 6
-    with pytest.raises(StudyError, match="batch_size: 1000 is more than the 6 training examples"):
+    with pytest.raises(Misconfigured) as raised:
         study.load(config)
+    (mistake,) = raised.value.mistakes
+    assert (mistake.key, mistake.kind) == ("experiments.pets.sgd.batch_size", "too_many")
+    assert_holds(mistake.line, "1000 6")
 
 
 def test_a_label_map_numbers_the_classes_in_the_order_listed(pets):
     config = a_study(pets)
     config["tasks"]["pets"]["groups"] = {"a": [0], "b": [2]}
-    with pytest.raises(StudyError, match="class 2 is not in 'pets', whose classes are 0 to 1"):
+    with pytest.raises(Misconfigured) as raised:
         study.load(config)
+    (mistake,) = raised.value.mistakes
+    assert (mistake.key, mistake.kind) == ("tasks.pets.groups", "unknown_name")
+    assert_holds(mistake.line, "2 'pets' 0 1")
 
 
 def audit(work: Path, config: Path) -> str:

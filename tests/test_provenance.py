@@ -340,10 +340,10 @@ def test_a_product_is_found_in_its_own_sidecar_or_in_that_of_its_job(job, tmp_pa
     (tmp_path / "a.csv.prov.json").write_text("damaged")
     for name in ("y.npz", "z.csv"):
         assert sidecars.find(tmp_path / name) == beside
-        assert record.told(tmp_path / name) == hashing.sha256(tmp_path / name)
+        assert record.digest_of(tmp_path / name) == hashing.sha256(tmp_path / name)
     assert sidecars.find(tmp_path / "a.csv") == tmp_path / "a.csv.prov.json"
     assert sidecars.find(tmp_path / "other.csv") is None
-    assert record.told(tmp_path / "other.csv") is None
+    assert record.digest_of(tmp_path / "other.csv") is None
 
 
 def test_a_hand_edited_input_is_refused_by_the_next_stage(tmp_path):

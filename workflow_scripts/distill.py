@@ -6,7 +6,7 @@ import numpy as np
 
 from workflow_scripts.config import kinds
 from workflow_scripts.config.base import JobConfig
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Misused
 from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.config.training import Device
@@ -99,7 +99,7 @@ def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tu
 
 def _given(path, flag: str):
     if path is None:
-        raise StudyError(f"{flag} is needed for an explainer of these labels: give it")
+        raise Misused(f"{flag} is needed for an explainer of these labels: give it")
     return path
 
 

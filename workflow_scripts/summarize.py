@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.config.base import JobConfig, Seed
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Foreign
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.data import tasks
 from workflow_scripts.files import dataframes, npz
@@ -61,9 +61,9 @@ def _read_tables(
     runs = [dataframes.read(path, *columns) for path in paths]
     for path, table in zip(paths, runs, strict=True):
         if not table[[*index]].equals(runs[0][[*index]]):
-            raise StudyError(f"{path}: its rows are not those of {paths[0]}: measure this seed again")
+            raise Foreign(f"{path}: its rows are not those of {paths[0]}: measure this seed again")
     if set(runs[0]["explainer"]) != set(config.references):
-        raise StudyError(f"{paths[0]}: expected explainers {', '.join(config.references)}: measure again")
+        raise Foreign(f"{paths[0]}: expected explainers {', '.join(config.references)}: measure again")
     return runs
 
 

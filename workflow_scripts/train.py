@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from workflow_scripts.config.base import JobConfig, Seed
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Unfit
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
 from workflow_scripts.data import tasks
@@ -63,7 +63,7 @@ def pretrain(
 ) -> float:
     """Fit random labels of the training inputs, the network in place; returns the share of them that it has learned.
 
-    An adversarial initialisation (N19 Fig 8). Raises StudyError as sgd.train does.
+    An adversarial initialisation (N19 Fig 8). Raises Unfit as sgd.train does.
     """
     generator = randomness.pretraining_generator(seed)
     random = randomness.random_labels(data, generator)
@@ -72,8 +72,8 @@ def pretrain(
         reached = sgd.train(
             network, random, pretraining, Checkpoints(early=0), generator, device, state=state
         ).predictions
-    except StudyError as error:
-        raise StudyError(f"pretraining.{error}") from None
+    except Unfit as error:
+        raise Unfit(f"pretraining.{error}") from None
     fitted = int(np.count_nonzero(reached["train"][-1] == random.labels["train"]))
     n = len(random.labels["train"])
     log.info(

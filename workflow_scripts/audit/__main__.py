@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workflow_scripts.audit import crate, remake
 from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report, stage_rank
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Missing, Misused, StudyError
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import differences, fingerprints
 
@@ -34,8 +34,8 @@ def main() -> None:
         else:
             reports = Auditor(_study(arguments), arguments.results).audit(arguments.paths)
         if not reports:
-            raise StudyError(f"{arguments.paths[0]}: no results lie there: name a figure, a table, or their folder")
-        lines = told(reports)
+            raise Missing(f"{arguments.paths[0]}: no results lie there: name a figure, a table, or their folder")
+        lines = answer(reports)
         if arguments.trace is not None:
             from workflow_scripts.audit import trace  # here: a verdict alone comes faster without pandas
 
@@ -55,7 +55,7 @@ def overall(reports: list[Report]) -> str:
     return max((report.verdict for report in reports), key=VERDICTS.index)
 
 
-def told(reports: list[Report]) -> list[str]:
+def answer(reports: list[Report]) -> list[str]:
     """The lines of the answer: the verdict, each result (many: those that are not CURRENT), the repair."""
     lines = [overall(reports)]
     if len(reports) > 10:
@@ -149,7 +149,7 @@ def _repair(reports: list[Report]) -> list[str]:
 
 def _target(report: Report) -> str:
     """What is asked of Snakemake for a result: the first product of its job, which stands for all, or its place."""
-    here = report.results.told(report.path)
+    here = report.results.recorded(report.path)
     if here in {finding.remake for finding in report.findings}:
         return here
     return next(iter(report.record.outputs))
@@ -166,14 +166,14 @@ def _study(arguments: argparse.Namespace) -> dict:
         study = {"configfiles": [str(path.absolute()) for path in arguments.configfile], "config": {}}
     missing = [path for path in arguments.configfile if not path.is_file()]
     if missing:
-        raise StudyError(f"--configfile {missing[0]}: no such file: give the path of a config file")
+        raise Missing(f"--configfile {missing[0]}: no such file: give the path of a config file")
     if arguments.config:
         from snakemake.cli import parse_config  # here: it takes a second
 
         try:
             study["config"] = parse_config(arguments.config)
         except ValueError as error:
-            raise StudyError(f"--config: {error}") from None
+            raise Misused(f"--config: {error}") from None
     return study
 
 

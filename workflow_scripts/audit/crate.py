@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from workflow_scripts.audit import source
 from workflow_scripts.audit.records import Copy, Results
 from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Blocked, Changed, Damaged, Foreign, Missing, Misused, StudyError
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars, upgrades
 from workflow_scripts.provenance.fingerprints import ROOT
@@ -30,22 +30,22 @@ def write(reports: list[Report], folder: Path) -> str:
     from workflow_scripts.audit.crate_metadata import Description  # here: a verdict alone comes faster without rocrate
 
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise StudyError(f"{folder}: it is there already: name a new folder for the crate, or remove this one")
+        raise Misused(f"{folder}: it is there already: name a new folder for the crate, or remove this one")
     if folder.absolute().is_relative_to(reports[0].results.folder):
-        raise StudyError(f"{folder}: it lies among the results: name a folder outside {reports[0].results.folder}")
+        raise Misused(f"{folder}: it lies among the results: name a folder outside {reports[0].results.folder}")
     results = reports[0].results
     for report in reports:
         _check_report(report, results)
-    jobs = {results.told(beside): record for report in reports for beside, record in report.jobs.items()}
+    jobs = {results.recorded(beside): record for report in reports for beside, record in report.jobs.items()}
     _check_places(jobs, results)
     studies = {hashing.canonical_json(report.study): report.study for report in reports}.values()
     configs = _configs(studies, results)
     sources = _sources(reports, jobs) | configs
     for path in sources.values():
         if not path.is_file():
-            raise StudyError(f"{path}: missing: a crate is whole, put it back or make it again")
+            raise Missing(f"{path}: missing: a crate is whole, put it back or make it again")
     verdict = max((report.verdict for report in reports), key=VERDICTS.index)
-    named = [results.told(report.path) for report in reports]
+    named = [results.recorded(report.path) for report in reports]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent, prefix=".crate-") as scratch:
@@ -56,7 +56,7 @@ def write(reports: list[Report], folder: Path) -> str:
             digest = hashing.sha256(made / source.CRATE)
             made.replace(folder)
     except OSError as error:
-        raise StudyError(f"{error.filename or folder}: {error.strerror or error}: the crate was not written") from None
+        raise Blocked(f"{error.filename or folder}: {error.strerror or error}: the crate was not written") from None
     said = f"; its description says {verdict}" if verdict != "CURRENT" else ""
     return (
         f"crate: {folder}: {len(copies)} files, {len(jobs)} jobs{said}\n"
@@ -76,40 +76,34 @@ def check(folder: Path) -> list[Report]:
         report.findings = [replace(finding, remake=None) for finding in report.findings]
     results = reports[0].results
     results.hash_all(folder / place for place in listed)
-    findings = [*_files(folder, listed, results), *_told(folder, listed, results)]
+    findings = [*_files(folder, listed, results), *_by_sidecars(folder, listed, results)]
     return [Report(folder / source.CRATE, results, files={*map(folder.joinpath, listed)}, findings=findings), *reports]
 
 
 def _check_report(report: Report, results: Results) -> None:
     """Raise StudyError if a result can't go into a crate."""
     if report.verdict == "TAMPERED":
-        raise StudyError(f"{report.path}: it is TAMPERED: repair it before it goes into a crate")
+        raise Changed(f"{report.path}: it is TAMPERED: repair it before it goes into a crate")
     if report.record is None:
-        raise StudyError(
-            f"{report.path}: {report.findings[0].why}: a crate holds results of known origin, make it again"
-        )
-    if report.results is not results or results.told(report.path) is None:
-        raise StudyError(
-            f"{report.path}: not in {results.folder}: a crate holds results of one folder, name those in it"
-        )
+        raise Foreign(f"{report.path}: {report.findings[0].why}: a crate holds results of known origin, make it again")
+    if report.results is not results or results.recorded(report.path) is None:
+        raise Foreign(f"{report.path}: not in {results.folder}: a crate holds results of one folder, name those in it")
     if report.study != report.record.origin:
-        raise StudyError("--configfile, --config: a crate holds what its results were made with: leave these out")
+        raise Misused("--configfile, --config: a crate holds what its results were made with: leave these out")
 
 
 def _check_places(jobs: dict[str, Sidecar], results: Results) -> None:
     """Raise StudyError if a job read or wrote outside the results folder."""
-    for told in {told for record in jobs.values() for told in [*record.inputs, *record.outputs]}:
-        if ".." in Path(told).parts or results.told(results.path(told)) != told:
-            raise StudyError(f"{told}: not in the results folder: make what needs it with snakemake, not by hand")
+    for recorded in {recorded for record in jobs.values() for recorded in [*record.inputs, *record.outputs]}:
+        if ".." in Path(recorded).parts or results.recorded(results.path(recorded)) != recorded:
+            raise Foreign(f"{recorded}: not in the results folder: make what needs it with snakemake, not by hand")
 
 
 def _configs(studies: Iterable[dict | None], results: Results) -> dict[str, Path]:
     """Place in the crate -> config file."""
     found = {pair for study in studies for pair in source.configfiles(study, results).items()}
     if len(found) > len(dict(found)):
-        raise StudyError(
-            "--crate: two config files of the same name made these results: write a crate for each of them"
-        )
+        raise Misused("--crate: two config files of the same name made these results: write a crate for each of them")
     return dict(sorted(found))
 
 
@@ -118,9 +112,11 @@ def _sources(reports: list[Report], jobs: dict[str, Sidecar]) -> dict[str, Path]
     results = reports[0].results
     own = [path for name in OWN for path in [ROOT / name, *(ROOT / name).rglob("*")]]
     found = {path.relative_to(ROOT).as_posix(): path for path in own if path.is_file() and path.suffix != ".pyc"}
-    found |= {results.told(path): path for report in reports for path in report.files}
-    written = [*jobs, *(told for record in jobs.values() for told in record.outputs)]
-    return dict(sorted((found | {told: path for told in written if (path := results.path(told)).is_file()}).items()))
+    found |= {results.recorded(path): path for report in reports for path in report.files}
+    written = [*jobs, *(recorded for record in jobs.values() for recorded in record.outputs)]
+    return dict(
+        sorted((found | {recorded: path for recorded in written if (path := results.path(recorded)).is_file()}).items())
+    )
 
 
 def _copied(sources: dict[str, Path], jobs: dict[str, Sidecar], folder: Path) -> dict[str, Copy]:
@@ -128,9 +124,9 @@ def _copied(sources: dict[str, Path], jobs: dict[str, Sidecar], folder: Path) ->
     with ThreadPoolExecutor() as pool:
         copies = pool.map(lambda place: _copy(sources[place], folder / place), sources)
         found = dict(zip(sources, copies, strict=True))
-    for told, digest in (pair for record in jobs.values() for pair in record.outputs.items()):
-        if told in found and found[told].sha256 != digest:
-            raise StudyError(f"{sources[told]}: these are not the bytes that its job wrote: repair it, or remove it")
+    for recorded, digest in (pair for record in jobs.values() for pair in record.outputs.items()):
+        if recorded in found and found[recorded].sha256 != digest:
+            raise Changed(f"{sources[recorded]}: these are not the bytes that its job wrote: repair it, or remove it")
     return found
 
 
@@ -158,12 +154,12 @@ def _listed(folder: Path) -> tuple[dict[str, Copy], list[str]]:
         made = graph["#run"]["result"]
         named = [unquote(result["@id"]) for result in (made if isinstance(made, list) else [made])]
     except OSError as error:
-        raise StudyError(f"{path}: {error.strerror}: give the folder of a crate, as --crate wrote it") from None
+        raise Missing(f"{path}: {error.strerror}: give the folder of a crate, as --crate wrote it") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{path}: damaged ({type(error).__name__}: {error}): get the crate again") from None
+        raise Damaged(f"{path}: damaged ({type(error).__name__}: {error}): get the crate again") from None
     astray = [place for place in [*listed, *named] if ".." in Path(place).parts or Path(place).is_absolute()]
     if astray or not named:
-        raise StudyError(f"{path}: damaged ({astray[0] if astray else 'no results'}): get the crate again")
+        raise Damaged(f"{path}: damaged ({astray[0] if astray else 'no results'}): get the crate again")
     return listed, named
 
 
@@ -180,7 +176,7 @@ def _files(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[
             yield Finding("UNKNOWN", "crate", f"{path.relative_to(folder)} is not in {source.CRATE}: remove it", None)
 
 
-def _told(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[Finding]:
+def _by_sidecars(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[Finding]:
     """What is wrong with a crate by its sidecars, which know the hashes of files and code too."""
     codes = {}
     for place in (place for place in listed if place.endswith(sidecars.SUFFIX) and (folder / place).is_file()):
@@ -191,9 +187,9 @@ def _told(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[F
             yield Finding("TAMPERED", "crate", f"{place} was edited after it was written", None)
         else:
             codes[record.stage, upgrades.own_digest(record)] = record
-            for told, digest in record.outputs.items():
-                if told in listed and listed[told].sha256 != digest:
-                    yield Finding("TAMPERED", "crate", f"{told}: {source.CRATE} and {place} differ", None)
+            for recorded, digest in record.outputs.items():
+                if recorded in listed and listed[recorded].sha256 != digest:
+                    yield Finding("TAMPERED", "crate", f"{recorded}: {source.CRATE} and {place} differ", None)
     for what in sorted({what for record in codes.values() for what in _other_code(folder, record)}):
         yield Finding("STALE", "crate", f"{what} here is not the code that made all of the results", None)
 

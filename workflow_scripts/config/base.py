@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Misconfigured, Mistake, Misused, Wrong
 
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
@@ -43,16 +43,15 @@ class JobConfig(Strict):
 
 
 def parse(model: type[BaseModel], data: Any, source: str) -> BaseModel:
-    """Validate data against a model. Raises StudyError with a line per mistake: source, key, expected, remedy."""
+    """Validate data against a model. Raises Misconfigured: a line per mistake with source, key, expected, remedy."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        lines = [f"{source}: {_location(item, data)}{_sentence(item)}" for item in error.errors()]
-        raise StudyError("\nerror: ".join(dict.fromkeys(lines))) from None
+        raise Misconfigured([_mistake(source, item, data) for item in error.errors()]) from None
 
 
 def parse_json(model: type[BaseModel], text: str) -> BaseModel:
-    """Validate JSON, given as text or as the path of a JSON file, against a model. Raises StudyError."""
+    """Validate JSON, given as text or as the path of a JSON file, against a model. Raises Misused, Misconfigured."""
     source = "--cfg"
     if not text.lstrip().startswith("{"):
         source = text
@@ -61,11 +60,11 @@ def parse_json(model: type[BaseModel], text: str) -> BaseModel:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not text"
             shown = source if len(source) <= 200 else f"{source[:100]}..."
-            raise StudyError(f"--cfg {shown}: {reason}: give JSON or the path of a JSON file") from None
+            raise Misused(f"--cfg {shown}: {reason}: give JSON or the path of a JSON file") from None
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        raise StudyError(
+        raise Misused(
             f"{source}: not JSON ({error}): print the right one with python -m workflow_scripts.config"
         ) from None
     return parse(model, data, source)
@@ -82,6 +81,15 @@ def _nearest(word: object, known) -> str:
     return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known) or '(none are defined)'}"
 
 
+def _mistake(source: str, item: dict, data: Any) -> Mistake:
+    """What pydantic tells of a mistake."""
+    key, kind, below = _location(item, data), item["type"], ""
+    if isinstance(error := item.get("ctx", {}).get("error"), Wrong):
+        kind, below = error.kind, error.key
+    line = ": ".join(filter(None, (source, key, _sentence(item))))
+    return Mistake(source, ".".join(filter(None, (key, below))), kind, line)
+
+
 def _location(item: dict, data: Any) -> str:
     """The dotted key of an error, without the tags that pydantic inserts for unions."""
     keys = []
@@ -91,7 +99,7 @@ def _location(item: dict, data: Any) -> str:
             data = data[part] if not isinstance(data, list) or part < len(data) else None
         elif item["type"] == "missing" and part == item["loc"][-1]:
             keys.append(f".{part}")
-    return f"{''.join(keys).lstrip('.')}: " if keys else ""
+    return "".join(keys).lstrip(".")
 
 
 def _sentence(item: dict) -> str:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Damaged, Missing
 
 
 def merged(paths: list[str | Path], changes: dict | None = None) -> dict:
@@ -17,9 +17,9 @@ def merged(paths: list[str | Path], changes: dict | None = None) -> dict:
         try:
             update_config(config, load_configfile(os.fspath(path)))
         except OSError as error:
-            raise StudyError(f"{path}: {error.strerror}: give the path of a config file") from None
+            raise Missing(f"{path}: {error.strerror}: give the path of a config file") from None
         except (WorkflowError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise StudyError(f"{path}: not a config file ({reason}): expected YAML such as config.yaml") from None
+            raise Damaged(f"{path}: not a config file ({reason}): expected YAML such as config.yaml") from None
     update_config(config, changes or {})
     return config

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from workflow_scripts.config import kinds
 from workflow_scripts.config.base import Name, Strict
+from workflow_scripts.config.errors import Wrong
 from workflow_scripts.config.training import Network
 
 
@@ -32,10 +33,14 @@ class Explainer(Strict):
     @model_validator(mode="after")
     def _belongs_together(self):
         if not self.fit.trains_network and self.network.kind != "linear":
-            raise ValueError(
+            raise Wrong(
+                "conflict",
+                "",
                 f"fit.solver {self.fit.solver} fits no {self.network.kind}: use sgd, which fits every network; with "
-                "logistic (a linear model), tree or nearest_neighbours leave the key network out"
+                "logistic (a linear model), tree or nearest_neighbours leave the key network out",
             )
         if (self.labels == "t0") != (self.reference is not None):
-            raise ValueError("labels t0 and the key reference go together: T0 is where f reaches the reference")
+            raise Wrong(
+                "conflict", "", "labels t0 and the key reference go together: T0 is where f reaches the reference"
+            )
         return self

@@ -11,14 +11,14 @@ Experiments = Annotated[list[Name], Field(min_length=1, description="names under
 
 
 def check_experiments(key: str, names: list[str], study) -> None:
-    """Raise ValueError unless each is an experiment, listed once; key: of the figure or table, in dots."""
+    """Raise Wrong unless each is an experiment, listed once; key: of the figure or table, in dots."""
     checks.unique(f"{key}.experiments", names)
     for name in names:
         checks.named(f"{key}.experiments", "experiment", name, study.experiments)
 
 
 def check_explainers(key: str, settings, study) -> None:
-    """Raise ValueError unless each explainer that the settings name (explainer_of) is one of its experiment's."""
+    """Raise Wrong unless each explainer that the settings name (explainer_of) is one of its experiment's."""
     for name in settings.experiments:
         if (explainer := settings.explainer_of(name)) is not None:
             known = dict.fromkeys(study.experiments[name].explainers)

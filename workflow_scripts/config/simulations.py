@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from workflow_scripts.config.base import Seed, Strict
+from workflow_scripts.config.errors import Wrong
 
 Noise = Annotated[float, Field(ge=0, le=0.5)]
 Label = Annotated[str, Field(pattern=r"^[A-Za-z].*$")]
@@ -36,9 +37,11 @@ class Simulation(Strict):
     @model_validator(mode="after")
     def _noise_and_size(self):
         if len(set(self.noise)) < len(self.noise):
-            raise ValueError("noise: a value is listed twice: keep one")
+            raise Wrong("repeated", "noise", "a value is listed twice: keep one")
         if self.repetitions * self.examples * len(self.noise) * len(self.inits) > _MOST:
-            raise ValueError(
-                f"repetitions x examples x noise x inits is more than the {_MOST} weights that are kept: lower one"
+            raise Wrong(
+                "too_many",
+                "",
+                f"repetitions x examples x noise x inits is more than the {_MOST} weights that are kept: lower one",
             )
         return self

@@ -8,6 +8,7 @@ from workflow_scripts.config import kinds
 from workflow_scripts.config.base import Name, Seed, Strict, parse
 from workflow_scripts.config.checks import named as _named
 from workflow_scripts.config.checks import unique as _unique
+from workflow_scripts.config.errors import Wrong
 from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.nulls import Nulls
 from workflow_scripts.config.printed import Printed
@@ -67,17 +68,19 @@ class Study(Strict):
             dataset = _named(f"tasks.{name}.dataset", "dataset", task.dataset, self.datasets)
             try:
                 task.check_classes(dataset.n_classes)
-            except ValueError as error:
-                raise ValueError(f"tasks.{name}.groups: {error}") from None
+            except Wrong as error:
+                raise Wrong(error.kind, f"tasks.{name}.groups", error.words) from None
         for key, explainer in _prefixed("explainers", self.explainers):
             if explainer.reference is None:
                 continue
             if _named(f"{key}.reference", "explainer", explainer.reference, self.explainers).labels != "true":
-                raise ValueError(
-                    f"{key}.reference: {explainer.reference!r} is not fitted to true labels: name one that is"
+                raise Wrong(
+                    "conflict",
+                    f"{key}.reference",
+                    f"{explainer.reference!r} is not fitted to true labels: name one that is",
                 )
         if both := [name for name in self.explainers if name in self.experiments]:
-            raise ValueError(f"explainers.{both[0]}: an experiment has this name too: rename one of them")
+            raise Wrong("repeated", f"explainers.{both[0]}", "an experiment has this name too: rename one of them")
         for name, experiment in self.experiments.items():
             self._check_experiment(f"experiments.{name}", name, experiment)
         for key, figure in _prefixed("figures", self.figures):
@@ -88,11 +91,11 @@ class Study(Strict):
 
     def _check_experiment(self, key: str, name: str, experiment: Experiment) -> None:
         if name in RESERVED:
-            raise ValueError(f"{key}: an experiment can't be called {name!r}, results/{name} is taken: rename it")
+            raise Wrong("conflict", key, f"an experiment can't be called {name!r}, results/{name} is taken: rename it")
         if experiment.seeds is not None:
             _unique(f"{key}.seeds", experiment.seeds)
             if not experiment.seeds:
-                raise ValueError(f"{key}.seeds: no seeds: list one or more, or remove the key")
+                raise Wrong("too_short", f"{key}.seeds", "no seeds: list one or more, or remove the key")
         task = _named(f"{key}.task", "task", experiment.task, self.tasks)
         dataset = self.datasets[task.dataset]
         for name, sgd in (("sgd", experiment.sgd), ("pretraining", experiment.pretraining)):
@@ -100,7 +103,9 @@ class Study(Strict):
                 _fits(f"{key}.{name}.batch_size", sgd.batch_size, dataset.n_train)
         _unique(f"{key}.explainers", experiment.explainers)
         if experiment.nested and len(experiment.explainers) < 2:
-            raise ValueError(f"{key}.nested: one explainer has none before it: list several, or remove the key")
+            raise Wrong(
+                "conflict", f"{key}.nested", "one explainer has none before it: list several, or remove the key"
+            )
         for name in [*experiment.printed.ratios, *experiment.printed.null_ratios] if experiment.printed else []:
             _named(f"{key}.printed", "explainer of this experiment", name, dict.fromkeys(experiment.explainers))
         for explainer_name in experiment.explainers:
@@ -111,36 +116,44 @@ class Study(Strict):
                 f"{key}.explainers", "explainer or experiment", explainer_name, self.explainers | self.experiments
             )
             if explainer.inputs == "fresh" and dataset.fresh == 0:
-                raise ValueError(
-                    f"{key}.explainers: {explainer_name!r} is fitted on fresh inputs, but datasets.{task.dataset} "
-                    "keeps none: set its key fresh"
+                raise Wrong(
+                    "conflict",
+                    f"{key}.explainers",
+                    f"{explainer_name!r} is fitted on fresh inputs, but datasets.{task.dataset} keeps none: set its "
+                    "key fresh",
                 )
             n = dataset.fresh if explainer.inputs == "fresh" else dataset.n_train
             for size in explainer.fit.at_most_examples:
                 _fits(f"explainers.{explainer_name}.fit.{size}", getattr(explainer.fit, size), n)
             if explainer.reference not in (None, *experiment.explainers):
-                raise ValueError(f"{key}.explainers: {explainer_name!r} needs {explainer.reference!r}: add it")
+                raise Wrong(
+                    "conflict", f"{key}.explainers", f"{explainer_name!r} needs {explainer.reference!r}: add it"
+                )
 
     def _check_cotrained(self, key: str, experiment: Experiment, name: str) -> None:
-        other = self.experiments[name]
+        key, other = f"{key}.explainers", self.experiments[name]
         if other is experiment:
-            raise ValueError(f"{key}.explainers: an experiment can't explain itself: remove {name!r}")
+            raise Wrong("conflict", key, f"an experiment can't explain itself: remove {name!r}")
         if self.tasks.get(other.task) != self.tasks[experiment.task]:
-            raise ValueError(
-                f"{key}.explainers: {name!r} is trained on another task, {other.task}: an explainer's test set and "
-                "label map must be the network's"
+            raise Wrong(
+                "conflict",
+                key,
+                f"{name!r} is trained on another task, {other.task}: an explainer's test set and label map must be "
+                "the network's",
             )
         for what in ("batch_size", "epochs", "steps"):
             if getattr(other.sgd, what) != getattr(experiment.sgd, what):
-                raise ValueError(
-                    f"{key}.explainers: {name!r} has another sgd.{what}, {getattr(other.sgd, what)}: a co-trained "
-                    "explainer must be looked at after the same steps"
+                raise Wrong(
+                    "conflict",
+                    key,
+                    f"{name!r} has another sgd.{what}, {getattr(other.sgd, what)}: a co-trained explainer must be "
+                    "looked at after the same steps",
                 )
         if other.checkpoints != experiment.checkpoints:
-            raise ValueError(f"{key}.explainers: {name!r} has other checkpoints: give both the same")
+            raise Wrong("conflict", key, f"{name!r} has other checkpoints: give both the same")
         own, others = (self.seeds if of.seeds is None else of.seeds for of in (experiment, other))
         if missing := [seed for seed in own if seed not in others]:
-            raise ValueError(f"{key}.explainers: {name!r} is not trained with seed {missing[0]}: add it to its seeds")
+            raise Wrong("conflict", key, f"{name!r} is not trained with seed {missing[0]}: add it to its seeds")
 
     def seeds_of(self, experiment: str) -> list[int]:
         """The seeds of an experiment, in the order listed."""
@@ -204,7 +217,7 @@ class Study(Strict):
 
 
 def load(config: dict, source: str = "config") -> Study:
-    """The typed study. Raises StudyError with a line per mistake."""
+    """The typed study. Raises Misconfigured, with a line per mistake."""
     return parse(Study, overlaid(config), source)
 
 
@@ -236,4 +249,4 @@ def _prefixed(key: str, named: dict) -> list:
 def _fits(key: str, size: int | None, n: int | None) -> None:
     """Check a size, if it is set, where the number of examples is known; the job checks it where it is not."""
     if None not in (size, n) and size > n:
-        raise ValueError(f"{key}: {size} is more than the {n} training examples: lower it")
+        raise Wrong("too_many", key, f"{size} is more than the {n} training examples: lower it")

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from workflow_scripts.config.base import Name, Strict
+from workflow_scripts.config.errors import Wrong
 
 
 class Task(Strict):
@@ -20,30 +21,36 @@ class Task(Strict):
     def _is_partition(self):
         if self.groups is None:
             if self.leave_out:
-                raise ValueError("leave_out goes with groups: name the groups of the classes that stay")
+                raise Wrong("conflict", "", "leave_out goes with groups: name the groups of the classes that stay")
             return self
         if len(self.groups) < 2:
-            raise ValueError("groups: a task needs two groups or more: there is nothing to tell apart")
+            raise Wrong("too_short", "groups", "a task needs two groups or more: there is nothing to tell apart")
         owner: dict[int, str] = {}
         for name, members in [*self.groups.items(), ("leave_out", self.leave_out)]:
             if not members and name != "leave_out":
-                raise ValueError(f"groups.{name}: the group is empty: give it a class, or remove it")
+                raise Wrong("too_short", f"groups.{name}", "the group is empty: give it a class, or remove it")
             for member in members:
                 if member in owner:
-                    raise ValueError(f"class {member} is in {owner[member]!r} and in {name!r}: keep one of them")
+                    raise Wrong(
+                        "repeated", "", f"class {member} is in {owner[member]!r} and in {name!r}: keep one of them"
+                    )
                 owner[member] = name
         return self
 
     def check_classes(self, n_classes: int) -> None:
-        """Raise ValueError unless the label map names exactly the classes 0..n_classes-1."""
+        """Raise Wrong unless the label map names exactly the classes 0..n_classes-1."""
         if self.groups is None:
             return
         named = {member for members in [*self.groups.values(), self.leave_out] for member in members}
         if absent := sorted(named - set(range(n_classes))):
-            raise ValueError(
-                f"class {absent[0]} is not in {self.dataset!r}, whose classes are 0 to {n_classes - 1}: remove it"
+            raise Wrong(
+                "unknown_name",
+                "",
+                f"class {absent[0]} is not in {self.dataset!r}, whose classes are 0 to {n_classes - 1}: remove it",
             )
         if missing := sorted(set(range(n_classes)) - named):
-            raise ValueError(
-                f"class {missing[0]} of {self.dataset!r} is in no group: add it to one, or list it in leave_out"
+            raise Wrong(
+                "missing",
+                "",
+                f"class {missing[0]} of {self.dataset!r} is in no group: add it to one, or list it in leave_out",
             )

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from workflow_scripts.config import kinds
 from workflow_scripts.config.base import Strict
+from workflow_scripts.config.errors import Wrong
 
 #: units of a layer, filters, or whatever else a network has one or more of
 Width = Annotated[int, Field(ge=1)]
@@ -30,7 +31,7 @@ class SGD(Strict):
     @model_validator(mode="after")
     def _has_one_length(self):
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError("how long to train is said by one of epochs and steps: give one of them")
+            raise Wrong("conflict", "", "how long to train is said by one of epochs and steps: give one of them")
         return self
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Damaged, Foreign, Missing, Unfit
 from workflow_scripts.files import hashing
 
 log = logging.getLogger("workflow_scripts")
@@ -56,7 +56,7 @@ def opened(path: Path) -> Iterator[Pictures]:
             listed = {name: [member.file_size, member.CRC] for name, member in members.items()}
             yield Pictures(path, listed, lambda name: _unpacked(path, archive, members[name], lock))
     else:
-        raise StudyError(
+        raise Missing(
             f"{path}: no such folder or .zip file: set the data set's key path, relative to where snakemake works"
         )
 
@@ -72,11 +72,11 @@ def check_classes(pictures: Pictures, classes: list[str]) -> None:
     found = {name.rpartition("/")[0] for name in pictures.listed}
     expected = {f"{part}/{name}" for part in PARTS for name in classes}
     if absent := sorted(expected - found):
-        raise StudyError(
+        raise Missing(
             f"{pictures.path}: no pictures in {_several(absent)}: put some there, or mend classes in the data set"
         )
     if unlisted := sorted(found - expected):
-        raise StudyError(
+        raise Foreign(
             f"{pictures.path}: {_several(unlisted)} not in the data set's classes: list them there, or move them away"
         )
 
@@ -131,7 +131,7 @@ def _entries(root: Path, below: str) -> list[os.DirEntry]:
         visible = [entry for entry in entries if not _is_passed_over(entry.name)]
     for entry in visible:
         if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root.resolve()):
-            raise StudyError(f"{entry.path}: a link that leads out of {root}: put the pictures themselves there")
+            raise Foreign(f"{entry.path}: a link that leads out of {root}: put the pictures themselves there")
     return visible
 
 
@@ -140,7 +140,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
-        raise StudyError(f"{path}: not a .zip file, or a damaged one ({error}): make or copy it again") from None
+        raise Damaged(f"{path}: not a .zip file, or a damaged one ({error}): make or copy it again") from None
     with archive:
         yield archive
 
@@ -153,7 +153,7 @@ def _in_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipIn
         if member.is_dir() or any(map(_is_passed_over, member.filename.split("/"))):
             continue
         if member.filename in members:
-            raise StudyError(f"{path}: {member.filename} is in it twice: make the .zip file again")
+            raise Damaged(f"{path}: {member.filename} is in it twice: make the .zip file again")
         members[member.filename] = member
     tops = {name.partition("/")[0] for name in members}
     if len(tops) == 1 and not tops & {*PARTS}:
@@ -171,11 +171,11 @@ def _in_archive(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipIn
 def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
     name = member.filename
     if name.startswith("/") or "\\" in name or ".." in name.split("/") or re.match("[A-Za-z]:", name):
-        raise StudyError(f"{path}: the name {name!r} leaves the folder: make the .zip file again, with names below it")
+        raise Damaged(f"{path}: the name {name!r} leaves the folder: make the .zip file again, with names below it")
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise StudyError(f"{path}: {name} is a link: make the .zip file again, with the pictures themselves")
+        raise Damaged(f"{path}: {name} is a link: make the .zip file again, with the pictures themselves")
     if member.flag_bits & 1:
-        raise StudyError(f"{path}: {name} is encrypted: make the .zip file again, without a password")
+        raise Damaged(f"{path}: {name} is encrypted: make the .zip file again, without a password")
 
 
 def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, lock: threading.Lock) -> bytes:
@@ -183,7 +183,7 @@ def _unpacked(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, loc
         with lock:
             return archive.read(member)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
-        raise StudyError(f"{path}: {member.filename}: damaged ({error}): make or copy the .zip file again") from None
+        raise Damaged(f"{path}: {member.filename}: damaged ({error}): make or copy the .zip file again") from None
 
 
 def _decoded(pictures: Pictures, name: str, mode: str | None, size: list[int] | None) -> tuple[np.ndarray, str]:
@@ -195,15 +195,15 @@ def _decoded(pictures: Pictures, name: str, mode: str | None, size: list[int] | 
         image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
         image.load()
     except UnidentifiedImageError:
-        raise StudyError(f"{pictures.path}: {name}: not a PNG or JPEG picture: convert it, or move it away") from None
+        raise Damaged(f"{pictures.path}: {name}: not a PNG or JPEG picture: convert it, or move it away") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise StudyError(
+        raise Unfit(
             f"{pictures.path}: {name}: more than {Image.MAX_IMAGE_PIXELS} pixels: make it smaller, or move it away"
         ) from None
     except Exception as error:  # Pillow raises many kinds for damaged files
-        raise StudyError(f"{pictures.path}: {name}: damaged ({error}): replace it, or move it away") from None
+        raise Damaged(f"{pictures.path}: {name}: damaged ({error}): replace it, or move it away") from None
     if mode is None and image.mode not in ("L", "RGB"):
-        raise StudyError(f"{pictures.path}: {name} is of mode {image.mode}: set mode to L or RGB, which converts it")
+        raise Unfit(f"{pictures.path}: {name} is of mode {image.mode}: set mode to L or RGB, which converts it")
     if image.mode.startswith("I;16"):  # Pillow would clip to 8 bits, not scale
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     image = image.convert(mode) if mode else image
@@ -234,21 +234,21 @@ def _room(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
         return np.empty(shape, np.uint8)
     except MemoryError:
-        raise StudyError(
+        raise Unfit(
             f"{path}: {shape[0]} pictures of shape {list(shape[1:])} don't fit in memory: lower train and test, or "
             "set a smaller size"
         ) from None
 
 
-def _unequal(path: Path, first: str, shape: tuple, name: str, other: tuple) -> StudyError:
+def _unequal(path: Path, first: str, shape: tuple, name: str, other: tuple) -> Unfit:
     (channels, *size), (other_channels, *other_size) = shape, other
     if channels != other_channels:
         modes = {1: "L", 3: "RGB"}
-        return StudyError(
+        return Unfit(
             f"{path}: {first} is of mode {modes[channels]}, {name} of mode {modes[other_channels]}: set mode to one of "
             "them, which converts the others"
         )
-    return StudyError(
+    return Unfit(
         f"{path}: {first} has the size {size}, {name} {other_size}: set size: [height, width], which resizes them"
     )
 
@@ -257,12 +257,12 @@ def _is_passed_over(name: str) -> bool:
     return name.startswith(".") or name in LEFT_BY_SYSTEMS
 
 
-def _no_part(path: Path, part: str) -> StudyError:
-    return StudyError(f"{path}: no folder {part} lies in it: {LAYOUT}")
+def _no_part(path: Path, part: str) -> Missing:
+    return Missing(f"{path}: no folder {part} lies in it: {LAYOUT}")
 
 
-def _misplaced(path: Path, name: str) -> StudyError:
-    return StudyError(f"{path}: {name} is out of place: {LAYOUT}: move it")
+def _misplaced(path: Path, name: str) -> Foreign:
+    return Foreign(f"{path}: {name} is out of place: {LAYOUT}: move it")
 
 
 def _several(names: list[str], most: int = 5) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from workflow_scripts.config.base import Count, Seed
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Damaged, Missing, Wrong
 from workflow_scripts.data import parts
 from workflow_scripts.data.source import Source
 
@@ -38,8 +38,10 @@ class Published(Source):
     @model_validator(mode="after")
     def _fits(self):
         if (self.train or 1) + self.fresh > self.n_images:
-            raise ValueError(
-                f"train + fresh is more than the {self.n_images} training images there are: lower one of them"
+            raise Wrong(
+                "too_many",
+                "",
+                f"train + fresh is more than the {self.n_images} training images there are: lower one of them",
             )
         return self
 
@@ -58,7 +60,7 @@ def folder(published: type, title: str, data_root: Path, below: str, names: Iter
         with contextlib.redirect_stdout(sys.stderr):
             published(str(data_root), download=True)
     except (RuntimeError, URLError, OSError) as error:
-        raise StudyError(
+        raise Missing(
             f"{kept}: {title} is not there and can't be downloaded ({' '.join(str(error).split())[:120]}): put "
             f"{', '.join(names)} there, set data_root to a folder that has them under {below}, "
             "or run once where the internet is reached"
@@ -66,9 +68,9 @@ def folder(published: type, title: str, data_root: Path, below: str, names: Iter
     return kept
 
 
-def damaged(path: Path, title: str, digest: str) -> StudyError:
+def damaged(path: Path, title: str, digest: str) -> Damaged:
     """The error for a file of a published data set whose digest (SHA-256, MD5) is wrong."""
-    return StudyError(
+    return Damaged(
         f"{path}: damaged or not {title} (its {digest} is wrong): delete it; the next run downloads it again, or put a "
         "sound copy there"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Foreign, Unfit, Wrong
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.data.parts import PARTS
 from workflow_scripts.files import npz
@@ -36,7 +36,7 @@ def load(path: Path, task: Task) -> TaskData:
     for part in ("train", "test"):
         absent = sorted(set(range(n_classes)) - set(labels[part].tolist()))
         if absent:
-            raise StudyError(f"{path}: the {part} part has no example of group {absent[0]}: take more {part} examples")
+            raise Unfit(f"{path}: the {part} part has no example of group {absent[0]}: take more {part} examples")
     return TaskData(inputs, labels, n_classes)
 
 
@@ -60,7 +60,7 @@ def test_digest(data: TaskData) -> str:
 def check_predictions(path: Path, name: str, values: np.ndarray, n: int, n_classes: int, checkpoints: int = 1) -> None:
     """Raise StudyError unless the values are groups of n examples, [n] or [checkpoints, n]."""
     if values.shape not in ((n,), (checkpoints, n)) or (values.size and values.max() >= n_classes):
-        raise StudyError(
+        raise Foreign(
             f"{path}: {name} is {values.dtype}{list(values.shape)}, expected {n} examples of {n_classes} groups: made "
             "from other data, or for another task: delete it and run its stage again"
         )
@@ -72,8 +72,8 @@ def _group_of_class(task: Task, n_classes: int) -> np.ndarray:
         return np.arange(n_classes)
     try:
         task.check_classes(n_classes)
-    except ValueError as error:
-        raise StudyError(f"task groups: {error}") from None
+    except Wrong as error:
+        raise Unfit(f"task groups: {error}") from None
     groups = np.full(n_classes, -1)
     for index, members in enumerate(task.groups.values()):
         groups[members] = index

@@ -15,7 +15,7 @@ from snakemake.caching import LOCATION_ENVVAR
 from snakemake.caching.local import OutputFileCache
 from snakemake.logging import logger
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Missing
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import equal, fingerprints, sidecars, upgrades
 
@@ -89,9 +89,7 @@ def install(workflow) -> None:
     module.LocalOutputFileCache = CheckedCache
     folder = os.environ.get(LOCATION_ENVVAR, "")
     if workflow.workflow_settings.cache is not None and not os.path.isdir(folder):
-        raise StudyError(
-            f"--cache: {LOCATION_ENVVAR}={folder}: no such folder: make it, or name another in this variable"
-        )
+        raise Missing(f"--cache: {LOCATION_ENVVAR}={folder}: no such folder: make it, or name another in this variable")
 
 
 def spell_out(workflow) -> None:
@@ -119,7 +117,7 @@ def _wrong(copies: dict[Path, Path], job) -> str | None:
     if upgrades.cfg(record) != json.loads(job.params.cfg) or upgrades.fingerprint(record) != job.params.code:
         return "it belongs to another job"
     for product, copy in copies.items():
-        if product != sidecar and record.told(product) != hashing.sha256(copy):
+        if product != sidecar and record.digest_of(product) != hashing.sha256(copy):
             return f"{product.name} is not what was stored"
     if record.inputs != {str(path): hashing.sha256(Path(path)) for path in job.input}:
         return "it was made from other inputs"

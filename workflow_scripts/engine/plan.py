@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Damaged
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import differences, fingerprints, sidecars, upgrades
 
@@ -42,7 +42,7 @@ def frozen() -> tuple[dict, dict[str, str]]:
         plan = json.loads(Path(path).read_bytes())
         return plan["config"], plan["code"]
     except (OSError, ValueError, LookupError, TypeError):
-        raise StudyError(
+        raise Damaged(
             f"{PLAN}={path}: the plan of this run can't be read: a cluster must hand the environment to its jobs "
             "(sbatch --export=ALL) and show them the same working directory; then run snakemake again"
         ) from None

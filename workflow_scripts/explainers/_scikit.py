@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Unfit
 
 
 def fitted(model, x: np.ndarray, labels: np.ndarray):
@@ -41,4 +41,4 @@ def as_they_are(inputs: np.ndarray) -> np.ndarray:
 def check_at_most_examples(key: str, value: int, n: int) -> None:
     """Raise StudyError when the value of a key of the settings is more than the n examples fitted to."""
     if value > n:
-        raise StudyError(f"fit.{key}: {value} is more than the {n} inputs that it is fitted on: lower it")
+        raise Unfit(f"fit.{key}: {value} is more than the {n} inputs that it is fitted on: lower it")

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Unfit, Wrong
 from workflow_scripts.explainers import _scikit
 from workflow_scripts.explainers._solver import Problem, Solver
 
@@ -41,12 +41,14 @@ class Logistic(Solver):
         return self
 
     def check_terms(self, features: int) -> None:
-        """Raise ValueError when a model of so many features has too many terms."""
+        """Raise Wrong when a model of so many features has too many terms."""
         terms = features * (features + 3) // 2
         if self.degree == 2 and terms > MAX_TERMS:
-            raise ValueError(
-                f"degree: 2 makes {terms} terms of {features} features, more than {MAX_TERMS}: "
-                "set components to a lower number"
+            raise Wrong(
+                "too_many",
+                "degree",
+                f"2 makes {terms} terms of {features} features, more than {MAX_TERMS}: set components to a lower "
+                "number",
             )
 
 
@@ -76,7 +78,7 @@ def fit(settings: Logistic, problem: Problem) -> dict[str, Any]:
         try:
             _scikit.fitted(model, x, labels)
         except ConvergenceWarning:
-            raise StudyError(
+            raise Unfit(
                 f"fit.max_iterations: logistic regression did not converge in {settings.max_iterations} iterations: "
                 f"raise it, or lower fit.C ({settings.C}) for a stronger penalty"
             ) from None
@@ -118,7 +120,7 @@ def _transformers(settings: Logistic, n: int, features: int) -> list:
     if settings.components:
         most = min(n - 1, features)
         if settings.components > most:
-            raise StudyError(
+            raise Unfit(
                 f"fit.components: {settings.components} is more than the {most} that {n} inputs of {features} features "
                 "have: lower it"
             )
@@ -127,7 +129,7 @@ def _transformers(settings: Logistic, n: int, features: int) -> list:
     if settings.degree == 2:
         try:
             settings.check_terms(settings.components or features)
-        except ValueError as error:
-            raise StudyError(f"fit.{error}") from None
+        except Wrong as error:
+            raise Unfit(f"fit.{error}") from None
         transformers += [PolynomialFeatures(2, include_bias=False), StandardScaler(copy=False)]
     return transformers

@@ -3,7 +3,7 @@
 To add a figure: write figures/NAME.py with
 
 - its settings, a class of `config.base.Strict` whose `kind` is "NAME", and `Settings = ` that class;
-- `check(settings, study, key)`: raise ValueError where the study can't have this figure; key: figures.its name;
+- `check(settings, study, key)`: raise Wrong where the study can't have this figure; key: figures.its name;
 - `inputs(settings, study)`: name -> the files that it reads, relative to the results folder, in order;
 - `shown(settings, study)`: what else it reads of the study, as plain data;
 - `draw(job, inputs, points)`: the matplotlib figure. job: `plot.Config`, with settings and shown as above, as JSON has

@@ -10,7 +10,7 @@ import pandas as pd
 
 from workflow_scripts.config import paths
 from workflow_scripts.config.base import Strict
-from workflow_scripts.config.errors import damaged
+from workflow_scripts.config.errors import DamagedResult, Wrong
 from workflow_scripts.config.shown import Experiments, check_experiments, titles
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.drawing import style
@@ -39,15 +39,16 @@ Settings = Agreement
 
 
 def check(settings: Agreement, study, key: str) -> None:
-    """Raise ValueError for an experiment that the study has not, and for one on another task than the first."""
+    """Raise Wrong for an experiment that the study has not, and for one on another task than the first."""
     check_experiments(key, settings.experiments, study)
     first, *others = settings.experiments
     for name in others:
         task, its_first = study.experiments[name].task, study.experiments[first].task
         if study.tasks[task] != study.tasks[its_first]:
-            raise ValueError(
-                f"{key}.experiments: {name!r} is on task {task!r}, {first!r} on {its_first!r}: name experiments "
-                "on one task"
+            raise Wrong(
+                "conflict",
+                f"{key}.experiments",
+                f"{name!r} is on task {task!r}, {first!r} on {its_first!r}: name experiments on one task",
             )
 
 
@@ -83,7 +84,7 @@ def draw(job, inputs, points: Points):
     data = tasks.load(path, task)
     labels, pixels = data.labels["test"], data.inputs["test"]
     if len(pixels) != len(class_of):
-        raise damaged(inputs["examples"][0], f"{len(class_of)} examples, expected {len(pixels)}")
+        raise DamagedResult(inputs["examples"][0], f"{len(class_of)} examples, expected {len(pixels)}")
     names = per_class.class_names(path, task)
     images = Images(pixels, [names[label] for label in labels]) if pixels.ndim == 4 else None
     of_each = dict(zip(job.settings.experiments, epochs, strict=True))

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from workflow_scripts.config import paths
 from workflow_scripts.config.base import Seed, Strict
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Unfit, Wrong
 from workflow_scripts.config.shown import Experiments, check_experiments, titles
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points
@@ -44,13 +44,17 @@ Settings = Boundaries
 
 
 def check(settings: Boundaries, study, key: str) -> None:
-    """Raise ValueError for experiments that are not in the plane, or not trained with the seed."""
+    """Raise Wrong for experiments that are not in the plane, or not trained with the seed."""
     check_experiments(key, settings.experiments, study)
     for experiment in settings.experiments:
         if (kind := study.datasets[study.dataset_of(experiment)].kind) != "ball":
-            raise ValueError(f"{key}.experiments: {experiment!r} is on data of kind {kind}: expected ball, a plane")
+            raise Wrong(
+                "conflict", f"{key}.experiments", f"{experiment!r} is on data of kind {kind}: expected ball, a plane"
+            )
         if settings.seed is not None and settings.seed not in study.seeds_of(experiment):
-            raise ValueError(f"{key}.seed: {experiment!r} is not trained with seed {settings.seed}: name one it has")
+            raise Wrong(
+                "conflict", f"{key}.seed", f"{experiment!r} is not trained with seed {settings.seed}: name one it has"
+            )
 
 
 def inputs(settings: Boundaries, study) -> dict[str, list[str]]:
@@ -111,7 +115,7 @@ def read(name: str, title: str, data: Path, trajectory: Path, explainers: dict[s
     arrays = npz.load(data, *names)
     side = int(np.sqrt(len(arrays["grid_labels"])))
     if side < 2 or arrays["grid_inputs"].shape != (side * side, 2):
-        raise StudyError(f"{data}: no grid of points in the plane: show experiments on data of kind ball")
+        raise Unfit(f"{data}: no grid of points in the plane: show experiments on data of kind ball")
     labels = {part: arrays[f"{part}_labels"] for part in ("test", "grid")}
     found = trajectories.load(trajectory, labels, 2, *labels)
     test, n_checkpoints = found.predictions["test"], len(found.steps)

@@ -28,7 +28,7 @@ Settings = ClassOrder
 
 
 def check(settings: ClassOrder, study, key: str) -> None:
-    """Raise ValueError for an experiment that the study has not."""
+    """Raise Wrong for an experiment that the study has not."""
     check_experiments(key, settings.experiments, study)
 
 

@@ -39,7 +39,7 @@ Settings = ClassPanels
 
 
 def check(settings: ClassPanels, study, key: str) -> None:
-    """Raise ValueError for an experiment that the study has not, and for an explainer that the experiment has not."""
+    """Raise Wrong for an experiment that the study has not, and for an explainer that the experiment has not."""
     check_experiments(key, settings.experiments, study)
     check_explainers(key, settings, study)
 

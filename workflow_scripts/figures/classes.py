@@ -45,7 +45,7 @@ Settings = Classes
 
 
 def check(settings: Classes, study, key: str) -> None:
-    """Raise ValueError for an experiment that the study has not, and for an explainer that an experiment has not."""
+    """Raise Wrong for an experiment that the study has not, and for an explainer that an experiment has not."""
     check_experiments(key, settings.experiments, study)
     for experiment in settings.explainers:
         here = dict.fromkeys(settings.experiments)

@@ -33,7 +33,7 @@ Settings = Dynamics
 
 
 def check(settings: Dynamics, study, key: str) -> None:
-    """Raise ValueError for an experiment that the study has not."""
+    """Raise Wrong for an experiment that the study has not."""
     check_experiments(key, settings.experiments, study)
 
 

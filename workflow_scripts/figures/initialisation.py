@@ -9,7 +9,7 @@ import pandas as pd
 
 from workflow_scripts.config import paths
 from workflow_scripts.config.base import Strict
-from workflow_scripts.config.errors import damaged
+from workflow_scripts.config.errors import DamagedResult, Wrong
 from workflow_scripts.config.shown import Experiments, check_experiments
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points
@@ -45,7 +45,7 @@ Settings = Initialisation
 
 
 def check(settings: Initialisation, study, key: str) -> None:
-    """Raise ValueError for experiments that differ in more than network and initialisation, or not even in these."""
+    """Raise Wrong for experiments that differ in more than network and initialisation, or not even in these."""
     check_experiments(key, settings.experiments, study)
     experiments = {name: study.experiments[name] for name in settings.experiments}
     networks, starts = {}, {}
@@ -56,17 +56,23 @@ def check(settings: Initialisation, study, key: str) -> None:
             ("first explainer", experiment.explainers[0], first.explainers[0]),
         ):
             if found != expected:
-                raise ValueError(
-                    f"{key}.experiments: the {what} of {name!r} is {found!r}, that of {first_name!r} {expected!r}: "
-                    "show experiments with the same"
+                raise Wrong(
+                    "conflict",
+                    f"{key}.experiments",
+                    f"the {what} of {name!r} is {found!r}, that of {first_name!r} {expected!r}: "
+                    "show experiments with the same",
                 )
         kind = experiment.network.kind
         if networks.setdefault(kind, experiment.network) != experiment.network:
-            raise ValueError(f"{key}.experiments: {name!r} has another network of kind {kind}: show one of a kind")
+            raise Wrong(
+                "conflict", f"{key}.experiments", f"{name!r} has another network of kind {kind}: show one of a kind"
+            )
         other = starts.setdefault((kind, experiment.init, experiment.init_scale), name)
         if other != name:
-            raise ValueError(
-                f"{key}.experiments: {other!r} and {name!r} have the same network and initialisation: keep one"
+            raise Wrong(
+                "repeated",
+                f"{key}.experiments",
+                f"{other!r} and {name!r} have the same network and initialisation: keep one",
             )
 
 
@@ -132,7 +138,7 @@ def draw(job, inputs, points: Points):
         tables = dataframes.read(summary, *_SUMMARY), dataframes.read(spans, *_PHASES)
         runs.append(Run(name, **job.shown["initial"][name], summary=tables[0], phases=tables[1]))
         if runs[-1].span("warm_up").empty:
-            raise damaged(spans, "it has no phase 'warm_up'")
+            raise DamagedResult(spans, "it has no phase 'warm_up'")
     return drawn(runs, points)
 
 

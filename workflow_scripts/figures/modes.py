@@ -11,7 +11,7 @@ from pydantic import Field
 
 from workflow_scripts.config import checks, paths
 from workflow_scripts.config.base import Name, Strict
-from workflow_scripts.config.errors import damaged
+from workflow_scripts.config.errors import DamagedResult, Wrong
 from workflow_scripts.config.shown import check_experiments, titles
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points
@@ -54,15 +54,15 @@ Settings = Modes
 
 
 def check(settings: Modes, study, key: str) -> None:
-    """Raise ValueError for an experiment that the theory doesn't hold for, and for orders of other tasks."""
+    """Raise Wrong for an experiment that the theory doesn't hold for, and for orders of other tasks."""
     check_experiments(key, settings.experiments, study)
     if why := study.without_modes(settings.experiment):
-        raise ValueError(f"{key}.experiment: {settings.experiment!r} {why}")
+        raise Wrong("conflict", f"{key}.experiment", f"{settings.experiment!r} {why}")
     checks.unique(f"{key}.orders", settings.orders)
     task = study.experiments[settings.experiment].task
     for experiment in settings.orders:
         if (other := study.experiments[experiment].task) != task:
-            raise ValueError(f"{key}.orders: {experiment!r} is on task {other!r}: expected one on {task!r}")
+            raise Wrong("conflict", f"{key}.orders", f"{experiment!r} is on task {other!r}: expected one on {task!r}")
 
 
 def inputs(settings: Modes, study) -> dict[str, list[str]]:
@@ -105,7 +105,7 @@ def read_order(path: Path, predicted: pd.DataFrame) -> np.ndarray:
     table = dataframes.read(path, "class", "seed", "epoch")
     epochs = table.assign(**{"class": table["class"].astype(str)}).pivot(index="seed", columns="class", values="epoch")
     if set(epochs.columns) != set(predicted["class"]):
-        raise damaged(path, f"expected the classes {', '.join(predicted['class'])}")
+        raise DamagedResult(path, f"expected the classes {', '.join(predicted['class'])}")
     return epochs[predicted["class"]].to_numpy(float)
 
 

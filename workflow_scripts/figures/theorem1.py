@@ -35,7 +35,7 @@ Settings = Theorem1Dynamics
 
 
 def check(settings: Theorem1Dynamics, study, key: str) -> None:
-    """Raise ValueError for a simulation that the study has not."""
+    """Raise Wrong for a simulation that the study has not."""
     checks.named(f"{key}.simulation", "simulation", settings.simulation, study.simulations)
 
 

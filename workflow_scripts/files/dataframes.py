@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from workflow_scripts.config.errors import StudyError, damaged
+from workflow_scripts.config.errors import DamagedResult, Missing
 
 #: the columns of our tables that hold words
 TEXT_COLUMNS = ("class", "explainer", "init", "phase", "quantity", "sign", "variant")
@@ -16,20 +16,20 @@ def read(path: Path, *columns: str) -> pd.DataFrame:
     try:
         content = path.read_bytes()
         if not content.endswith(b"\n"):
-            raise damaged(path, "its last line is cut off")
+            raise DamagedResult(path, "its last line is cut off")
         table = pd.read_csv(
             io.BytesIO(content), keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT_COLUMNS, str)
         )
     except FileNotFoundError:
-        raise StudyError(f"{path}: no such file: run the stage that makes it first") from None
+        raise Missing(f"{path}: no such file: run the stage that makes it first") from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise damaged(path, error) from None
+        raise DamagedResult(path, error) from None
     missing = [name for name in columns if name not in table]
     if missing:
-        raise damaged(path, f"it has no column {missing[0]!r}")
+        raise DamagedResult(path, f"it has no column {missing[0]!r}")
     garbled = [name for name in table if name not in TEXT_COLUMNS and not pd.api.types.is_numeric_dtype(table[name])]
     if garbled:
-        raise damaged(path, f"its column {garbled[0]!r} has values that are not numbers")
+        raise DamagedResult(path, f"its column {garbled[0]!r} has values that are not numbers")
     return table
 
 

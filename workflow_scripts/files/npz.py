@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.config.errors import StudyError, damaged
+from workflow_scripts.config.errors import Damaged, DamagedResult, Missing, Misused
 
 
 def save(path: Path, **arrays: np.ndarray) -> None:
@@ -21,20 +21,20 @@ def load(path: Path, *names: str) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in names if name not in archive.files]
             if missing:
-                raise StudyError(
+                raise Damaged(
                     f"{path}: has no array {missing[0]!r}, only {', '.join(archive.files) or 'none'}: "
                     "delete the file and run the stage that makes it again"
                 )
             return {name: archive[name] for name in names}
     except FileNotFoundError:
-        raise StudyError(f"{path}: no such file: run the stage that makes it first") from None
+        raise Missing(f"{path}: no such file: run the stage that makes it first") from None
     except PermissionError:
         raise
     except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, RuntimeError, OSError) as error:
-        raise damaged(path, error) from None
+        raise DamagedResult(path, error) from None
 
 
 def check_number(flag: str, paths: list[Path], expected: int) -> None:
     """Raise StudyError unless as many files were given as the config lists."""
     if len(paths) != expected:
-        raise StudyError(f"{flag}: the config lists {expected}, but {len(paths)} files were given: give one for each")
+        raise Misused(f"{flag}: the config lists {expected}, but {len(paths)} files were given: give one for each")

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
 from workflow_scripts.config.base import parse_json
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Changed, Missing, Misused, StudyError
 from workflow_scripts.files import hashing
 from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import equal, fingerprints, sidecars
@@ -111,7 +111,7 @@ def _job(stage: str, config: type[BaseModel], arguments, inputs: list[str], outp
     code = fingerprints.of_job(stage, cfg)
     standing = equal.fingerprint(stage, code["digest"], code["libraries"])
     if arguments.code and arguments.code != standing:
-        raise StudyError(
+        raise Changed(
             f"{stage}: the code (or a library's version) has changed since this job was planned: "
             "run snakemake again so that it is planned with the code as it is now"
         )
@@ -126,7 +126,7 @@ def _read(paths: list[Path]) -> dict[Path, str]:
     """Input -> SHA-256. Raises StudyError for one that is missing, or is not what its own job wrote."""
     for path in paths:
         if not path.is_file():
-            raise StudyError(f"{path}: no such file: run the stage that makes it first")
+            raise Missing(f"{path}: no such file: run the stage that makes it first")
     read = {path: hashing.sha256(path) for path in paths}
     sidecars.check_inputs(read)
     return read
@@ -137,9 +137,7 @@ def _do(job: Job, run: Run) -> None:
     for path in [*job.outputs.values(), job.product]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
-            raise StudyError(
-                f"{path}: a folder lies where {job.stage} writes this file: remove it, or give another path"
-            )
+            raise Misused(f"{path}: a folder lies where {job.stage} writes this file: remove it, or give another path")
     with locks.held(job.product) as waited:
         if waited and _is_made(job):
             log.info("the job that was waited for has made it: nothing is left to do")
@@ -174,7 +172,7 @@ def _is_made(job: Job) -> bool:
     record = sidecars.read(job.sidecar) if job.sidecar else None
     if record is None or record.key != job.key or not record.is_sealed:
         return False
-    return all(path.is_file() and record.told(path) == hashing.sha256(path) for path in job.outputs.values())
+    return all(path.is_file() and record.digest_of(path) == hashing.sha256(path) for path in job.outputs.values())
 
 
 def _stop(*_) -> None:

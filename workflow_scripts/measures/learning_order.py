@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Damaged, Foreign
 from workflow_scripts.files import dataframes
 from workflow_scripts.measures.intervals import Z_95
 from workflow_scripts.measures.seeds import SharedExamples, over_seeds
@@ -71,9 +71,9 @@ def read_epochs(paths: list[Path]) -> tuple[np.ndarray, list[np.ndarray]]:
     seeds = [[name for name in table if re.fullmatch(r"seed\d+", name)] for table in found]
     for path, table, columns in zip(paths, found, seeds, strict=True):
         if not columns:
-            raise StudyError(f"{path}: it has no column of a seed: delete it and run its stage again")
+            raise Damaged(f"{path}: it has no column of a seed: delete it and run its stage again")
         if not table[["example", "class"]].equals(found[0][["example", "class"]]):
-            raise StudyError(f"{path}: its examples are not those of {paths[0]}: delete both and run their stage again")
+            raise Foreign(f"{path}: its examples are not those of {paths[0]}: delete both and run their stage again")
     classes = pd.factorize(found[0]["class"])[0]
     return classes, [
         table[columns].fillna(np.inf).to_numpy(float).T for table, columns in zip(found, seeds, strict=True)

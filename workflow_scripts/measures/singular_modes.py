@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Unfit
 from workflow_scripts.measures.seeds import over_seeds
 
 #: modes weaker than this share of the inputs' root mean square are rounding
@@ -88,7 +88,7 @@ def decompose(moments: Moments) -> Modes:
     u, s, v = np.linalg.svd(covariance, full_matrices=False)
     kept = s > _LEAST * np.sqrt(np.trace(moments.xx))
     if not kept.any():
-        raise StudyError("the inputs of all classes have the same mean: there are no modes: choose another task")
+        raise Unfit("the inputs of all classes have the same mean: there are no modes: choose another task")
     s, u, v = s[kept], u.T[kept], v[kept]
     sign = np.sign(u[np.arange(len(u)), abs(u).argmax(1)])[:, None]
     rates = np.einsum("md,de,me->m", v, moments.xx, v) - (v @ moments.mean) ** 2

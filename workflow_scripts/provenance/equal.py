@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter
 
-from workflow_scripts.config.errors import damaged
+from workflow_scripts.config.errors import DamagedResult
 from workflow_scripts.provenance import fingerprints
 
 PATH = Path(__file__).with_name("equal.json")
@@ -48,7 +48,7 @@ def known() -> tuple[Equal, ...]:
     except FileNotFoundError:
         return ()
     except ValueError as error:
-        raise damaged(PATH, error) from None
+        raise DamagedResult(PATH, error) from None
 
 
 def add(found: list[Equal]) -> None:

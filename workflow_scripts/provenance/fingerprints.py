@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Untracked
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance.definitions import Sources
 
@@ -51,7 +51,7 @@ def check_loaded(stage: str, cfg: dict) -> None:
     loaded = {name for module in list(sys.modules.values()) if (name := first_party(module))}
     outside = sorted(name for name in loaded - known if not _is_recorder(name))
     if outside:
-        raise StudyError(
+        raise Untracked(
             f"{stage}: it loaded {outside[0]}, which none of its modules imports by name: import it by name, so that a "
             "change of it is noticed; nothing was written"
         )

@@ -5,7 +5,7 @@ import builtins
 from functools import cached_property
 from pathlib import Path
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Untracked
 from workflow_scripts.provenance.scopes import DEFINITIONS, IMPORTS, bound, executed, loaded, sets_part
 from workflow_scripts.provenance.text import ERROR, WHOLE, Kinds, Node, Text, Writer
 
@@ -98,9 +98,9 @@ class Module:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif node.level:
-            raise StudyError(f"{self.at(node)}: relative import: name the module in full, so that it is tracked")
+            raise Untracked(f"{self.at(node)}: relative import: name the module in full, so that it is tracked")
         elif node.names[0].name == "*":
-            raise StudyError(f"{self.at(node)}: star import: name what is imported, so that it is tracked")
+            raise Untracked(f"{self.at(node)}: star import: name what is imported, so that it is tracked")
         else:
             below = [f"{node.module}.{alias.name}" for alias in node.names]
             names = [node.module, *(name for name in below if name in self.sources.paths)]
@@ -109,7 +109,7 @@ class Module:
                 self.sources.module(name, self.at(node))
             elif self.sources.is_stray(name):
                 top, package = name.partition(".")[0], self.sources.package
-                raise StudyError(f"{self.at(node)}: {top} lies outside {package}: move it there, so that it is tracked")
+                raise Untracked(f"{self.at(node)}: {top} lies outside {package}: move it there, so that it is tracked")
         return [name for name in names if self.sources.is_ours(name)]
 
     @cached_property
@@ -246,9 +246,9 @@ def _parsed(path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_bytes() if path.suffix == ".py" else b"")
     except SyntaxError as error:
-        raise StudyError(f"{path}:{error.lineno or 1}: not valid Python ({error.msg}): mend it") from None
+        raise Untracked(f"{path}:{error.lineno or 1}: not valid Python ({error.msg}): mend it") from None
     except ValueError:
-        raise StudyError(f"{path}:1: not text: mend it") from None
+        raise Untracked(f"{path}:1: not text: mend it") from None
 
 
 def _defines(made: ast.ClassDef, names: set[str]) -> bool:

@@ -4,7 +4,7 @@ import ast
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Untracked
 from workflow_scripts.provenance.scopes import (
     COMPREHENSIONS,
     FUNCTIONS,
@@ -146,15 +146,16 @@ class Writer:
     def _is_exception(self, function: ast.expr) -> bool:
         """Whether what is called is the class of an exception: of ours by its bases, else by its name."""
         target, rest = self.chain(function)
-        if not isinstance(target, Node) or rest or target.module in self.sources.recording:
+        classes = self.sources.classes(target) if isinstance(target, Node) and not rest else []
+        if not classes and (not isinstance(target, Node) or rest or target.module in self.sources.recording):
             return last_name(function).endswith(ERROR)
-        return any(last_name(base).endswith(ERROR) for _, made in self.sources.classes(target) for base in made.bases)
+        return any(last_name(base).endswith(ERROR) for _, made in classes for base in made.bases)
 
     def _is_builtin(self, node: ast.expr, *names: str) -> bool:
         return isinstance(node, ast.Name) and node.id in names and self.lookup(node) is None
 
     def _error(self, node: ast.AST, what: str, remedy: str = "write out what it does, so that it is tracked"):
-        return StudyError(f"{self.module.at(node)}: {what}: {remedy}")
+        return Untracked(f"{self.module.at(node)}: {what}: {remedy}")
 
     # what counts
 

@@ -3,7 +3,7 @@
 To add a table: write tables/NAME.py with
 
 - its settings, a class of `config.base.Strict` whose `kind` is "NAME", and `Settings = ` that class;
-- `check(settings, study, key)`: raise ValueError where the study can't have this table; key: tables.its name;
+- `check(settings, study, key)`: raise Wrong where the study can't have this table; key: tables.its name;
 - `inputs(settings, study)`: name -> the files that it reads, relative to the results folder, in order;
 - `shown(settings, study)`: what else it reads of the study, as plain data;
 - `table(job, inputs)`: a data frame, with columns experiment and title. job: `tabulate.Config`, with settings and shown

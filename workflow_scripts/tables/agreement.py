@@ -18,7 +18,7 @@ Settings = Agreement
 
 
 def check(settings: Agreement, study, key: str) -> None:
-    """Raise ValueError for experiments that can't have the figure either."""
+    """Raise Wrong for experiments that can't have the figure either."""
     agreement.check(settings, study, key)
 
 

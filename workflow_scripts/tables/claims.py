@@ -41,7 +41,7 @@ Settings = Claims
 
 
 def check(settings: Claims, study, key: str) -> None:
-    """Raise ValueError for an experiment or a simulation that the study has not."""
+    """Raise Wrong for an experiment or a simulation that the study has not."""
     check_experiments(key, settings.experiments, study)
     checks.unique(f"{key}.simulations", settings.simulations)
     for name in settings.simulations:

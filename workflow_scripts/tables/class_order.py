@@ -25,7 +25,7 @@ Settings = ClassOrderTable
 
 
 def check(settings: ClassOrderTable, study, key: str) -> None:
-    """Raise ValueError for an experiment that the study has not."""
+    """Raise Wrong for an experiment that the study has not."""
     check_experiments(key, settings.experiments, study)
 
 

@@ -47,7 +47,7 @@ Settings = Phases
 
 
 def check(settings: Phases, study, key: str) -> None:
-    """Raise ValueError for an experiment that the study has not."""
+    """Raise Wrong for an experiment that the study has not."""
     check_experiments(key, settings.experiments, study)
 
 

@@ -48,7 +48,7 @@ Settings = Ratios
 
 
 def check(settings: Ratios, study, key: str) -> None:
-    """Raise ValueError for an experiment that the study has not."""
+    """Raise Wrong for an experiment that the study has not."""
     check_experiments(key, settings.experiments, study)
 
 

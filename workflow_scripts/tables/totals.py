@@ -39,7 +39,7 @@ Settings = Totals
 
 
 def check(settings: Totals, study, key: str) -> None:
-    """Raise ValueError for an experiment that the study has not."""
+    """Raise Wrong for an experiment that the study has not."""
     check_experiments(key, settings.experiments, study)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Blocked, Unfit
 
 log = logging.getLogger("workflow_scripts")
 
@@ -23,7 +23,7 @@ def prepare(device: str) -> torch.device:
     One CPU thread: results must not depend on the number of cores. Raises StudyError when CUDA is asked for and absent.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise StudyError("device: cuda was asked for, but PyTorch finds no CUDA device here: use auto or cpu")
+        raise Unfit("device: cuda was asked for, but PyTorch finds no CUDA device here: use auto or cpu")
     _keep_freed_memory()
     torch.set_num_threads(1)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -58,7 +58,7 @@ def claim(names: list[str], folder: Path) -> int | None:
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid():
-        raise StudyError(f"{folder}: belongs to another user: set TMPDIR to a folder of your own")
+        raise Blocked(f"{folder}: belongs to another user: set TMPDIR to a folder of your own")
     for index, name in enumerate(names):
         file = "gpu-" + re.sub(r"[^\w-]", "_", name) + ".lock"
         lock = os.open(folder / file, os.O_CREAT | os.O_RDWR, 0o600)

@@ -6,13 +6,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Unfit
 
 
 def image_shape(kind: str, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Channels, height and width of a network's inputs. Raises StudyError for inputs that are no images."""
     if len(input_shape) != 3:
-        raise StudyError(
+        raise Unfit(
             f"network {kind}: expected images [channels, height, width], got inputs {list(input_shape)}: use mlp"
         )
     return input_shape

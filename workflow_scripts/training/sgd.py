@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Unfit
 from workflow_scripts.config.training import SGD, Checkpoints
 from workflow_scripts.data import tasks
 from workflow_scripts.training import batches, losses, resume
@@ -86,15 +86,15 @@ def check(network: nn.Module, data: tasks.TaskData, sgd: SGD) -> None:
     """Raise StudyError where the network can't be trained on these data in this way."""
     n, shape = len(data.labels["train"]), data.inputs["train"].shape[1:]
     if sgd.batch_size > n:
-        raise StudyError(f"batch_size: {sgd.batch_size} is more than the {n} training examples: lower it")
+        raise Unfit(f"batch_size: {sgd.batch_size} is more than the {n} training examples: lower it")
     if sgd.augmentation and len(shape) != 3:
-        raise StudyError(
+        raise Unfit(
             f"augmentation: {sgd.augmentation} is for images [channels, height, width], got inputs {list(shape)}: "
             "remove it"
         )
     normalised = any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
     if normalised and 1 in (sgd.batch_size, n % sgd.batch_size):
-        raise StudyError(
+        raise Unfit(
             f"batch_size: with {sgd.batch_size}, a batch of the {n} training examples has only one, and batch "
             "normalisation needs two: change it"
         )
@@ -102,7 +102,7 @@ def check(network: nn.Module, data: tasks.TaskData, sgd: SGD) -> None:
 
 def _check_finite(train_loss: np.float32, at: int, sgd: SGD) -> None:
     if not np.isfinite(train_loss):
-        raise StudyError(f"lr: the training loss is {train_loss} at step {at}: lower lr ({sgd.lr})")
+        raise Unfit(f"lr: the training loss is {train_loss} at step {at}: lower lr ({sgd.lr})")
 
 
 def _trajectory(recorder: Recorder, steps: np.ndarray, per_epoch: int, test_sha256: str) -> Trajectory:

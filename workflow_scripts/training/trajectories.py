@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Foreign
 from workflow_scripts.data import tasks
 from workflow_scripts.files import npz
 
@@ -79,7 +79,7 @@ def load_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Trajectory:
     for name, values in weights.items():
         expected = (len(arrays["steps"]), *shapes[name])
         if values.shape != expected:
-            raise StudyError(
+            raise Foreign(
                 f"{path}: its weights are {list(values.shape)}, expected {list(expected)}: made from other data, or "
                 "for another task: delete it and run its stage again"
             )
@@ -98,14 +98,12 @@ def check_cotrained(path: Path, network_path: Path, steps: np.ndarray, test_sha2
     """
     other = npz.load(path, "steps", "test_sha256")
     if not np.array_equal(other["steps"], steps):
-        raise StudyError(
+        raise Foreign(
             f"{path}: its {len(other['steps'])} checkpoints are not those of {network_path} ({len(steps)}): "
             "train both with the same batch_size, epochs and checkpoints"
         )
     if str(other["test_sha256"]) != str(test_sha256):
-        raise StudyError(
-            f"{path}: its test set or label map is not that of {network_path}: train both on the same task"
-        )
+        raise Foreign(f"{path}: its test set or label map is not that of {network_path}: train both on the same task")
 
 
 def _predictions(part: str) -> str:

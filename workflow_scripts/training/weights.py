@@ -7,7 +7,7 @@ from pathlib import Path
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
 
-from workflow_scripts.config.errors import StudyError, damaged
+from workflow_scripts.config.errors import DamagedResult, Missing
 from workflow_scripts.files import hashing
 
 
@@ -31,11 +31,11 @@ def load(path: Path) -> tuple[dict, dict[str, str]]:
             metadata = json.loads((file.metadata() or {}).get("about", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise StudyError(f"{path}: no such file: run the stage that makes it first") from None
+        raise Missing(f"{path}: no such file: run the stage that makes it first") from None
     except (SafetensorError, ValueError) as error:
-        raise damaged(path, error) from None
+        raise DamagedResult(path, error) from None
     if metadata.get("sha256") != digest(tensors):
-        raise damaged(path, "the weights are not those that were written")
+        raise DamagedResult(path, "the weights are not those that were written")
     return tensors, metadata
 
 

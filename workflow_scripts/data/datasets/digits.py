@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from workflow_scripts.config.base import Count, Seed
+from workflow_scripts.config.errors import Wrong
 from workflow_scripts.data import parts
 from workflow_scripts.data.source import Source
 
@@ -31,7 +32,9 @@ class Digits(Source):
     @model_validator(mode="after")
     def _fits(self):
         if (self.train or 1) + self.test + self.fresh > 1797:
-            raise ValueError("train + test + fresh is more than the 1797 images there are: lower one of them")
+            raise Wrong(
+                "too_many", "", "train + test + fresh is more than the 1797 images there are: lower one of them"
+            )
         return self
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from workflow_scripts.config.base import Count, Seed
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Changed, Unfit, Wrong
 from workflow_scripts.data import parts, pictures
 from workflow_scripts.data.source import Source
 
@@ -56,7 +56,7 @@ class ImageFolder(Source):
     def check_listing(self, planned: str) -> None:
         """Raise StudyError unless the pictures are those that were listed when the job was planned."""
         if self.listing != planned:
-            raise StudyError(
+            raise Changed(
                 f"{self.path}: the pictures changed since this job was planned: run snakemake again so that it is "
                 "planned with the pictures as they are now"
             )
@@ -64,13 +64,17 @@ class ImageFolder(Source):
     @model_validator(mode="after")
     def _is_sound(self):
         if not 2 <= len(self.classes) <= 256:
-            raise ValueError(f"classes: expected 2 to 256 names of class folders, got {len(self.classes)}")
+            raise Wrong("bad_value", "classes", f"expected 2 to 256 names of class folders, got {len(self.classes)}")
         if repeated := [name for name, times in Counter(self.classes).items() if times > 1]:
-            raise ValueError(f"classes: {repeated[0]!r} is listed twice: keep one")
+            raise Wrong("repeated", "classes", f"{repeated[0]!r} is listed twice: keep one")
         if self.size is not None and len(self.size) != 2:
-            raise ValueError(f"size: expected [height, width], got {self.size}")
+            raise Wrong("bad_value", "size", f"expected [height, width], got {self.size}")
         if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
-            raise ValueError(f"sha256: expected 64 digits 0-9 and a-f, got {self.sha256!r}: copy it from the job's log")
+            raise Wrong(
+                "bad_value",
+                "sha256",
+                f"expected 64 digits 0-9 and a-f, got {self.sha256!r}: copy it from the job's log",
+            )
         return self
 
 
@@ -90,7 +94,7 @@ def make(settings: ImageFolder, data_root: Path) -> dict[str, np.ndarray]:
     if settings.sha256 is None:
         log.info("to pin these pictures, set sha256: %s", digest)
     elif settings.sha256 != digest:
-        raise StudyError(
+        raise Changed(
             f"{settings.path}: sha256 is {digest}, not {settings.sha256} as pinned: put the pinned pictures there, or "
             "set sha256 to the new one if you mean to use these"
         )
@@ -109,7 +113,7 @@ def _chosen(settings: ImageFolder, names: list[str]) -> dict[str, list[str]]:
         (settings.test or 1, testing, "test"),
     ):
         if needed > len(given):
-            raise StudyError(f"{settings.path}: {keys} is more than the {len(given)} pictures there: lower it")
+            raise Unfit(f"{settings.path}: {keys} is more than the {len(given)} pictures there: lower it")
     rng = np.random.default_rng(settings.seed)
     train, fresh = parts.training_and_fresh(rng.permutation(len(training)), settings.train, settings.fresh)
     test = np.sort(rng.permutation(len(testing))[: settings.test])

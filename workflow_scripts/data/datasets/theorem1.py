@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from workflow_scripts.config.base import Count, Seed
+from workflow_scripts.config.errors import Wrong
 from workflow_scripts.data import parts
 from workflow_scripts.data.source import Source
 
@@ -32,7 +33,9 @@ class Theorem1(Source):
     def _fits(self):
         gib = (self.train + self.test + self.fresh) * self.dimension * 4 / 2**30
         if gib > 1:
-            raise ValueError(f"train + test + fresh inputs take {gib:.1f} GiB, more than 1: lower one, or dimension")
+            raise Wrong(
+                "too_many", "", f"train + test + fresh inputs take {gib:.1f} GiB, more than 1: lower one, or dimension"
+            )
         return self
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from workflow_scripts.config.base import Strict
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Unfit, Wrong
 from workflow_scripts.config.training import Width
 
 
@@ -20,7 +20,7 @@ class CNN(Strict):
     @model_validator(mode="after")
     def _pools_exist(self):
         if absent := [k for k in self.pool_after if k > len(self.channels)]:
-            raise ValueError(f"pool_after names convolution {absent[0]}, but there are {len(self.channels)}")
+            raise Wrong("too_many", "", f"pool_after names convolution {absent[0]}, but there are {len(self.channels)}")
         return self
 
 
@@ -48,7 +48,7 @@ def build(settings: CNN, input_shape: tuple[int, ...], n_outputs: int):
             height, width = height // 2, width // 2
         convolutions.append(nn.ReLU())
         if min(height, width) < 1:
-            raise StudyError(
+            raise Unfit(
                 f"network cnn: nothing is left of {input_shape[1]}x{input_shape[2]} images after convolution {index}: "
                 "use fewer channels or less pool_after"
             )

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from workflow_scripts.config.base import Strict
+from workflow_scripts.config.errors import Wrong
 from workflow_scripts.config.training import Width
 
 
@@ -26,7 +27,7 @@ class PreactResNet(Strict):
     def _convolutions_exist(self):
         there = 1 + 2 * sum(self.blocks)
         if (self.convolutions or 0) > there:
-            raise ValueError(f"convolutions: {self.convolutions} is more than the {there} there are: lower it")
+            raise Wrong("too_many", "convolutions", f"{self.convolutions} is more than the {there} there are: lower it")
         return self
 
 

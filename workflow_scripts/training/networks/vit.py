@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from workflow_scripts.config.base import Strict
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Unfit, Wrong
 from workflow_scripts.config.training import Width
 
 
@@ -22,7 +22,9 @@ class ViT(Strict):
     @model_validator(mode="after")
     def _heads_divide(self):
         if self.hidden % self.heads:
-            raise ValueError(f"hidden: {self.hidden} can't be divided among {self.heads} heads: make it a multiple")
+            raise Wrong(
+                "conflict", "hidden", f"{self.hidden} can't be divided among {self.heads} heads: make it a multiple"
+            )
         return self
 
 
@@ -42,7 +44,7 @@ def build(settings: ViT, input_shape: tuple[int, ...], n_outputs: int):
 
     channels, height, width = layers.image_shape("vit", input_shape)
     if height != width or height % settings.patch:
-        raise StudyError(
+        raise Unfit(
             f"network vit: expected square images whose side is a multiple of patch ({settings.patch}), got "
             f"{height}x{width}: change patch"
         )
