@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.reruns import CONFIG, audit, code, plan, put, repair, several, snakemake
+from tests.reruns import CONFIG, audit, edit, plan, put, repair, several, snakemake
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars
 
@@ -16,6 +16,8 @@ TRAJECTORY = "results/digits/seed0/trajectory.npz"
 MEASURES = "results/digits/seed0/measures.csv"
 TABLE = "results/tables/table1.csv"
 SIDECAR = sidecars.SUFFIX
+
+MEASURE = edit("workflow_scripts/measure.py", "ignore_index=True", "ignore_index=False")
 
 OF_MEASURES = {"summarize": 1, "plot": 1, "tabulate": 2}
 OF_FINAL = {"distill_final_labels": 1, "measure": 1, "null_models": 1, "summarize": 1, "plot": 1, "tabulate": 3}
@@ -70,7 +72,7 @@ def sidecar(path, sealed=True, **values):
     def change(project):
         beside = project / (path + SIDECAR)
         record = json.loads(beside.read_text()) | values
-        sidecars.write(beside, record | {"seal": sidecars.seal(record)} if sealed else record)
+        sidecars.write(beside, sidecars.seal(record) if sealed else record)
 
     return change
 
@@ -229,10 +231,10 @@ def test_without_its_records_snakemake_plans_nothing_and_the_audit_finds_all_cur
 
 
 def test_without_records_sidecars_tell_what_changed(project):
-    several(removed(".snakemake"), put("experiments.ten_digits.title", "10 digits"), code("measure"))(project)
+    several(removed(".snakemake"), put("experiments.ten_digits.title", "10 digits"), MEASURE)(project)
     planned, audited = plan(project), audit(project)
     assert planned.jobs["measure"] == 6 and "train" not in planned.jobs
-    assert "measure 4 of them (6 jobs): workflow_scripts/measure.py changed" in planned.why
+    assert "measure 4 of them (6 jobs): measure.run changed" in planned.why
     assert "STALE  plot fig4: shown.titles.ten_digits Ten digits -> 10 digits" in audited.lines
     assert audited.wrong == planned.sidecars
     assert repair(project, audited.repair) == planned.jobs
