@@ -1,6 +1,7 @@
 # make run      set up .venv and build the default study: results/figures, results/tables
-# make test     set up and run the tests, about a quarter of an hour on two cores
+# make test     set up and run the tests, about 8 minutes on two cores
 # make test-thorough  those left out: every kind of change planned and audited, coverage of intervals by simulation
+#                     make test TESTS="not slurm" runs both, in less time than one after the other
 # make test-slurm     the faults of clusters, on a real Slurm: as root, with Debian's packages; skipped elsewhere
 # make report   results/report.html: the figures and tables with captions and run times
 # make docs     renew docs/configuration.md and the JSON schema after an edit of workflow_scripts/config
@@ -19,11 +20,15 @@ run: $(VENV)/installed
 report: run
 	$(BIN)/snakemake --report results/report.html
 
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+TESTS ?= not thorough and not slurm
+
 test: $(VENV)/installed-dev lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not thorough and not slurm"
+	$(PYTEST) -m "$(TESTS)"
 
 test-thorough: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m thorough
+	$(PYTEST) -m thorough
 
 test-slurm: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slurm tests/slurm

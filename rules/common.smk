@@ -141,8 +141,8 @@ def of_runs(file):
 
 def every_explainer(_):
     """Every explainer, those of true labels once."""
-    of_each = (paths.explainers(STUDY, name, STUDY.seeds_of(name)) for name in STUDY.experiments)
-    return sorted({results(path) for of in of_each for path in of})
+    runs = [(name, seed) for name in STUDY.experiments for seed in STUDY.seeds_of(name)]
+    return sorted({results(path) for run in runs for path in paths.explainers(STUDY, *run)})
 
 
 DATA = [results(paths.dataset(STUDY.dataset_of(experiment))) for experiment in STUDY.experiments]

@@ -9,6 +9,41 @@ import pytest
 
 from tests.workflow import ROOT, snakemake
 
+#: module -> seconds of the processor that its tests take altogether, longest first
+SECONDS = {
+    "test_workflow": 220,
+    "test_schouten2023": 210,
+    "test_nakkiran2019": 170,
+    "test_audit": 50,
+    "test_crate": 25,
+    "test_errors": 20,
+    "test_cache": 20,
+    "test_frozen_plan": 20,
+    "test_progress": 20,
+    "test_new_kinds": 15,
+    "test_resume": 12,
+    "test_slurm_profile": 10,
+    "test_pictures": 10,
+}
+#: modules whose tests share nothing that is made, so that each test may run anywhere
+APART = ("test_coverage", "test_reruns_code", "test_reruns_results", "test_reruns_settings")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items) -> None:
+    """On several workers, a module of tests is run by one of them, but for those apart; what takes longest comes first.
+
+    So all workers are busy to the end, with --dist loadgroup --no-loadscope-reorder.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    modules = {item: item.module.__name__.rpartition(".")[2] for item in items}
+    for item, module in modules.items():
+        if module not in APART:
+            item.add_marker(pytest.mark.xdist_group(module))
+    items.sort(key=lambda item: -SECONDS.get(modules[item], 30 if modules[item] in APART else 0))
+
+
 #: what of the project a run of the workflow needs
 PROJECT = (".gitignore", "Snakefile", "config.yaml", "envs", "profiles", "rules", "workflow_scripts", "tests/tiny.yaml")
 

@@ -41,9 +41,9 @@ reports = verdict.Auditor(command._study(arguments), arguments.results).audit(ar
 verdicts = {}
 for report in reports:
     if not any("no longer has this job" in finding.why for finding in report.findings):
-        sidecar = next((os.path.relpath(path) for path in report.jobs), report.told)
+        sidecar = next((os.path.relpath(path) for path in report.jobs), report.recorded)
         verdicts.setdefault(report.verdict, []).append(sidecar)
-print(json.dumps({"verdicts": verdicts, "lines": [line.strip() for line in command.told(reports)]}))
+print(json.dumps({"verdicts": verdicts, "lines": [line.strip() for line in command.answer(reports)]}))
 """
 
 

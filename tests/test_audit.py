@@ -67,20 +67,21 @@ def sidecar(path: str) -> Path:
     return sidecars.find(Path(path))
 
 
-def sealed(record: dict) -> dict:
-    return record | {"seal": sidecars.seal(record)}
+def plain(beside: Path) -> dict:
+    """What a sidecar tells, as plain data."""
+    return json.loads(beside.read_text())
 
 
 def rewrite(beside: Path, **changes) -> None:
     """Change a sidecar and seal it again."""
-    sidecars.write(beside, sealed(sidecars.read(beside) | changes))
+    sidecars.write(beside, sidecars.seal(plain(beside) | changes))
 
 
 def forge(path: str, content: bytes) -> None:
     """Change a product and its sidecar together, with a new seal."""
     beside = sidecar(path)
     Path(path).write_bytes(content)
-    rewrite(beside, outputs=sidecars.read(beside)["outputs"] | {path: hashing.sha256(Path(path))})
+    rewrite(beside, outputs=plain(beside)["outputs"] | {path: hashing.sha256(Path(path))})
 
 
 def edit(path: str, old: str, new: str) -> None:
@@ -101,7 +102,7 @@ def test_every_result_of_a_finished_study_is_current(finished):
     of_a_job = [paths[:4], *([path] for path in paths[4:6]), paths[6:8], *([path] for path in paths[8:])]
     assert [line for line in lines if line.endswith(": CURRENT")] == [f"{', '.join(of)}: CURRENT" for of in of_a_job]
     record = sidecars.read(finished / f"{FIGURE}.prov.json")
-    assert re.match(rf"  made by .+@{record['host']} at 20..-..-.. ..:.., .*, key {record['key']}$", lines[2])
+    assert re.match(rf"  made by .+@{record.host} at 20..-..-.. ..:.., .*, key {record.key}$", lines[2])
     assert lines[3] == "  26 jobs and 36 files as recorded, settings and code as now"
     assert lines.count("  made again just now: the same bytes") == 2, "the figure and the table"
     assert lines[-1] == "  1 job and 1 file as recorded, settings and code as now"
@@ -152,7 +153,7 @@ def test_a_figure_in_a_paper_is_known_by_its_key(study, audit, tmp_path):
     assert "repair" not in said, "the results are sound"
 
     beside = sidecar("results/figures/fig4.pdf")
-    key = sidecars.read(beside)["key"]
+    key = sidecars.read(beside).key
     figure.write_bytes(content.replace(key.encode(), b"0123456789abcdef"))
     figure.rename(paper / "fig4.pdf")
     verdict, said = audit(paper / "fig4.pdf")
@@ -276,7 +277,7 @@ def wrong_sidecars(record: dict):
         for value in (None, "", 0, -1.5, [], {}, [[]], {"a": 1}, {"a": {"b": "c"}}, "\ud800", "x" * 5000):
             wrong = {**record, name: value}
             if value != record[name] and (name, value) != ("inputs", {}):  # a forgery, and no nonsense
-                yield f"{name}: {value!r:.20}", json.dumps(wrong if name == "seal" else sealed(wrong))
+                yield f"{name}: {value!r:.20}", json.dumps(wrong if name == "seal" else sidecars.seal(wrong))
         yield f"no {name}", json.dumps({key: value for key, value in record.items() if key != name})
     for part, wrong in {
         "numbers": {"inputs": dict.fromkeys(record["inputs"], 3)},
@@ -287,9 +288,10 @@ def wrong_sidecars(record: dict):
         "stage argument": {"wildcards": {"stage": "b"}, "cfg": record["cfg"] | {"wildcards": {"stage": "b"}}},
         "seed": {"wildcards": {"seed": "x"}, "cfg": record["cfg"] | {"wildcards": {"seed": "x"}}},
         "cfg": {"cfg": {"wildcards": record["wildcards"], "lr": [{"a": None}]}},
-        "modules": {"code": record["code"] | {"modules": {"os": "0"}}},
+        "definitions": {"code": record["code"] | {"digest": "0" * 16, "definitions": {"os": {"system": "0"}}}},
+        "modules": {"code": {"fingerprint": "0" * 16, "modules": {"os": "0"}, "distributions": {}}},
     }.items():
-        yield part, json.dumps(sealed(record | wrong))
+        yield part, json.dumps(sidecars.seal(record | wrong))
     for part in ("cfg", "study"):
         infinite = {"wildcards": record["wildcards"], "configfiles": [], "config": {"lr": float("inf")}}
         yield f"infinite {part}", json.dumps(record | {part: infinite})
@@ -303,7 +305,7 @@ ELSEWHERE |= {"threads", "snakemake", "slurm_job_id", "started", "ended", "peak_
 @pytest.mark.parametrize("path", [MEASURES, TRAJECTORY])
 def test_a_sidecar_of_nonsense_is_a_verdict_and_never_current(study, audit, path):
     beside = sidecar(path)
-    record = sidecars.read(beside)
+    record = plain(beside)
     tried = 0
     for name, text in wrong_sidecars(record):
         beside.write_text(text)
@@ -354,21 +356,22 @@ def test_a_job_that_the_study_no_longer_has_is_stale(study, audit):
 
 def test_changed_code_and_libraries_are_told_by_name(study, audit):
     beside = sidecar(MEASURES)
-    code = sidecars.read(beside)["code"]
-    code["modules"] |= {"workflow_scripts.information": "0" * 64, "workflow_scripts.gone": "0" * 64}
-    code["distributions"] |= {"numpy": "1.0"}
+    code = plain(beside)["code"]
+    code["definitions"]["measures.information"]["measures"] = "0" * 8
+    code["definitions"]["gone"] = {"away": "0" * 8}
+    code |= {"digest": "0" * 16, "libraries": {**code["libraries"], "numpy": "1.0"}}
     rewrite(beside, code=code)
     verdict, said = audit(MEASURES)
     assert verdict == "STALE"
     for words in (
-        "workflow_scripts/information.py changed",
-        "workflow_scripts/gone.py gone",
+        "measures.information.measures changed",
+        "gone.away gone",
         f"numpy 1.0 -> {np.__version__}",
     ):
         assert f"STALE  measure sinusoid seed 0: {words}\n" in said
     record = sidecars.read(beside)
-    drifted = record["distributions"] | {"matplotlib": "1.0", "jax": "1.0"}
-    rewrite(beside, code=fingerprints.code("measure"), distributions=drifted)
+    drifted = record.distributions | {"matplotlib": "1.0", "jax": "1.0"}
+    rewrite(beside, code=fingerprints.of_job("measure", record.cfg), distributions=drifted)
     verdict, said = audit(MEASURES)
     assert verdict == "CURRENT" and "  of no effect on it: jax 1.0 -> not used, matplotlib 1.0 -> " in said
 
@@ -438,7 +441,7 @@ def test_a_row_is_traced_to_the_rows_and_jobs_that_it_came_from(study):
         "plot fig4",
     ]
     record = sidecars.read(sidecar(TRAJECTORY))
-    assert f"{record['cpu']}, code {record['code']['fingerprint']}, key {record['key']}" in jobs[2]
+    assert f"{record.cpu}, code {record.code.fingerprint}, key {record.key}" in jobs[2]
 
 
 def test_a_point_of_a_simulation_is_traced_to_its_row_which_comes_from_no_file(study, audit):
@@ -561,9 +564,7 @@ def test_the_repair_of_results_elsewhere_names_folder_and_files(study, audit, mo
 def test_a_folder_is_audited_with_each_file_hashed_once(study, audit, monkeypatch):
     hashed = []
     monkeypatch.setattr(verdict, "LAST_STAGES", ())
-    monkeypatch.setattr(
-        records.files, "sha256", lambda path, sha256=hashing.sha256: hashed.append(path) or sha256(path)
-    )
+    monkeypatch.setattr(hashing, "sha256", lambda path, sha256=hashing.sha256: hashed.append(path) or sha256(path))
     assert audit("results")[0] == "CURRENT"
     assert len(hashed) == len(set(hashed))
     assert set(hashed) == {path.absolute() for path in records.products(Path("results").absolute())}

@@ -16,8 +16,8 @@ from snakemake.exceptions import CacheMissException
 
 from tests.workflow import products, snakemake
 from workflow_scripts.audit import __main__ as audit
-from workflow_scripts.engine import cache
 from workflow_scripts.config.errors import StudyError
+from workflow_scripts.engine import cache
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars
 
@@ -164,7 +164,7 @@ def test_bad_entries_are_told_and_made_again(first, copied, monkeypatch, capsys)
 
 def edited(sidecar: Path, sealed: bool, **changes) -> None:
     record = json.loads(sidecar.read_text()) | changes
-    sidecars.write(sidecar, {**record, "seal": sidecars.seal(record)} if sealed else record)
+    sidecars.write(sidecar, sidecars.seal(record) if sealed else record)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +195,9 @@ def test_an_entry_is_checked_before_it_is_used(copied, monkeypatch, damage, word
     restored = folder / "restored" / made.name
     pairs = list(zip([restored, restored.parent / stored[1].name], stored, strict=True))
     job = SimpleNamespace(
-        input=list(record["inputs"]),
+        input=list(record.inputs),
         log=[],
-        params=SimpleNamespace(cfg=hashing.canonical_json(record["cfg"]), code=record["code"]["fingerprint"]),
+        params=SimpleNamespace(cfg=hashing.canonical_json(record.cfg), code=record.code.fingerprint),
     )
 
     class OneEntry(cache.CheckedCache):
@@ -229,8 +229,8 @@ def test_two_workflows_at_once_share_a_cache(tmp_path, monkeypatch):
     assert len(bytes_of(shelf)) == len(list(shelf.iterdir())) == 3
     kept = entry(shelf, folders[0] / SEEDS[0])
     record = sidecars.read(beside(kept))
-    assert sidecars.seal(record) == record["seal"]
-    assert record["outputs"][SEEDS[0]] == hashing.sha256(kept)
+    assert record.is_sealed
+    assert record.outputs[SEEDS[0]] == hashing.sha256(kept)
     assert np.load(kept)["steps"][-1] == 8
 
 

@@ -1,10 +1,11 @@
 """What changed between two jobs, in the words of dry runs and of the audit."""
 
 import copy
+from datetime import UTC, datetime
 
 import pytest
 
-from workflow_scripts.provenance import differences
+from workflow_scripts.provenance import differences, equal, fingerprints, sidecars
 
 CFG = {
     "seeds": [0, 1],
@@ -54,6 +55,16 @@ def test_settings_that_differ_are_told_by_key(new, words):
     assert differences.settings(CFG, new) == words
 
 
+def test_other_files_are_told_where_no_other_setting_tells_why():
+    files = {"measures": ["digits/seed0/measures.csv", "digits/seed1/measures.csv"]}
+    one = {"measures": files["measures"][:1]}
+    old = CFG | {"inputs": files}
+    assert differences.settings(old, CFG | {"inputs": one}) == ["inputs.measures: digits/seed1/measures.csv removed"]
+    assert differences.settings(old, changed("seeds", [0]) | {"inputs": one}) == ["seeds: 1 removed"]
+    assert differences.settings(CFG, old) == [f"inputs added: {str(files)[:57]}..."]
+    assert differences.settings(old, old) == []
+
+
 def test_the_settings_of_two_kinds_of_network_are_told_key_by_key():
     cnn = changed("network", {"kind": "cnn", "channels": [4, 8]})
     assert differences.settings(CFG, cnn) == [
@@ -63,18 +74,83 @@ def test_the_settings_of_two_kinds_of_network_are_told_key_by_key():
     ]
 
 
-def test_code_that_differs_is_told_by_file_and_by_library():
-    old = {"modules": {"workflow_scripts.plot": "1", "workflow_scripts.style": "1"}, "distributions": {"numpy": "2.4"}}
-    assert differences.code(old, old) == []
-    new = {
-        "modules": {"workflow_scripts.plot": "2", "workflow_scripts.config.base": "1"},
-        "distributions": {"numpy": "2.5", "scipy": "1.17"},
-    }
-    assert differences.code(old, new) == [
-        "workflow_scripts/config/base.py added",
-        "workflow_scripts/plot.py changed",
-        "workflow_scripts/style.py gone",
-        "numpy 2.4 -> 2.5",
-        "scipy not used -> 1.17",
+OLD = {"plot": {"run": "1", "Config": "1"}, "drawing.style": {"save": "1", "HEIGHT": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        (OLD, []),
+        (OLD | {"plot": {"run": "2", "Config": "1"}}, ["plot.run changed"]),
+        (OLD | {"plot": {"run": "1"}}, ["plot.Config gone"]),
+        (OLD | {"config.base": {"Strict": "1"}}, ["config.base.Strict new"]),
+        ({"plot": OLD["plot"]}, ["drawing.style.HEIGHT gone", "drawing.style.save gone"]),
+        ({"plot": OLD["plot"], "drawing.page": OLD["drawing.style"]}, []),
+        (OLD | {"drawing.style": {"save": "1"}, "drawing.page": {"HEIGHT": "1"}}, []),
+        (
+            OLD | {"drawing.style": {"save": "1"}, "drawing.page": {"HEIGHT": "2"}},
+            ["drawing.page.HEIGHT new", "drawing.style.HEIGHT gone"],
+        ),
+        (OLD | {"drawing.page": {"save": "1"}}, ["drawing.page.save new"]),
+        (
+            OLD | {"files.npz": {f"f{i:02}": "1" for i in range(14)}},
+            [*(f"files.npz.f{i:02} new" for i in range(12)), "2 more"],
+        ),
+    ],
+)
+def test_code_that_differs_is_told_by_definition_but_for_what_only_moved(new, words):
+    assert differences.definitions(OLD, new) == words
+
+
+def test_libraries_that_differ_are_told_by_version():
+    old, new = {"numpy": "2.4", "pandas": "3.0"}, {"numpy": "2.5", "pandas": "3.0", "scipy": "1.17"}
+    assert differences.versions(old, old) == []
+    assert differences.versions(old, new) == ["numpy 2.4 -> 2.5", "scipy not used -> 1.17"]
+    assert differences.versions(new, old) == ["numpy 2.5 -> 2.4", "scipy 1.17 -> not used"]
+
+
+@pytest.fixture
+def record(tmp_path):
+    """Changes of its code -> the sidecar of a simulation, and its settings."""
+    product = tmp_path / "theorem1.csv"
+    product.write_text("a\n1\n")
+    cfg = {"wildcards": {"simulation": "theorem1"}, "inputs": {}}
+    told = sidecars.of_job("simulate", cfg, {}, {product: product}, datetime.now(UTC), "k")
+
+    def made(**code):
+        return sidecars.Sidecar.model_validate(told | {"code": told["code"] | code}), cfg
+
+    return made
+
+
+def test_the_code_of_a_job_is_compared_with_what_it_would_be_now(record):
+    now = fingerprints.of_job("simulate", record()[1])
+    assert differences.code(*record()) == []
+    definitions = {**now["definitions"], "simulate": {**now["definitions"]["simulate"], "run": "0"}}
+    drift = {"libraries": {**now["libraries"], "numpy": "1.0"}}
+    numpy = f"numpy 1.0 -> {now['libraries']['numpy']}"
+    assert differences.code(*record(**drift)) == [numpy]
+    assert differences.code(*record(digest="0" * 16, definitions=definitions)) == ["simulate.run changed"]
+    assert differences.code(*record(digest="0" * 16, definitions=definitions, **drift)) == [
+        "simulate.run changed",
+        numpy,
     ]
-    assert differences.code(new, old)[-2:] == ["numpy 2.5 -> 2.4", "scipy 1.17 -> not used"]
+    assert differences.code(*record(digest="0" * 16)) == ["its code is put together anew"]
+
+
+def test_code_that_was_shown_to_be_equal_is_none_that_differs(record, monkeypatch):
+    now = fingerprints.of_job("simulate", record()[1])["digest"]
+    monkeypatch.setattr(equal, "standing", lambda stage, digest: {"0" * 16: now}.get(digest, digest))
+    assert differences.code(*record(digest="0" * 16)) == []
+    assert differences.code(*record(digest="1" * 16)) == ["its code is put together anew"]
+    (told,) = differences.code(*record(digest="0" * 16, libraries={"numpy": "1.0"}))[:1]
+    assert told.startswith("numpy 1.0 -> ")
+
+
+def test_code_of_an_earlier_release_is_told_as_such(record):
+    told, cfg = record()
+    modules = sidecars.ModulesCode(fingerprint="0" * 16, modules={"workflow_scripts.simulate": "1"}, distributions={})
+    old = told.model_copy(update={"version": 2, "code": modules})
+    assert differences.code(old, cfg)[0] == (
+        "code of an earlier release, which wrote down modules: not shown to be equal"
+    )

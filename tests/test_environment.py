@@ -7,9 +7,12 @@ import yaml
 from packaging.markers import Marker
 
 from tests.workflow import ROOT
-from workflow_scripts.config import study
+from workflow_scripts.config.jobs import STAGES
 from workflow_scripts.provenance import fingerprints
+from workflow_scripts.provenance.definitions import DISTRIBUTIONS
 
+#: recorders that plan and audit, and that no stage loads
+NOT_OF_STAGES = tuple(f"workflow_scripts.{room}" for room in ("audit", "engine", "progress"))
 JOB_PYTHON = {"python_full_version": "3.12.0", "sys_platform": "linux", "platform_machine": "x86_64"}
 
 
@@ -37,9 +40,11 @@ def test_the_conda_environment_has_the_versions_of_the_requirements():
 
 def test_the_conda_environment_has_everything_that_a_stage_imports():
     imported = set()
-    modules = {name for stage in study.STAGES for name in fingerprints.code(stage)["modules"]}
-    for name in {*modules, *fingerprints.RECORDERS}:
-        path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    sources = fingerprints.sources()
+    every_kind = frozenset(path.stem for path in sources.paths.values())
+    modules = {name for stage in STAGES for name in sources.modules(stage, every_kind)}
+    for name in sorted(name for name in modules if not name.startswith(NOT_OF_STAGES)):
+        path = sources.paths[name]
         if not path.is_file():
             continue
         for node in ast.walk(ast.parse(path.read_text())):
@@ -47,7 +52,7 @@ def test_the_conda_environment_has_everything_that_a_stage_imports():
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             imported |= {name.split(".")[0] for name in names}
     third_party = imported - set(sys.stdlib_module_names) - {"workflow_scripts", "pydantic_core"}
-    assert {fingerprints.DISTRIBUTIONS.get(name, name) for name in third_party} <= set(conda_pins())
+    assert {DISTRIBUTIONS.get(name, name) for name in third_party} <= set(conda_pins())
 
 
 def test_every_requirement_has_a_hash_and_names_no_host():

@@ -95,9 +95,9 @@ def test_a_job_on_a_node_has_the_settings_that_it_was_planned_with(project):
     assert done.returncode == 0, done.stderr
     assert "C: 2.0" in (project / "study.yaml").read_text()
     record = sidecars.read(project / f"{EXPLAINER}{sidecars.SUFFIX}")
-    assert record["cfg"]["settings"]["fit"]["C"] == 1.0
-    assert record["slurm_job_id"] == "7"
-    assert record["study"] == {"configfiles": ["study.yaml"], "config": {}}
+    assert record.cfg["settings"]["fit"]["C"] == 1.0
+    assert record.slurm_job_id == "7"
+    assert record.origin == {"configfiles": ["study.yaml"], "config": {}}
     assert not (project / EXPLAINER).is_symlink()
     cached = {path.read_bytes() for path in (project / "cache").iterdir()}
     assert (project / EXPLAINER).read_bytes() in cached and len(cached) == 2, "--cache is for jobs on nodes too"
@@ -108,7 +108,7 @@ def test_a_job_on_a_node_has_the_settings_that_it_was_planned_with(project):
 
 
 def test_a_job_on_a_node_refuses_other_code_than_it_was_planned_with(project):
-    done = submit(project, "echo 'CHANGED = True' >> workflow_scripts/information.py")
+    done = submit(project, "sed -i 's/MAX_TERMS = 2_000/MAX_TERMS = 3_000/' workflow_scripts/explainers/logistic.py")
     assert done.returncode != 0
     said = (project / "results/tasks/waves/logs/linear.log").read_text()
     assert said.startswith("error: distill: the code (or a library's version) has changed since this job was planned:")
@@ -117,10 +117,10 @@ def test_a_job_on_a_node_refuses_other_code_than_it_was_planned_with(project):
 
 
 def test_a_job_on_a_node_without_the_plan_ends_with_one_clear_line(project):
-    done = submit(project, "unset PLAN")
+    done = submit(project, f"unset {plan.PLAN}")
     assert done.returncode != 0
     said = (project / "node.log").read_text()
-    assert "error: PLAN=: the plan of this run can't be read: a cluster must hand the environment" in said
+    assert f"error: {plan.PLAN}=: the plan of this run can't be read: a cluster must hand the environment" in said
     assert "Traceback" not in said
     assert not (project / EXPLAINER).exists()
 
@@ -130,14 +130,15 @@ def test_an_unreadable_plan_is_one_clear_line(tmp_path, monkeypatch, content):
     path = tmp_path / "plan.json"
     if content is not None:
         path.write_bytes(content.encode(errors="surrogateescape"))
-    monkeypatch.setenv("PLAN", str(path))
-    with pytest.raises(StudyError, match=rf"^PLAN={path}: the plan of this run can't be read: .*run snakemake again$"):
+    monkeypatch.setenv(plan.PLAN, str(path))
+    why = rf"^{plan.PLAN}={path}: the plan of this run can't be read: .*run snakemake again$"
+    with pytest.raises(StudyError, match=why):
         plan.frozen()
 
 
 def test_a_plan_is_read_as_it_was_frozen(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PLAN", "")
+    monkeypatch.setenv(plan.PLAN, "")
     for config in (STUDY, {**STUDY, "seeds": [1]}):
         plan.freeze(config, {"train": "abc"})
         assert plan.frozen() == (config, {"train": "abc"})
@@ -145,15 +146,15 @@ def test_a_plan_is_read_as_it_was_frozen(tmp_path, monkeypatch):
 
 
 def test_a_stage_that_loads_code_it_does_not_name_writes_nothing(project):
-    with (project / "workflow_scripts/datasets.py").open("a") as module:
-        module.write("\n\nimport pkgutil\n\npkgutil.resolve_name('workflow_scripts.information')\n")
+    with (project / "workflow_scripts/data/datasets/sinusoid.py").open("a") as module:
+        module.write("\n\nimport pkgutil\n\npkgutil.resolve_name('workflow_scripts.measures')\n")
     cfg = {"source": STUDY["datasets"]["waves"], "wildcards": {"dataset": "waves"}}
     command = [sys.executable, "-m", "workflow_scripts.prepare_data", "--cfg", json.dumps(cfg)]
     out = project / "made" / "waves.npz"
     done = subprocess.run([*command, "--data", out], cwd=project, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "error: prepare_data: it loaded workflow_scripts.information, which none of its modules imports by name: "
+        "error: prepare_data: it loaded workflow_scripts.measures, which none of its modules imports by name: "
         "import it by name, so that a change of it is noticed; nothing was written"
     )
     assert "Traceback" not in done.stderr and list(out.parent.iterdir()) == []

@@ -85,7 +85,7 @@ def test_who_waited_makes_what_the_other_did_not(left, tmp_path, held):
     assert process.returncode == 0 and "done in" in said
     record = sidecars.read(tmp_path / "d.npz.prov.json")
     assert record.cfg["source"]["train"] == 20
-    assert record.told(tmp_path / "d.npz") == hashing.sha256(tmp_path / "d.npz")
+    assert record.digest_of(tmp_path / "d.npz") == hashing.sha256(tmp_path / "d.npz")
     assert not locks.path_of(tmp_path / "d.npz.prov.json").exists()
 
 
@@ -105,7 +105,7 @@ def test_a_lock_file_that_a_killed_job_left_holds_nobody_up(tmp_path):
 
 def test_many_jobs_at_once_take_turns(tmp_path):
     code = (
-        "import sys, time, pathlib; from workflow_scripts import locks\n"
+        "import sys, time, pathlib; from workflow_scripts.job import locks\n"
         "product = pathlib.Path(sys.argv[1])\n"
         "for _ in range(20):\n"
         "    with locks.held(product):\n"

@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from workflow_scripts.config.tasks import Task
 
 from tests import joint_counts
+from workflow_scripts.config.tasks import Task
 from workflow_scripts.files import npz
 from workflow_scripts.measures import corrections, information, intervals, per_class
 from workflow_scripts.measures.comparison import Comparison

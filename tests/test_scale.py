@@ -18,10 +18,10 @@ COUNTED = """
 import atexit, collections, json, sys
 sys.path.insert(0, {root!r})
 from snakemake.cli import main
-from workflow_scripts.provenance import sidecars
-from workflow_scripts.config import study
+from workflow_scripts.config import jobs, study
+from workflow_scripts.provenance import definitions
 
-calls = collections.Counter(stage_config=0, seeds_of=0, code=0)
+calls = collections.Counter(settings=0, seeds_of=0, _code=0)
 
 def counted(holder, name):
     function = getattr(holder, name)
@@ -30,9 +30,9 @@ def counted(holder, name):
         return function(*args, **keywords)
     setattr(holder, name, call)
 
-counted(study, "stage_config")
+counted(jobs, "settings")
 counted(study.Study, "seeds_of")
-counted(provenance, "code")
+counted(definitions.Sources, "_code")
 atexit.register(lambda: print(json.dumps(calls)))
 main(sys.argv[1:])
 """
@@ -59,13 +59,13 @@ def test_a_plan_makes_the_settings_of_each_job_once(folder):
     of_seeds = 2 * 3 * len(("train", "extract_final", "distill_final", "distill_t0", "measure"))
     of_experiments = 2 * len(("null_models", "summarize", "plot"))
     called = counts(folder)
-    assert called["stage_config"] == of_seeds + of_experiments + len(("prepare_data", "distill_true", "tabulate"))
-    assert called["code"] == len(STAGES)
+    assert called["settings"] == of_seeds + of_experiments + len(("prepare_data", "distill_true", "tabulate"))
+    assert called["_code"] == len(STAGES) - len(("simulate", "order_examples", "decompose")), "once for all jobs alike"
 
 
 def test_a_job_on_a_node_makes_nothing_of_other_jobs(folder, monkeypatch):
-    monkeypatch.setenv("PLAN", "")
-    plan.freeze(study(2, 3), dict.fromkeys(STAGES, "0" * 16))
+    monkeypatch.setenv(plan.PLAN, "")
+    plan.freeze(study(2, 3), {"train mlp": "0" * 16})
     target = ["--target-jobs", "train:experiment=e001,seed=2", "--allowed-rules", "train", "--force", "--nolock"]
-    called = counts(folder, *target, "--no-hooks", "--mode", "remote", PLAN=os.environ["PLAN"])
-    assert called == {"stage_config": 1, "seeds_of": 0, "code": 0}
+    called = counts(folder, *target, "--no-hooks", "--mode", "remote", **{plan.PLAN: os.environ[plan.PLAN]})
+    assert called == {"settings": 1, "seeds_of": 0, "_code": 0}

@@ -3,13 +3,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from workflow_scripts.config.printed import Printed
 
 from tests.test_phase_changes import EARLY, LATE, NEVER, T_2, phase_rows, rows_of
 from workflow_scripts import null_models
+from workflow_scripts.config.printed import Printed
 from workflow_scripts.data import tasks
 from workflow_scripts.files import dataframes, npz
-from workflow_scripts.measures import nulls
+from workflow_scripts.measures import nulls, per_class
 from workflow_scripts.measures.phases import PHASES, QUANTITIES
 from workflow_scripts.tables import class_order, phases, ratios, totals
 
@@ -45,7 +45,7 @@ def null_rows(n_seeds=2, **changed):
 
 
 def test_ratios_are_means_over_seeds_with_the_largest_p_value():
-    found = ratios.table(null_rows(), None).set_index("variant")
+    found = ratios.at_t0(null_rows(), None).set_index("variant")
     assert list(found.index) == list(nulls.VARIANTS)
     row = found.loc["prior_information"]
     assert row["seeds"] == 2
@@ -60,31 +60,31 @@ def test_ratios_are_means_over_seeds_with_the_largest_p_value():
 def test_ratios_of_the_paper_stand_beside_ours_where_it_prints_any():
     both = pd.concat([null_rows(explainer=name) for name in ("cnn2", "linear")])
     printed = Printed(source="nowhere", ratios={"cnn2": 0.72, "linear": 0.8}, null_ratios={"linear": 0.31})
-    found = ratios.table(both, printed).groupby("explainer")[["paper_ratio", "paper_null_ratio"]].agg(set)
+    found = ratios.at_t0(both, printed).groupby("explainer")[["paper_ratio", "paper_null_ratio"]].agg(set)
     assert found.loc["linear"].tolist() == [{0.8}, {0.31}]
     assert found.loc["cnn2", "paper_ratio"] == {0.72}
     assert np.isnan([*found.loc["cnn2", "paper_null_ratio"]]).all()
-    page = ratios.page(ratios.table(both, printed).assign(title="task"), "table")
+    page = ratios.page(ratios.at_t0(both, printed).assign(title="task"), "table")
     ends = [line.rpartition("<td>")[2] for line in page.splitlines() if line.startswith("<tr>")]
     assert ends == ["0.72</td></tr>", "0.8, null 0.31</td></tr>"]
-    unprinted = ratios.table(both, None)
+    unprinted = ratios.at_t0(both, None)
     assert unprinted[["paper_ratio", "paper_null_ratio"]].isna().all(axis=None)
     assert ratios.page(unprinted.assign(title="task"), "table").count("<td></td></tr>") == 2
 
 
 def test_what_seeds_share_widens_the_interval_of_a_ratio():
-    row = ratios.table(null_rows(ratio_shared=0.01), None).iloc[0]
+    row = ratios.at_t0(null_rows(ratio_shared=0.01), None).iloc[0]
     half = np.hypot(T_2 * 0.1, 1.959964 * 0.1)
     assert row[["ratio_corrected_lo", "ratio_corrected_hi"]].tolist() == pytest.approx([0.6 - half, 0.6 + half])
 
 
 def test_a_ratio_of_one_seed_has_its_own_interval():
-    row = ratios.table(null_rows(1), None).iloc[0]
+    row = ratios.at_t0(null_rows(1), None).iloc[0]
     assert row[["ratio_corrected_lo", "ratio_corrected_hi", "epoch_lo", "epoch_hi"]].tolist() == [0.3, 0.7, 2, 4]
 
 
 def test_a_lead_that_is_never_certain_leaves_t0_without_an_upper_limit():
-    assert np.isnan(ratios.table(null_rows(epoch_hi=np.nan), None).iloc[0]["epoch_hi"])
+    assert np.isnan(ratios.at_t0(null_rows(epoch_hi=np.nan), None).iloc[0]["epoch_hi"])
 
 
 def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tmp_path, monkeypatch):
@@ -103,7 +103,7 @@ def test_null_models_of_seeds_that_never_reach_t0_make_a_table_without_values(tm
     )
     inputs = SimpleNamespace(data=None, trajectories=paths[:1], explainers=paths[1:2])
     null_models.run(config, inputs, SimpleNamespace(nulls=paths[2]))
-    found = ratios.table(dataframes.read(paths[2]), None)
+    found = ratios.at_t0(dataframes.read(paths[2]), None)
     assert found["variant"].tolist() == list(nulls.VARIANTS)
     assert (found["seeds"] == 0).all()
     assert "none" in ratios.page(found.assign(title="task"), "table")
@@ -128,7 +128,7 @@ def test_agreement_is_of_signs_or_for_near_0_with_the_null_model(row, agrees):
 
 
 def test_signs_stand_beside_those_of_the_paper():
-    found = rows_of(phases.table(phase_rows([EARLY, LATE]).reset_index()))
+    found = rows_of(phases.beside_paper(phase_rows([EARLY, LATE]).reset_index()))
     columns = ["sign", "paper", "agrees"]
     assert found.loc[("b", "first", "train_accuracy"), columns].tolist() == ["flat", "up", "undecided"]
     assert found.loc[("b", "first", "I_FY_given_L"), "agrees"] == "yes"
@@ -150,12 +150,12 @@ def test_signs_stand_beside_those_of_the_paper():
     ],
 )
 def test_entries_of_the_paper_are_those_printed(quantity, entries):
-    found = rows_of(phases.table(phase_rows([EARLY]).reset_index()))
+    found = rows_of(phases.beside_paper(phase_rows([EARLY]).reset_index()))
     assert [found.loc[("a", phase, quantity), "paper"] for phase in PHASES] == entries
 
 
 def test_the_ratios_page_shows_the_numbers_and_escapes_names():
-    page = ratios.page(ratios.table(null_rows(), None).assign(title="cats & <dogs>"), "Table <2>")
+    page = ratios.page(ratios.at_t0(null_rows(), None).assign(title="cats & <dogs>"), "Table <2>")
     assert "<title>Table &lt;2&gt;</title>" in page
     assert "<td>cats &amp; &lt;dogs&gt;</td><td>cnn&lt;2&gt;</td><td>2</td>" in page
     assert "<b>0.6 <small>[-0.671, 1.87]</small></b><br><small>plug-in 0.5</small>" in page
@@ -167,7 +167,7 @@ def test_the_ratios_page_shows_the_numbers_and_escapes_names():
 
 def test_the_ratios_page_says_none_where_no_seed_reached_t0():
     page = ratios.page(
-        ratios.table(null_rows(epoch=np.nan, ratio=np.nan, ratio_corrected=np.nan), None).assign(title="task"), "table"
+        ratios.at_t0(null_rows(epoch=np.nan, ratio=np.nan, ratio_corrected=np.nan), None).assign(title="task"), "table"
     )
     assert "<td>none</td>" in page
     assert "<b>none</b>" in page
@@ -175,7 +175,7 @@ def test_the_ratios_page_says_none_where_no_seed_reached_t0():
 
 def test_the_signs_page_shows_the_numbers_and_escapes_names():
     found = phase_rows([EARLY, EARLY]).reset_index().replace({"explainer": {"b": "cnn<2>"}})
-    table = phases.table(found).assign(title="cats & <dogs>")
+    table = phases.beside_paper(found).assign(title="cats & <dogs>")
     page = phases.page(table, "Table <1>")
     assert "<title>Table &lt;1&gt;</title>" in page
     assert "<td>cats &amp; &lt;dogs&gt;</td><td>cnn&lt;2&gt;</td><td>middle</td><td>2 to 4</td>" in page
@@ -185,7 +185,7 @@ def test_the_signs_page_shows_the_numbers_and_escapes_names():
 
 
 def test_the_signs_page_says_where_a_phase_is_missing():
-    table = phases.table(phase_rows([NEVER]).reset_index()).assign(title="task")
+    table = phases.beside_paper(phase_rows([NEVER]).reset_index()).assign(title="task")
     page = phases.page(table, "table")
     assert page.count("<td>none</td>") == 6  # two explainers, three phases
     assert page.count("no such phase") == 6 * len(QUANTITIES)
@@ -203,18 +203,18 @@ def summary_rows(mean: float, corrected: float, quantities=("accuracy", "I_FY", 
 
 
 def test_totals_are_those_of_the_last_checkpoint_with_their_bias_and_the_papers_beside_the_first_explainer():
-    found = totals.table(summary_rows(0.25, 0.2), Printed(source="nowhere", I_FY=0.3, mu=0.1))
+    found = totals.at_the_end(summary_rows(0.25, 0.2), Printed(source="nowhere", I_FY=0.3, mu=0.1))
     assert len(found) == 2 * len(totals._HEADS) and (found["epoch"] == 1).all()
     assert found["bias"].tolist() == pytest.approx([0.05] * len(found))
     told = found.dropna(subset="paper").set_index(["explainer", "quantity"])["paper"].to_dict()
     assert told == {("linear", "I_FY"): 0.3, ("linear", "mu"): 0.1}
     page = totals.page(found.assign(title="a < b"), "totals")
     assert "a &lt; b" in page and "plug-in 0.25, +0.05" in page and page.count("paper 0.3") == 1
-    assert totals.table(summary_rows(0.25, 0.25), None)["paper"].isna().all()
+    assert totals.at_the_end(summary_rows(0.25, 0.25), None)["paper"].isna().all()
 
 
 def test_a_rounding_error_of_nothing_is_told_as_nothing():
-    page = totals.page(totals.table(summary_rows(1e-16, -3e-17), None).assign(title="t"), "totals").partition(
+    page = totals.page(totals.at_the_end(summary_rows(1e-16, -3e-17), None).assign(title="t"), "totals").partition(
         "<tbody>"
     )[2]
     assert "e-1" not in page and "plug-in 0" not in page

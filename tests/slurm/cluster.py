@@ -22,7 +22,7 @@ CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={base}/socket/munge
+AuthInfo=socket={base}/socket/munge,cred_expire=15
 CredType=cred/munge
 StateSaveLocation={base}/state
 SlurmdSpoolDir={base}/spool
@@ -35,9 +35,9 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 PropagateResourceLimits=NONE
 ReturnToService=2
-SlurmdTimeout=30
+SlurmdTimeout=20
 MinJobAge=3600
-SchedulerParameters=batch_sched_delay=1,sched_interval=5,bf_interval=5
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
 SlurmdParameters=config_overrides
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
@@ -144,6 +144,10 @@ class Cluster:
         """Kill a daemon as a crash does."""
         self.running[daemon].kill()
         self.running.pop(daemon).wait()
+
+    def until_node_is_lost(self) -> None:
+        """Wait until Slurm has given the node up."""
+        self._wait("slurmctld", "sinfo --noheader --format %T | grep -q down")
 
     def jobs(self, folder: Path) -> list[dict]:
         """The jobs that were submitted from a folder, in that order: id, state, rule, and whether Slurm requeued it."""

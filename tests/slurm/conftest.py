@@ -18,9 +18,9 @@ from tests.conftest import PROJECT
 from tests.slurm.cluster import Cluster, Unavailable
 from tests.workflow import ROOT, counted, products
 
-#: two trainings of about ten seconds
+#: four trainings of a few seconds
 STUDY = {
-    "seeds": [0, 1],
+    "seeds": [0, 1, 2, 3],
     "device": "cpu",
     "datasets": {"waves": {"kind": "sinusoid", "train": 4000, "test": 1000, "dimension": 20}},
     "tasks": {"waves": {"dataset": "waves"}},
@@ -30,18 +30,21 @@ STUDY = {
             "title": "Waves",
             "task": "waves",
             "network": {"kind": "mlp", "widths": [64]},
-            "sgd": {"lr": 0.05, "batch_size": 50, "epochs": 300},
-            "checkpoints": {"every": 30},
+            "sgd": {"lr": 0.05, "batch_size": 50, "epochs": 100},
+            "checkpoints": {"every": 10},
             "explainers": ["linear"],
         }
     },
 }
-#: what is made of it
-SMALL = ("--configfile", "study.yaml", "--", *(f"results/waves/seed{seed}/measures.csv" for seed in STUDY["seeds"]))
 #: how often each stage starts where nothing goes wrong
 ONCE = {"train": 2, "measure": 2}
-#: seconds that a run of the small study, and of the default one, may take
-SECONDS, LONG = 600, 1200
+#: seconds that a run may take
+SECONDS = 600
+
+
+def measured(*seeds: int) -> tuple[str, ...]:
+    """The arguments for Snakemake with which these seeds of the study are trained and measured."""
+    return ("--configfile", "study.yaml", "--", *(f"results/waves/seed{seed}/measures.csv" for seed in seeds))
 
 
 class Project:
@@ -97,12 +100,19 @@ class Project:
         """Every start of a stage: stage, wildcards, slurm (the job's id), pid."""
         return [json.loads(line) for line in self.trace.read_text().splitlines()] if self.trace.exists() else []
 
-    def counts(self) -> dict[str, int]:
-        """Stage -> how often it was started."""
-        return dict(Counter(start["stage"] for start in self.starts()))
+    def counts(self, seed: int | None = None) -> dict[str, int]:
+        """Stage -> how often it was started, for one seed or all."""
+        return dict(Counter(start["stage"] for start in self.starts() if _is_of(start, seed)))
 
-    def jobs(self) -> list[dict]:
-        return self.cluster.jobs(self.folder)
+    def looks(self) -> int:
+        """How often Snakemake has looked at its jobs."""
+        looks = Path(f"{self.trace}.looks")
+        return len(looks.read_text().splitlines()) if looks.exists() else 0
+
+    def jobs(self, seed: int | None = None) -> list[dict]:
+        """The jobs that were submitted; of one seed: those in which a stage started for it."""
+        of_seed = {start["slurm"] for start in self.starts() if _is_of(start, seed)}
+        return [job for job in self.cluster.jobs(self.folder) if seed is None or job["id"] in of_seed]
 
     def active(self) -> list[dict]:
         return [job for job in self.jobs() if job["state"] in ("RUNNING", "PENDING", "COMPLETING")]
@@ -115,6 +125,10 @@ class Project:
                 pytest.fail(f"waited {seconds} s in vain\n{self.said}\n{self.starts()}\n{self.jobs()}")
             time.sleep(0.2)
 
+    def running(self) -> list[int]:
+        """The processes of stages that have not ended."""
+        return [start["pid"] for start in self.starts() if Path(f"/proc/{start['pid']}").exists()]
+
     def held(self) -> list[int]:
         """The processes that have stopped themselves."""
         return [start["pid"] for start in self.starts() if _stopped(start["pid"])]
@@ -126,9 +140,10 @@ class Project:
         for pid in self.held():
             os.kill(pid, signal.SIGCONT)
 
-    def states(self) -> str:
-        """What became of the jobs that were submitted, as in "3 COMPLETED, 1 FAILED"."""
-        return ", ".join(f"{n} {state}" for state, n in sorted(Counter(job["state"] for job in self.jobs()).items()))
+    def states(self, seed: int | None = None) -> str:
+        """What became of the jobs that were submitted, for one seed or all, as in "3 completed, 1 failed"."""
+        found = Counter(job["state"].lower() for job in self.jobs(seed))
+        return ", ".join(f"{n} {state}" for state, n in sorted(found.items()))
 
     def is_finished(self) -> None:
         """Nothing is left to be done, and nothing lies about."""
@@ -137,6 +152,10 @@ class Project:
         assert counted(self.said) == {}, self.said
         assert not list((self.folder / ".snakemake/locks").iterdir())
         assert not [path for path in (self.folder / "results").rglob("*") if path.name.startswith(".")]
+
+
+def _is_of(start: dict, seed: int | None) -> bool:
+    return seed is None or start["wildcards"].get("seed") == str(seed)
 
 
 def _stopped(pid: int) -> bool:
@@ -184,16 +203,32 @@ def prepared(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reference(prepared) -> dict[str, bytes]:
-    """The results of the study, made here without anything in the way."""
+def reference_of_four(prepared) -> dict[str, bytes]:
+    """The results of all four seeds, made here without anything in the way."""
     folder = shutil.copytree(prepared, prepared.parent / "reference")
-    here(folder, *SMALL)
+    here(folder, *measured(0, 1, 2, 3))
     return products(folder)
 
 
+@pytest.fixture(scope="session")
+def reference(reference_of_four) -> dict[str, bytes]:
+    """The results of the first two seeds."""
+    others = ("waves/seed2/", "waves/seed3/")
+    return {path: content for path, content in reference_of_four.items() if not path.startswith(others)}
+
+
 @pytest.fixture
-def project(cluster, prepared, tmp_path, request):
-    made = Project(shutil.copytree(prepared, tmp_path / "project"), cluster, *SMALL)
+def project(cluster, prepared, tmp_path):
+    """A project in which the first two seeds are asked for."""
+    made = Project(shutil.copytree(prepared, tmp_path / "project"), cluster, *measured(0, 1))
+    yield made
+    clean_up(made)
+
+
+@pytest.fixture
+def project_of_four(cluster, prepared, tmp_path):
+    """A project in which all four seeds are asked for."""
+    made = Project(shutil.copytree(prepared, tmp_path / "project"), cluster, *measured(0, 1, 2, 3))
     yield made
     clean_up(made)
 
@@ -201,7 +236,7 @@ def project(cluster, prepared, tmp_path, request):
 def here(folder: Path, *arguments: str) -> None:
     """Run Snakemake in the folder, without the cluster."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LONG)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -215,18 +250,16 @@ def clean_up(project: Project) -> None:
     shutil.rmtree(project.folder)
 
 
-@pytest.fixture
-def tell(request):
-    """Write a row of the table of faults, if $FAULTS_TABLE names a file: what was done, and what was seen."""
+def tell(project: Project, done: str, seen: str, seed: int | None = None, starts: str = "") -> None:
+    """Write a row of the table of faults of docs/slurm.md, if $FAULTS_TABLE names a file.
 
-    def write(project: Project, seen: str) -> None:
-        starts = ", ".join(f"{stage} {n}" for stage, n in project.counts().items())
-        row = [" ".join(request.function.__doc__.split()), seen, project.states(), starts]
-        row.append(f"{time.monotonic() - project.began:.0f} s")
-        line = f"| {' | '.join(row)} |"
-        print(line)
-        if path := os.environ.get("FAULTS_TABLE"):
-            with open(path, "a") as table:
-                table.write(f"{line}\n")
-
-    return write
+    done, seen: the fault and what became of it; seed: the one that had the fault; starts: of stages, as counted if not
+    given.
+    """
+    starts = starts or ", ".join(f"{stage} {n}" for stage, n in project.counts(seed).items())
+    row = [done, seen, project.states(seed), starts, f"{time.monotonic() - project.began:.0f}"]
+    line = f"| {' | '.join(row)} |"
+    print(line)
+    if path := os.environ.get("FAULTS_TABLE"):
+        with open(path, "a") as table:
+            table.write(f"{line}\n")

@@ -9,102 +9,77 @@ from collections import Counter
 
 import pytest
 
-from tests.slurm.conftest import LONG, ONCE, Project, copy_of_project, here
+from tests.reruns import edit
+from tests.slurm.conftest import ONCE, Project, copy_of_project, here, tell
 from tests.workflow import products
 
 pytestmark = pytest.mark.slurm
 
 
-def test_a_job_that_fails_once_is_tried_again(project, reference, tell):
-    """Each training exits 1 at its first attempt"""
-    assert project.run(FAULT="train:exit") == 0, project.said
-    assert products(project.folder) == reference
-    assert project.counts() == {**ONCE, "train": 4}
-    project.is_finished()
-    tell(project, "tried again by the profile's retries")
-
-
-def test_a_training_beyond_its_time_limit_is_resumed(project, reference, tell):
-    """Trainings too slow for their time limit of one minute"""
-    assert project.run("--set-resources", "train:runtime=attempt", FAULT="train:slow") == 0, project.said
-    assert products(project.folder) == reference
-    attempts = project.counts()["train"]
-    assert attempts in (4, 5, 6), "on a slow machine two minutes may be too little too"
-    assert project.counts() == {**ONCE, "train": attempts}
-    assert all("resumed at step" in project.log("train", seed) for seed in (0, 1)), project.log("train")
-    project.is_finished()
-    tell(project, "SIGTERM had the state saved; tried again with twice the time and resumed from it")
-
-
-def test_a_job_that_takes_too_much_memory_gets_more(project, reference, tell):
-    """Each training takes 1.5 GB where 1 GB is granted"""
-    assert project.run("--set-resources", "train:mem_mb=1000*attempt", FAULT="train:memory") == 0, project.said
-    assert products(project.folder) == reference
-    assert project.counts() == {**ONCE, "train": 4}
-    project.is_finished()
-    tell(project, "Slurm killed it; tried again with twice the memory")
-
-
-def test_a_cancelled_job_is_tried_again(project, reference, tell):
-    """`scancel` of a running training"""
-    run = project.start(FAULT="train:hold")
-    project.until_held()
-    victim, other = project.starts()[:2]
-    subprocess.run(["scancel", victim["slurm"]], check=True)
-    os.kill(other["pid"], signal.SIGCONT)
+def test_a_job_that_is_cut_short_is_tried_again(project_of_four, reference_of_four):
+    """Exit 1, too little memory, scancel and the time limit, each at the first attempt of one of four trainings."""
+    project = project_of_four
+    asked = ("--set-resources", "train:mem_mb=1000*attempt", "train:runtime=attempt")
+    run = project.start(*asked, FAULT="train@0:exit,train@1:memory,train@2:hold,train@3:slow")
+    project.until_held(1)
+    (victim,) = (start["slurm"] for start in project.starts() if start["wildcards"]["seed"] == "2")
+    subprocess.run(["scancel", victim], check=True)
     assert project.finish(run) == 0, project.said
-    assert products(project.folder) == reference
-    assert project.counts() == {**ONCE, "train": 3}
-    assert "resumed at step" in project.log("train", victim["wildcards"]["seed"])
+    assert products(project.folder) == reference_of_four
+    assert all("resumed at step" in project.log("train", seed) for seed in (2, 3)), project.log("train", 3)
+    for seed in (0, 1, 2):
+        assert project.counts(seed) == {"train": 2, "measure": 1}
+    attempts = project.counts(3)["train"]
+    assert attempts in (2, 3), "on a slow machine two minutes may be too little too"
+    assert project.counts(3) == {"train": attempts, "measure": 1}
+    became = [project.states(seed) for seed in (0, 1, 2)]
+    assert became == ["2 completed, 1 failed", "2 completed, 1 failed", "1 cancelled, 2 completed"]
+    assert project.states(3) == f"2 completed, {attempts - 1} timeout"
     project.is_finished()
-    tell(project, "reported as failed, tried again and resumed; the other training went on")
+    retried = "tried again by the profile's retries"
+    tell(project, "a training exits 1 at its first attempt", retried, 0)
+    tell(project, "1.5 GB taken where 1 GB is granted", "killed; tried again with twice the memory", 1)
+    tell(project, "`scancel` of a training", "reported, tried again and resumed; the others went on", 2)
+    saved = "SIGTERM had the state saved; tried again with twice the time, and resumed"
+    tell(project, "a training too slow for its time limit of one minute", saved, 3)
 
 
-def test_a_node_daemon_away_for_ten_seconds_is_not_noticed(project, reference, tell):
-    """slurmd killed for 10 s while both trainings run"""
+def test_daemons_that_come_back_are_waited_for(project, reference):
+    """The node's daemon away for ten seconds, and then the controller, while both trainings run."""
     run = project.start(FAULT="train:hold")
     project.until_held()
     project.cluster.kill("slurmd")
     time.sleep(10)
     project.cluster.start("slurmd")
-    project.release()
-    assert project.finish(run) == 0, project.said
-    assert products(project.folder) == reference
-    assert project.counts() == ONCE
-    project.is_finished()
-    tell(project, "nothing")
-
-
-def test_jobs_of_a_lost_node_are_requeued(project, reference, tell):
-    """slurmd killed for 60 s while both trainings run: Slurm gives the node up"""
-    run = project.start(FAULT="train:hold")
-    project.until_held()
-    project.cluster.kill("slurmd")
-    time.sleep(60)
-    project.cluster.start("slurmd")
-    assert project.finish(run) == 0, project.said
-    assert products(project.folder) == reference
-    assert project.counts() == {**ONCE, "train": 4}
-    project.is_finished()
-    tell(project, "requeued by Slurm; Snakemake waited")
-
-
-def test_a_controller_away_for_a_minute_is_waited_for(project, reference, tell):
-    """slurmctld killed for 60 s while both trainings run"""
-    run = project.start(FAULT="train:hold")
-    project.until_held()
     project.cluster.kill("slurmctld")
     project.release()
-    time.sleep(60)
+    project.until(lambda: not project.running())
+    looks = project.looks()
+    project.until(lambda: project.looks() >= looks + 3)
     project.cluster.start("slurmctld")
     assert project.finish(run) == 0, project.said
     assert products(project.folder) == reference
     assert project.counts() == ONCE
     project.is_finished()
-    tell(project, "trainings went on, and Snakemake waited")
+    tell(project, "the node's daemon killed for 10 s", "nothing")
+    tell(project, "then the controller killed until the trainings have ended", "trainings went on, Snakemake waited")
 
 
-def test_ctrl_c_cancels_the_jobs_and_the_next_run_resumes(project, reference, tell):
+def test_jobs_of_a_lost_node_are_requeued(project, reference):
+    """slurmd killed for 60 s while both trainings run: Slurm gives the node up"""
+    run = project.start(FAULT="train:hold")
+    project.until_held()
+    project.cluster.kill("slurmd")
+    project.cluster.until_node_is_lost()
+    project.cluster.start("slurmd")
+    assert project.finish(run) == 0, project.said
+    assert products(project.folder) == reference
+    assert project.counts() == {**ONCE, "train": 4}
+    project.is_finished()
+    tell(project, "the node's daemon killed until the node is lost", "Slurm requeued the jobs, Snakemake waited")
+
+
+def test_ctrl_c_cancels_the_jobs_and_the_next_run_resumes(project, reference):
     """Ctrl-C while both trainings run, then the same command"""
     run = project.start(FAULT="train:hold")
     project.until_held()
@@ -116,10 +91,10 @@ def test_ctrl_c_cancels_the_jobs_and_the_next_run_resumes(project, reference, te
     assert project.counts() == {**ONCE, "train": 4}
     assert all("resumed at step" in project.log("train", seed) for seed in (0, 1))
     project.is_finished()
-    tell(project, "jobs cancelled and their state saved; resumed")
+    tell(project, "Ctrl-C, then the same command", "jobs cancelled, their state saved; resumed")
 
 
-def test_what_the_jobs_of_a_killed_snakemake_finish_is_kept(project, reference, tell):
+def test_what_the_jobs_of_a_killed_snakemake_finish_is_kept(project, reference):
     """`kill -9` of Snakemake, and the same command while the trainings still run and after they have finished"""
     run = project.start(FAULT="train:hold")
     project.until_held()
@@ -137,10 +112,11 @@ def test_what_the_jobs_of_a_killed_snakemake_finish_is_kept(project, reference, 
     assert products(project.folder) == reference
     assert project.counts() == ONCE, project.log("train")
     project.is_finished()
-    tell(project, "first refused: the jobs are named with what to do; then nothing trained again")
+    done = "`kill -9` of Snakemake, and the same command while the trainings still run, and when they have finished"
+    tell(project, done, "refused: the jobs are named with what to do; then nothing trained again")
 
 
-def test_two_jobs_never_write_one_file(project, reference, tell, tmp_path):
+def test_two_jobs_never_write_one_file(project, reference, tmp_path):
     """The same where `squeue` did not tell of those jobs: two jobs make one network"""
     run = project.start(FAULT="train:hold")
     project.until_held()
@@ -162,10 +138,11 @@ def test_two_jobs_never_write_one_file(project, reference, tell, tmp_path):
     assert project.counts() == {**ONCE, "train": 4}
     assert all("nothing is left to do" in project.log("train", seed) for seed in (0, 1))
     project.is_finished()
-    tell(project, "the second waited for the first, which its log names, and found the work done")
+    seen = "the second jobs waited for the first, named in their logs, and found the work done"
+    tell(project, "the same where `squeue` doesn't tell of these jobs", seen)
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_written(project, reference, tell):
+def test_a_full_disk_is_told_and_leaves_nothing_half_written(project, reference):
     """No space for the results; then more space, and the same command"""
     results = project.folder / "results"
     shutil.move(results, project.folder / "before")
@@ -186,19 +163,19 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(project, reference,
         assert products(project.folder) == reference
         assert project.counts() == {**ONCE, "train": 4}
         project.is_finished()
-        tell(project, "the log says what to do; nothing half-written; trained in the second run")
+        seen = "the log says what to do; nothing half-written; trained in the second run"
+        tell(project, "results on a full disk, then a larger one, and the same command", seen)
     finally:
         project.release()
         project.cluster.cancel()
         subprocess.run(["umount", "--lazy", results], check=True)
 
 
-def test_jobs_refuse_code_that_was_edited_after_they_were_planned(project, reference, tell):
+def test_jobs_refuse_code_that_was_edited_after_they_were_planned(project, reference):
     """measure.py edited while both trainings run; then the same command"""
     run = project.start("--retries", "0", FAULT="train:hold")
     project.until_held()
-    with (project.folder / "workflow_scripts/measure.py").open("a") as module:
-        module.write("\nEDITED = True\n")
+    edit("workflow_scripts/measure.py", "    measured, ", "    edited = True\n    measured, ")(project.folder)
     project.release()
     assert project.finish(run) != 0
     assert "measure: the code (or a library's version) has changed since this job was planned" in project.said
@@ -207,10 +184,11 @@ def test_jobs_refuse_code_that_was_edited_after_they_were_planned(project, refer
     assert products(project.folder) == reference
     assert project.counts() == {**ONCE, "measure": refused + 2}
     project.is_finished()
-    tell(project, "measuring refused in one clear line; planned with the new code, and nothing trained again")
+    seen = "measuring refused in one line; planned with the new code, nothing trained again"
+    tell(project, "`measure.py` edited while the trainings run, then the same command", seen)
 
 
-def test_trained_seeds_come_from_the_cache(project, reference, tell, tmp_path):
+def test_trained_seeds_come_from_the_cache(project, reference, tmp_path):
     """Results removed, and the same command with `--cache` as before"""
     (tmp_path / "cache").mkdir()
     shared = {"SNAKEMAKE_OUTPUT_CACHE": str(tmp_path / "cache")}
@@ -224,26 +202,22 @@ def test_trained_seeds_come_from_the_cache(project, reference, tell, tmp_path):
     assert products(project.folder).items() >= reference.items()
     assert project.counts()["train"] == ONCE["train"]
     project.is_finished()
-    tell(project, "restored by the jobs, without training")
+    tell(project, "`--cache`, results wiped, and the same command", "restored by the jobs without training")
 
 
-@pytest.fixture(scope="module")
-def default_study(tmp_path_factory):
-    """A copy of the project, and the results of the default study made in it here."""
-    folder = copy_of_project(tmp_path_factory.mktemp("default") / "here")
-    began = time.monotonic()
-    here(folder)
-    return products(folder), time.monotonic() - began
-
-
-def test_the_default_study_on_slurm_is_the_one_made_here(cluster, default_study, tmp_path, tell):
-    """The default study"""
-    expected, seconds = default_study
-    project = Project(copy_of_project(tmp_path / "default"), cluster)
-    assert project.finish(project.start(), LONG) == 0, project.said
-    assert products(project.folder) == expected
+def test_a_study_of_every_stage_is_the_one_made_here(cluster, finished, tmp_path):
+    """The tiny study, with a GPU asked for wherever there may be one, undisturbed."""
+    study = ("--configfile", "tests/tiny.yaml", "--config", "device=auto")
+    project = Project(copy_of_project(tmp_path / "tiny"), cluster, *study)
+    assert project.run() == 0, project.said
+    assert products(project.folder) == products(finished)
     jobs = Counter((start["stage"], *start["wildcards"].values()) for start in project.starts())
     assert set(jobs.values()) == {1}
     assert {job["state"] for job in project.jobs()} == {"COMPLETED"}
     project.is_finished()
-    tell(project, f"{len(project.jobs())} jobs submitted for {len(jobs)}; here, on two cores, it took {seconds:.0f} s")
+    tell(
+        project,
+        "a study of every stage, undisturbed",
+        "the same bytes as here without Slurm",
+        starts=f"{len(jobs)} jobs",
+    )

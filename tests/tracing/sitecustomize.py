@@ -1,41 +1,49 @@
 """On the path of the jobs of a test: each stage writes down which definitions of this project it executed, to $TRACED.
 
-A code object stands for the top-level definition of its module that holds its line: `training.sgd.evaluate`.
+A code object stands for the top-level definition of its module that holds its line: `training.sgd.evaluate`. What only
+runs when a module is loaded, such as the body of a class, is none.
 """
 
 import ast
 import atexit
 import functools
+import inspect
 import json
 import os
 import sys
 import threading
 from pathlib import Path
 
+COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
+
 
 def install(package: Path, folder: Path) -> None:
-    """Follow all calls of this process, and write them down when it ends."""
-    codes = set()
+    """Follow all calls of this process, in every thread, and write them down when it ends."""
+    from cProfile import Profile  # here: no other process of a test has to load it
 
-    def profile(frame, event, _) -> None:
-        if event == "call" and frame.f_code not in codes:
-            codes.add(frame.f_code)
+    profiles = []
+
+    def follow(*_) -> None:
+        profiles.append(Profile(builtins=False))
+        profiles[-1].enable()
 
     def write() -> None:
-        sys.setprofile(None)
-        names = {name for code in codes if (name := definition(package, code.co_filename, code))}
+        threading.setprofile(None)
+        profiles[0].disable()
+        codes = {entry.code for profile in profiles for entry in profile.getstats() if not isinstance(entry.code, str)}
+        names = {name for code in codes if (name := definition(package, code))}
         about = {"argv": sys.argv, "executed": sorted(names)}
         (folder / f"{os.getpid()}.json").write_text(json.dumps(about))
 
     atexit.register(write)
-    threading.setprofile(profile)
-    sys.setprofile(profile)
+    threading.setprofile(follow)
+    follow()
 
 
-def definition(package: Path, filename: str, code) -> tuple[str, str] | None:
+def definition(package: Path, code) -> tuple[str, str] | None:
     """Module and name of the top-level definition that a code object belongs to; None for code of others."""
-    path = Path(filename)
-    if not path.is_relative_to(package) or code.co_name == "<module>":
+    path = Path(code.co_filename)
+    if not path.is_relative_to(package) or loads(code):
         return None
     for node in statements(path):
         first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
@@ -43,6 +51,13 @@ def definition(package: Path, filename: str, code) -> tuple[str, str] | None:
             module = ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
             return module, name_of(node)
     return None
+
+
+def loads(code) -> bool:
+    """Whether code is that of a module or of the body of a class, or a comprehension in one of them."""
+    return not code.co_flags & inspect.CO_OPTIMIZED or (
+        code.co_name in COMPREHENSIONS and "<locals>" not in code.co_qualname
+    )
 
 
 @functools.cache

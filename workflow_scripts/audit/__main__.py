@@ -35,7 +35,7 @@ def main() -> None:
             reports = Auditor(_study(arguments), arguments.results).audit(arguments.paths)
         if not reports:
             raise Missing(f"{arguments.paths[0]}: no results lie there: name a figure, a table, or their folder")
-        lines = told(reports)
+        lines = answer(reports)
         if arguments.trace is not None:
             from workflow_scripts.audit import trace  # here: a verdict alone comes faster without pandas
 
@@ -55,7 +55,7 @@ def overall(reports: list[Report]) -> str:
     return max((report.verdict for report in reports), key=VERDICTS.index)
 
 
-def told(reports: list[Report]) -> list[str]:
+def answer(reports: list[Report]) -> list[str]:
     """The lines of the answer: the verdict, each result (many: those that are not CURRENT), the repair."""
     lines = [overall(reports)]
     if len(reports) > 10:
@@ -149,7 +149,7 @@ def _repair(reports: list[Report]) -> list[str]:
 
 def _target(report: Report) -> str:
     """What is asked of Snakemake for a result: the first product of its job, which stands for all, or its place."""
-    here = report.results.told(report.path)
+    here = report.results.recorded(report.path)
     if here in {finding.remake for finding in report.findings}:
         return here
     return next(iter(report.record.outputs))

@@ -36,7 +36,7 @@ def write(reports: list[Report], folder: Path) -> str:
     results = reports[0].results
     for report in reports:
         _check_report(report, results)
-    jobs = {results.told(beside): record for report in reports for beside, record in report.jobs.items()}
+    jobs = {results.recorded(beside): record for report in reports for beside, record in report.jobs.items()}
     _check_places(jobs, results)
     studies = {hashing.canonical_json(report.study): report.study for report in reports}.values()
     configs = _configs(studies, results)
@@ -45,7 +45,7 @@ def write(reports: list[Report], folder: Path) -> str:
         if not path.is_file():
             raise Missing(f"{path}: missing: a crate is whole, put it back or make it again")
     verdict = max((report.verdict for report in reports), key=VERDICTS.index)
-    named = [results.told(report.path) for report in reports]
+    named = [results.recorded(report.path) for report in reports]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent, prefix=".crate-") as scratch:
@@ -76,7 +76,7 @@ def check(folder: Path) -> list[Report]:
         report.findings = [replace(finding, remake=None) for finding in report.findings]
     results = reports[0].results
     results.hash_all(folder / place for place in listed)
-    findings = [*_files(folder, listed, results), *_told(folder, listed, results)]
+    findings = [*_files(folder, listed, results), *_by_sidecars(folder, listed, results)]
     return [Report(folder / source.CRATE, results, files={*map(folder.joinpath, listed)}, findings=findings), *reports]
 
 
@@ -86,7 +86,7 @@ def _check_report(report: Report, results: Results) -> None:
         raise Changed(f"{report.path}: it is TAMPERED: repair it before it goes into a crate")
     if report.record is None:
         raise Foreign(f"{report.path}: {report.findings[0].why}: a crate holds results of known origin, make it again")
-    if report.results is not results or results.told(report.path) is None:
+    if report.results is not results or results.recorded(report.path) is None:
         raise Foreign(f"{report.path}: not in {results.folder}: a crate holds results of one folder, name those in it")
     if report.study != report.record.origin:
         raise Misused("--configfile, --config: a crate holds what its results were made with: leave these out")
@@ -94,9 +94,9 @@ def _check_report(report: Report, results: Results) -> None:
 
 def _check_places(jobs: dict[str, Sidecar], results: Results) -> None:
     """Raise StudyError if a job read or wrote outside the results folder."""
-    for told in {told for record in jobs.values() for told in [*record.inputs, *record.outputs]}:
-        if ".." in Path(told).parts or results.told(results.path(told)) != told:
-            raise Foreign(f"{told}: not in the results folder: make what needs it with snakemake, not by hand")
+    for recorded in {recorded for record in jobs.values() for recorded in [*record.inputs, *record.outputs]}:
+        if ".." in Path(recorded).parts or results.recorded(results.path(recorded)) != recorded:
+            raise Foreign(f"{recorded}: not in the results folder: make what needs it with snakemake, not by hand")
 
 
 def _configs(studies: Iterable[dict | None], results: Results) -> dict[str, Path]:
@@ -112,9 +112,11 @@ def _sources(reports: list[Report], jobs: dict[str, Sidecar]) -> dict[str, Path]
     results = reports[0].results
     own = [path for name in OWN for path in [ROOT / name, *(ROOT / name).rglob("*")]]
     found = {path.relative_to(ROOT).as_posix(): path for path in own if path.is_file() and path.suffix != ".pyc"}
-    found |= {results.told(path): path for report in reports for path in report.files}
-    written = [*jobs, *(told for record in jobs.values() for told in record.outputs)]
-    return dict(sorted((found | {told: path for told in written if (path := results.path(told)).is_file()}).items()))
+    found |= {results.recorded(path): path for report in reports for path in report.files}
+    written = [*jobs, *(recorded for record in jobs.values() for recorded in record.outputs)]
+    return dict(
+        sorted((found | {recorded: path for recorded in written if (path := results.path(recorded)).is_file()}).items())
+    )
 
 
 def _copied(sources: dict[str, Path], jobs: dict[str, Sidecar], folder: Path) -> dict[str, Copy]:
@@ -122,9 +124,9 @@ def _copied(sources: dict[str, Path], jobs: dict[str, Sidecar], folder: Path) ->
     with ThreadPoolExecutor() as pool:
         copies = pool.map(lambda place: _copy(sources[place], folder / place), sources)
         found = dict(zip(sources, copies, strict=True))
-    for told, digest in (pair for record in jobs.values() for pair in record.outputs.items()):
-        if told in found and found[told].sha256 != digest:
-            raise Changed(f"{sources[told]}: these are not the bytes that its job wrote: repair it, or remove it")
+    for recorded, digest in (pair for record in jobs.values() for pair in record.outputs.items()):
+        if recorded in found and found[recorded].sha256 != digest:
+            raise Changed(f"{sources[recorded]}: these are not the bytes that its job wrote: repair it, or remove it")
     return found
 
 
@@ -174,7 +176,7 @@ def _files(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[
             yield Finding("UNKNOWN", "crate", f"{path.relative_to(folder)} is not in {source.CRATE}: remove it", None)
 
 
-def _told(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[Finding]:
+def _by_sidecars(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[Finding]:
     """What is wrong with a crate by its sidecars, which know the hashes of files and code too."""
     codes = {}
     for place in (place for place in listed if place.endswith(sidecars.SUFFIX) and (folder / place).is_file()):
@@ -185,9 +187,9 @@ def _told(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[F
             yield Finding("TAMPERED", "crate", f"{place} was edited after it was written", None)
         else:
             codes[record.stage, upgrades.own_digest(record)] = record
-            for told, digest in record.outputs.items():
-                if told in listed and listed[told].sha256 != digest:
-                    yield Finding("TAMPERED", "crate", f"{told}: {source.CRATE} and {place} differ", None)
+            for recorded, digest in record.outputs.items():
+                if recorded in listed and listed[recorded].sha256 != digest:
+                    yield Finding("TAMPERED", "crate", f"{recorded}: {source.CRATE} and {place} differ", None)
     for what in sorted({what for record in codes.values() for what in _other_code(folder, record)}):
         yield Finding("STALE", "crate", f"{what} here is not the code that made all of the results", None)
 

@@ -172,12 +172,12 @@ class Description:
     def _files(self, record: Sidecar, hashes: dict[str, str], end: str) -> list[Ref]:
         """Those inputs or outputs of a job that lie in the crate with the bytes that it read or wrote."""
         options, found = _options(record), []
-        for told, digest in hashes.items():
-            if told in self._copies and self._copies[told].sha256 == digest:
-                found.append(Ref(quote(told)))
-                if told in options:
-                    id = f"#{record.stage}/--{options[told]}"
-                    parameter = self._graph.add(id, "FormalParameter", name=options[told], additionalType="File")
+        for recorded, digest in hashes.items():
+            if recorded in self._copies and self._copies[recorded].sha256 == digest:
+                found.append(Ref(quote(recorded)))
+                if recorded in options:
+                    id = f"#{record.stage}/--{options[recorded]}"
+                    parameter = self._graph.add(id, "FormalParameter", name=options[recorded], additionalType="File")
                     self._graph.join(_module(record.stage), **{end: parameter})
                     self._graph.join(found[-1], exampleOfWork=parameter)
         return found
@@ -193,10 +193,12 @@ class Description:
 
     def _sources(self, record: Sidecar) -> list[Ref]:
         """What a data set was made from: files and arrays that are not in the crate, by their hashes."""
-        data = [told for told in record.outputs if record.stage == "prepare_data" and told in self._copies]
-        found = [npz.load(self._folder / told, "source_hashes")["source_hashes"].tolist() for told in data]
-        told = [source.rsplit(" ", 1) for sources in found for source in sources]
-        return [self._graph.add(f"#source/{sha256}", "CreativeWork", name=name, sha256=sha256) for name, sha256 in told]
+        data = [recorded for recorded in record.outputs if record.stage == "prepare_data" and recorded in self._copies]
+        found = [npz.load(self._folder / recorded, "source_hashes")["source_hashes"].tolist() for recorded in data]
+        recorded = [source.rsplit(" ", 1) for sources in found for source in sources]
+        return [
+            self._graph.add(f"#source/{sha256}", "CreativeWork", name=name, sha256=sha256) for name, sha256 in recorded
+        ]
 
     def _memory(self, record: Sidecar) -> Ref:
         mib = record.peak_memory_mib

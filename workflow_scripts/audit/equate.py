@@ -103,9 +103,9 @@ def _differs(record: Sidecar, results: Results) -> str | None:
     now = fingerprints.of_job(record.stage, upgrades.cfg(record))
     if others := differences.versions(upgrades.libraries(record), now["libraries"]):
         return f"made with other libraries: {', '.join(others)}"
-    for told, digest in record.inputs.items():
-        if results.sha256(results.path(told)) != digest:
-            return f"its input {told} is missing, or has other bytes now"
+    for recorded, digest in record.inputs.items():
+        if results.sha256(results.path(recorded)) != digest:
+            return f"its input {recorded} is missing, or has other bytes now"
     wrong = remake.compare(record, results)
     return wrong and wrong[1]
 

@@ -28,14 +28,14 @@ class Results:
         self._digests: dict[Path, str | None] = {}
         self._sidecars: dict[Path, tuple[Path | None, Sidecar | None]] = {}
 
-    def path(self, told: str) -> Path:
-        """Where a file lies here that sidecars call `told`, such as results/digits/summary.csv."""
-        if told not in self._paths:
-            path = Path(told)
-            self._paths[told] = path if path.is_absolute() else self.folder.joinpath(*path.parts[1:])
-        return self._paths[told]
+    def path(self, recorded: str) -> Path:
+        """Where a file lies here that sidecars call `recorded`, such as results/digits/summary.csv."""
+        if recorded not in self._paths:
+            path = Path(recorded)
+            self._paths[recorded] = path if path.is_absolute() else self.folder.joinpath(*path.parts[1:])
+        return self._paths[recorded]
 
-    def told(self, path: Path) -> str | None:
+    def recorded(self, path: Path) -> str | None:
         """How sidecars call a file of this folder; None for a file outside it."""
         return str(Path("results", path.relative_to(self.folder))) if path.is_relative_to(self.folder) else None
 
@@ -67,18 +67,18 @@ class Results:
 
 def product(path: Path, record: Sidecar) -> str | None:
     """How a sidecar calls a file: the product of its name, or for a renamed copy of its kind."""
-    of_name = [told for told in record.outputs if Path(told).name == path.name]
-    of_kind = [told for told in record.outputs if Path(told).suffix == path.suffix]
+    of_name = [recorded for recorded in record.outputs if Path(recorded).name == path.name]
+    of_kind = [recorded for recorded in record.outputs if Path(recorded).suffix == path.suffix]
     return next(iter([*of_name, *of_kind]), None)
 
 
-def place(path: Path, told: str | None) -> tuple[Path | None, bool]:
-    """The results folder around a file that its sidecar calls `told`, and whether it lies there where it belongs.
+def place(path: Path, recorded: str | None) -> tuple[Path | None, bool]:
+    """The results folder around a file that its sidecar calls `recorded`, and whether it lies there where it belongs.
 
     (None, True) for a copy outside any.
     """
-    parts = Path(told or "").parts
-    if not 2 <= len(parts) <= len(path.parts) or Path(told).is_absolute():
+    parts = Path(recorded or "").parts
+    if not 2 <= len(parts) <= len(path.parts) or Path(recorded).is_absolute():
         return None, True
     folder = path.parents[len(parts) - 2]
     if path.parts[1 - len(parts) :] == parts[1:]:

@@ -20,7 +20,7 @@ from workflow_scripts.provenance.sidecars import Sidecar
 def compare(record: Sidecar, results: Results) -> tuple[str, str] | None:
     """Run a job again in a folder of its own; a verdict and why if any product has other bytes than it had."""
     with TemporaryDirectory() as scratch:
-        made = {told: Path(scratch, Path(told).name) for told in record.outputs}
+        made = {recorded: Path(scratch, Path(recorded).name) for recorded in record.outputs}
         arguments = _arguments(record, results, made)
         if arguments is None:
             return "UNKNOWN", "it can't be made again: its sidecar doesn't say how"
@@ -29,7 +29,9 @@ def compare(record: Sidecar, results: Results) -> tuple[str, str] | None:
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=results.folder.parent)
         if done.returncode:
             return "UNKNOWN", f"it can't be made again here: {' '.join(done.stderr.split())[-300:]}"
-        other = next((told for told, digest in record.outputs.items() if hashing.sha256(made[told]) != digest), None)
+        other = next(
+            (recorded for recorded, digest in record.outputs.items() if hashing.sha256(made[recorded]) != digest), None
+        )
     if other is None:
         return None
     here = f"{platform.platform()}, Python {platform.python_version()}"
@@ -41,7 +43,9 @@ def compare(record: Sidecar, results: Results) -> tuple[str, str] | None:
 
 def _arguments(record: Sidecar, results: Results, made: dict[str, Path]) -> list[str] | None:
     """The arguments of a job, to read from these results and to write to `made` alone; None if it doesn't tell them."""
-    moved = {told: str(results.path(told)) for told in record.inputs} | {told: str(made[told]) for told in made}
+    moved = {recorded: str(results.path(recorded)) for recorded in record.inputs} | {
+        recorded: str(made[recorded]) for recorded in made
+    }
     cfg, given = upgrades.cfg(record), iter(upgrades.argv(record))
     arguments = ["--cfg", hashing.canonical_json(cfg), "--key", record.key]
     left = set(moved)

@@ -35,13 +35,13 @@ def configfiles(study: dict | None, results: Results) -> dict[str, Path]:
     return {_place(name): configfile(name, results) for name in names} or default
 
 
-def makes(study: dict | None, results: Results, told: str) -> bool:
+def makes(study: dict | None, results: Results, recorded: str) -> bool:
     """Whether the study makes something of this name where this file lies."""
     try:
         known = load(study, results)
     except Unreadable:
         return False
-    kind, name = next(iter(Path(told).parts[1:-1]), None), Path(told).name.partition(".")[0]
+    kind, name = next(iter(Path(recorded).parts[1:-1]), None), Path(recorded).name.partition(".")[0]
     named = {"data": known.datasets, "figures": known.figures, "tables": known.tables}
     return name in named[kind] if kind in named else kind in ("tasks", *known.experiments)
 

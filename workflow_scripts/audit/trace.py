@@ -25,40 +25,40 @@ def lines(report: Report, row: int) -> list[str]:
     tables = [name for name in report.record.outputs if name.endswith(".csv")]
     if not tables:
         raise Misused(f"{report.path}: not a table or figure: --trace follows a row of a CSV")
-    told = next((name for name in tables if report.results.path(name).name == report.path.name), tables[0])
-    table = _read(report.results.path(told))
+    recorded = next((name for name in tables if report.results.path(name).name == report.path.name), tables[0])
+    table = _read(report.results.path(recorded))
     if not 0 <= row < len(table):
-        raise Misused(f"{told}: it has rows 0 to {len(table) - 1}: there is no row {row}")
+        raise Misused(f"{recorded}: it has rows 0 to {len(table) - 1}: there is no row {row}")
     found = table.iloc[row].dropna()
     keys = {key: found[key] for key in KEYS if key in found}
     if found.get("panel"):
         keys["experiment"] = found["panel"]
     passed = [report.record]
     way = list(_below(report, report.record, keys, 1, passed))
-    return [f"{told} row {row}: {_values(found)}", *way, "jobs, from the data on:", *_jobs(report, passed)]
+    return [f"{recorded} row {row}: {_values(found)}", *way, "jobs, from the data on:", *_jobs(report, passed)]
 
 
 def _below(report: Report, record: Sidecar, keys: dict, depth: int, passed: list[Sidecar]) -> Iterator[str]:
     """The rows of the tables that a job read for a row with these keys, and those before; fills passed with jobs."""
     found = {}
-    for told in (name for name in record.inputs if name.endswith(".csv")):
-        path = report.results.path(told)
+    for recorded in (name for name in record.inputs if name.endswith(".csv")):
+        path = report.results.path(recorded)
         producer = report.results.sidecar(path)[1]
         if producer is None or not path.is_file():
-            yield f"{'  ' * depth}{told}: missing, or no sidecar says what made it"
+            yield f"{'  ' * depth}{recorded}: missing, or no sidecar says what made it"
         elif all(_about(keys, name, value) for name, value in producer.wildcards.items() if name != "seed"):
-            found[told] = producer, _read(path)
+            found[recorded] = producer, _read(path)
 
     def closeness(table: pd.DataFrame) -> tuple[int, bool]:
         return sum(key in table for key in keys), ("class" in table) == ("class" in keys)
 
     closest = max((closeness(table) for _, table in found.values()), default=None)
-    for told, (producer, table) in found.items():
+    for recorded, (producer, table) in found.items():
         same = [table[key] == value for key, value in keys.items() if key in table]
         chosen = table[np.logical_and.reduce(same)] if same else table
         if closeness(table) == closest and len(chosen):
             passed.append(producer)
-            yield f"{'  ' * depth}{told} {_rows(chosen, keys.get('quantity'))}"
+            yield f"{'  ' * depth}{recorded} {_rows(chosen, keys.get('quantity'))}"
             yield from _below(report, producer, keys, depth + 1, passed)
 
 
@@ -75,8 +75,8 @@ def _jobs(report: Report, passed: list[Sidecar]) -> list[str]:
         if job_name(record) in found:
             continue
         found[job_name(record)] = record
-        if record not in passed or all(not told.endswith(".csv") for told in record.inputs):
-            producers = [report.results.sidecar(report.results.path(told))[1] for told in record.inputs]
+        if record not in passed or all(not recorded.endswith(".csv") for recorded in record.inputs):
+            producers = [report.results.sidecar(report.results.path(recorded))[1] for recorded in record.inputs]
             waiting += filter(None, producers)
     ordered = sorted(found.values(), key=lambda record: (stage_rank(record.stage), job_name(record)))
     return [f"  {line}" for record in ordered for line in _job(report, record)]
@@ -89,8 +89,8 @@ def _job(report: Report, record: Sidecar) -> Iterator[str]:
     yield f"{job_name(record)}: {when}, {who}, {where}, code {record.code.fingerprint}, key {record.key}"
     if record.stage == "simulate":
         yield "  from no file: it is drawn"
-    for told in record.outputs:
-        path = report.results.path(told)
+    for recorded in record.outputs:
+        path = report.results.path(recorded)
         if record.stage == "prepare_data" and path.is_file():
             sources = npz.load(path, "source_hashes")["source_hashes"].tolist()
             for source in sources:

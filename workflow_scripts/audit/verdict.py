@@ -40,13 +40,13 @@ class Finding:
 class Report:
     """The verdict on one result.
 
-    told: how sidecars call it; record: its sidecar; study: the config files and changes it is compared with; jobs
+    recorded: how sidecars call it; record: its sidecar; study: the config files and changes it is compared with; jobs
     (sidecar -> what it says) and files: all behind it that was looked at; remade: made again with the same bytes.
     """
 
     path: Path
     results: Results
-    told: str | None = None
+    recorded: str | None = None
     record: Sidecar | None = None
     study: dict | None = None
     jobs: dict[Path, Sidecar] = field(default_factory=dict)
@@ -90,21 +90,25 @@ class Auditor:
     def _trace_back(self, path: Path) -> Report:
         """Find the sidecars of a result and of everything behind it, reading nothing but sidecars."""
         beside, record = self._results(self._home).sidecar(path)
-        told = product(path, record) if record else None
-        folder, in_place = place(path, told)
+        recorded = product(path, record) if record else None
+        folder, in_place = place(path, recorded)
         report = Report(path, self._results(folder or self._home))
-        report.told = here = report.results.told(path)
+        report.recorded = here = report.results.recorded(path)
         report.study = self._compared_with(record or _record_around(report))
         if not path.is_file():
             _unknown(report, "no such file")
         elif beside and not record:
             _unknown(report, f"{beside.name} {_UNREADABLE}")
-        elif found := (beside, record, told) if beside else self._elsewhere(report):
-            beside, report.record, report.told = found
+        elif found := (beside, record, recorded) if beside else self._elsewhere(report):
+            beside, report.record, report.recorded = found
             report.study = self._compared_with(report.record)
-            if not report.told or not in_place:
-                report.told = report.told or next(iter(report.record.outputs))
-                why = f"{report.told} and its sidecar lie at {here}" if told else f"it has the sidecar of {report.told}"
+            if not report.recorded or not in_place:
+                report.recorded = report.recorded or next(iter(report.record.outputs))
+                why = (
+                    f"{report.recorded} and its sidecar lie at {here}"
+                    if recorded
+                    else f"it has the sidecar of {report.recorded}"
+                )
                 report.findings.append(Finding("TAMPERED", job_name(report.record), why, here))
             self._look_behind(report, beside)
         else:
@@ -122,9 +126,9 @@ class Auditor:
             report.jobs[beside] = record
             if not record.is_sealed:
                 continue
-            for told in record.inputs:
-                report.files.add(report.results.path(told))
-                found = report.results.sidecar(report.results.path(told))
+            for recorded in record.inputs:
+                report.files.add(report.results.path(recorded))
+                found = report.results.sidecar(report.results.path(recorded))
                 if found[1] is not None:
                     waiting.append(found)
 
@@ -137,12 +141,12 @@ class Auditor:
         content = report.path.read_bytes()
         key, digest = sidecars.key_in(content), hashlib.sha256(content).hexdigest()
         for beside, record in report.results.records.items():
-            of_bytes = next((told for told, written in record.outputs.items() if written == digest), None)
-            told = of_bytes or (product(report.path, record) if key == record.key else None)
-            if told:
-                return beside, record, told
+            of_bytes = next((recorded for recorded, written in record.outputs.items() if written == digest), None)
+            recorded = of_bytes or (product(report.path, record) if key == record.key else None)
+            if recorded:
+                return beside, record, recorded
         for beside, record in report.results.records.items() if key else ():
-            if record.told(report.path):
+            if record.digest_of(report.path):
                 why = f"it carries provenance key {key}, that of the results has {record.key}"
                 report.findings.append(Finding("STALE", job_name(record), why, None))
                 return beside, record, product(report.path, record)
@@ -150,11 +154,11 @@ class Auditor:
 
     def _judge(self, report: Report) -> None:
         digest = report.results.sha256(report.path)
-        if not report.findings and digest != report.record.outputs[report.told]:
-            copied = report.results.path(report.told) != report.path
-            why = f"this copy of {report.told} has other bytes than it wrote"
+        if not report.findings and digest != report.record.outputs[report.recorded]:
+            copied = report.results.path(report.recorded) != report.path
+            why = f"this copy of {report.recorded} has other bytes than it wrote"
             edited = Finding("TAMPERED", job_name(report.record), why, None)
-            report.findings.append(edited if copied else _edited(report.record, report.told))
+            report.findings.append(edited if copied else _edited(report.record, report.recorded))
         for beside, record in report.jobs.items():
             report.findings += self._findings(report, beside, record)
         found, own = list(dict.fromkeys(report.findings)), job_name(report.record)
@@ -163,7 +167,7 @@ class Auditor:
             wrong = self._remade(report.results, next(iter(report.jobs)))
             if wrong:
                 verdict, why = wrong
-                report.findings.append(Finding(verdict, job_name(report.record), why, report.told))
+                report.findings.append(Finding(verdict, job_name(report.record), why, report.recorded))
             report.remade = not wrong
 
     def _findings(self, report: Report, beside: Path, record: Sidecar) -> list[Finding]:
@@ -202,8 +206,8 @@ def _job(report: Report, beside: Path, record: Sidecar) -> Iterator[Finding]:
         yield Finding("UNKNOWN", "", str(error), None)
     for why in _code(record, now):
         yield Finding("STALE", name, why, first)
-    for told, digest in record.inputs.items():
-        yield from _input(report.results, record, told, digest)
+    for recorded, digest in record.inputs.items():
+        yield from _input(report.results, record, recorded, digest)
 
 
 def _settings(study: Study, record: Sidecar) -> dict | None:
@@ -223,45 +227,45 @@ def _code(record: Sidecar, now: dict | None) -> list[str]:
         return [f"its code can't be compared: {error}"]
 
 
-def _input(results: Results, record: Sidecar, told: str, digest: str) -> Iterator[Finding]:
+def _input(results: Results, record: Sidecar, recorded: str, digest: str) -> Iterator[Finding]:
     """What is wrong with one input of a job."""
-    path, name = results.path(told), job_name(record)
+    path, name = results.path(recorded), job_name(record)
     found = results.sha256(path)
     beside, producer = results.sidecar(path)
     if found is None:
-        yield Finding("UNKNOWN", name, f"its input {told} is missing", told)
+        yield Finding("UNKNOWN", name, f"its input {recorded} is missing", recorded)
     elif producer is None:
         why = f"{beside.name} {_UNREADABLE}" if beside else "no sidecar says what made it"
-        yield Finding("UNKNOWN", name, f"its input {told}: {why}", told)
+        yield Finding("UNKNOWN", name, f"its input {recorded}: {why}", recorded)
     elif all(results.path(product) != path for product in producer.outputs):
-        why = f"the sidecar beside {told} is that of {product(path, producer) or next(iter(producer['outputs']))}"
-        yield Finding("TAMPERED", name, why, told)
-    elif producer.told(path) != found:
-        yield _edited(producer, told)
+        why = f"the sidecar beside {recorded} is that of {product(path, producer) or next(iter(producer.outputs))}"
+        yield Finding("TAMPERED", name, why, recorded)
+    elif producer.digest_of(path) != found:
+        yield _edited(producer, recorded)
     elif found != digest:
         when = producer.ended[:16].replace("T", " ")
-        why = f"{told} was made again, with other bytes than it read, at {when}"
+        why = f"{recorded} was made again, with other bytes than it read, at {when}"
         yield Finding("STALE", name, why, next(iter(record.outputs), None))
 
 
-def _edited(record: Sidecar, told: str | None) -> Finding:
-    return Finding("TAMPERED", job_name(record), f"{told}: these are not the bytes that it wrote", told)
+def _edited(record: Sidecar, recorded: str | None) -> Finding:
+    return Finding("TAMPERED", job_name(record), f"{recorded}: these are not the bytes that it wrote", recorded)
 
 
 def _unknown(report: Report, why: str) -> None:
     """Report a file without a sidecar; only what the study makes can be made again."""
-    made = report.told is not None and source.makes(report.study, report.results, report.told)
+    made = report.recorded is not None and source.makes(report.study, report.results, report.recorded)
     key = sidecars.key_in(report.path.read_bytes()) if report.path.is_file() and not made else None
     hint = f"; it carries provenance key {key}: name the results that it came from with --results" if key else ""
-    name = report.told or str(report.path)
-    report.findings.append(Finding("UNKNOWN", name, why + hint, report.told if made else None))
+    name = report.recorded or str(report.path)
+    report.findings.append(Finding("UNKNOWN", name, why + hint, report.recorded if made else None))
 
 
 def _gone(reports: list[Report], folders: list[Path]) -> list[Path]:
     """The products in these folders that a sidecar behind the reports speaks of, but that are no longer there."""
     behind = {sidecar: (report.results, record) for report in reports for sidecar, record in report.jobs.items()}
-    told = [results.path(told) for results, record in behind.values() for told in record.outputs]
-    return [path for path in told if any(path.is_relative_to(folder) for folder in folders) and not path.exists()]
+    recorded = [results.path(recorded) for results, record in behind.values() for recorded in record.outputs]
+    return [path for path in recorded if any(path.is_relative_to(folder) for folder in folders) and not path.exists()]
 
 
 def _record_around(report: Report) -> dict | None:

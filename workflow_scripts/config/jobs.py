@@ -10,19 +10,34 @@ from workflow_scripts.config.errors import Misused, StudyError
 from workflow_scripts.config.study import Study
 from workflow_scripts.data.source import Source
 
+#: options that take the files of every seed, where a job reads several seeds
+PER_SEED = ("trajectories", "explainers", "measures", "class_measures")
+SEED = "{seed}"
+
 
 def settings(study: Study, stage: str, **wildcards: str) -> dict:
     """All that one job reads of the study, its wildcards and the names of its files included, as plain data.
 
-    Raises StudyError.
+    Files of several seeds stand there once, with {seed} for each of the job's seeds. Raises StudyError.
     """
     found = _of(stage, _SETTINGS, study, wildcards)
-    return {"wildcards": wildcards, **found, "inputs": inputs(study, stage, **wildcards)}
+    return {"wildcards": wildcards, **found, "inputs": _of(stage, _INPUTS, study, wildcards)}
 
 
 def inputs(study: Study, stage: str, **wildcards: str) -> dict[str, list[str]]:
-    """The files that one job reads: option of its command -> paths, relative to the results. Raises StudyError."""
-    return _of(stage, _INPUTS, study, wildcards)
+    """The files that one job reads: option of its command -> paths, relative to the results.
+
+    Of several seeds those of the first one, in order, then those of the second; seeds ascend. Raises StudyError.
+    """
+    found = _of(stage, _INPUTS, study, wildcards)
+    if "experiment" not in wildcards or "seed" in wildcards:
+        return found
+    seeds = sorted(study.seeds_of(wildcards["experiment"]))
+    return {option: _each(files, seeds) if option in PER_SEED else files for option, files in found.items()}
+
+
+def _each(files: list[str], seeds: list[int]) -> list[str]:
+    return [file.replace(SEED, str(seed)) for seed in seeds for file in files]
 
 
 def _of(stage: str, functions: dict, study: Study, wildcards: dict[str, str]) -> dict:
@@ -203,34 +218,24 @@ def _of_measurement(study: Study, experiment: str, seed: str) -> dict[str, list[
     return {
         "data": _data(study, experiment),
         "trajectory": [paths.of_seed(experiment, seed, "trajectory.npz")],
-        "explainers": paths.explainers(study, experiment, [seed]),
+        "explainers": paths.explainers(study, experiment, seed),
     }
 
 
 def _of_null_models(study: Study, experiment: str) -> dict[str, list[str]]:
-    seeds = sorted(study.seeds_of(experiment))
-    return {
-        "data": _data(study, experiment),
-        "trajectories": paths.of_seeds(experiment, seeds, "trajectory.npz"),
-        "explainers": paths.explainers(study, experiment, seeds),
-    }
+    return {**_of_all_trajectories(study, experiment), "explainers": paths.explainers(study, experiment, SEED)}
 
 
 def _of_summary(study: Study, experiment: str) -> dict[str, list[str]]:
-    seeds = sorted(study.seeds_of(experiment))
     return {
         **_of_null_models(study, experiment),
-        "measures": paths.of_seeds(experiment, seeds, "measures.csv"),
-        "class_measures": paths.of_seeds(experiment, seeds, "classes.csv"),
+        "measures": [paths.of_seed(experiment, SEED, "measures.csv")],
+        "class_measures": [paths.of_seed(experiment, SEED, "classes.csv")],
     }
 
 
 def _of_all_trajectories(study: Study, experiment: str) -> dict[str, list[str]]:
-    seeds = sorted(study.seeds_of(experiment))
-    return {
-        "data": _data(study, experiment),
-        "trajectories": paths.of_seeds(experiment, seeds, "trajectory.npz"),
-    }
+    return {"data": _data(study, experiment), "trajectories": [paths.of_seed(experiment, SEED, "trajectory.npz")]}
 
 
 def _of_figure(study: Study, figure: str) -> dict[str, list[str]]:

@@ -33,10 +33,9 @@ def explainer(study, experiment: str, seed: int | str, name: str) -> str:
     return of_seed(experiment, seed, f"explainers/{name}.npz")
 
 
-def explainers(study, experiment: str, seeds: list) -> list[str]:
-    """Those of the first seed in the order of the config, then those of the second, and so on."""
-    names = study.experiments[experiment].explainers
-    return [explainer(study, experiment, seed, name) for seed in seeds for name in names]
+def explainers(study, experiment: str, seed: int | str) -> list[str]:
+    """Those of one seed, in the order of the config."""
+    return [explainer(study, experiment, seed, name) for name in study.experiments[experiment].explainers]
 
 
 def dataset(name: str) -> str:

@@ -35,7 +35,7 @@ class CheckedCache(OutputFileCache):
         inputs = {Path(path): hashing.sha256(Path(path)) for path in job.input}
         cfg = json.loads(job.params.cfg)
         entries = [sidecars.key(job.rule.name, cfg, code, inputs) for code in _codes(job.rule, cfg)]
-        endings = self.get_outputfiles(job)
+        endings = list(self.get_outputfiles(job))
         found = [key for key in entries if any((self.path / f"{key}{ending}").exists() for _, ending in endings)]
         key = (found or entries)[0]
         return [(Path(product), self.path / f"{key}{ending}") for product, ending in endings]
@@ -117,7 +117,7 @@ def _wrong(copies: dict[Path, Path], job) -> str | None:
     if upgrades.cfg(record) != json.loads(job.params.cfg) or upgrades.fingerprint(record) != job.params.code:
         return "it belongs to another job"
     for product, copy in copies.items():
-        if product != sidecar and record.told(product) != hashing.sha256(copy):
+        if product != sidecar and record.digest_of(product) != hashing.sha256(copy):
             return f"{product.name} is not what was stored"
     if record.inputs != {str(path): hashing.sha256(Path(path)) for path in job.input}:
         return "it was made from other inputs"

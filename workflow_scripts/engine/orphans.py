@@ -23,9 +23,9 @@ def refuse(folder: Path) -> None:
     orphans = [job for job in here if job[2].startswith(("rule_", "group_"))]
     if orphans:
         numbers = [job[0] for job in orphans]
-        told = ", ".join(f"{job[0]} ({job[1].lower()}, {job[2]})" for job in orphans[:5])
+        first = ", ".join(f"{job[0]} ({job[1].lower()}, {job[2]})" for job in orphans[:5])
         more = f" and {len(orphans) - 5} more" if len(orphans) > 5 else ""
         raise Blocked(
-            f"{folder}: Slurm still has jobs of an earlier run here: {told}{more}: let them finish, or stop them, then "
-            f"run the same command again, and what they did is kept. To stop them: scancel {' '.join(numbers)}"
+            f"{folder}: Slurm still has jobs of an earlier run here: {first}{more}: let them finish, or stop them, "
+            f"then run the same command again, and what they did is kept. To stop them: scancel {' '.join(numbers)}"
         )

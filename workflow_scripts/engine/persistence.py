@@ -25,10 +25,10 @@ class SidecarPersistence(FilePersistence):
         record, beside = super().metadata(target), _sidecar(str(target))
         if beside is None:
             return record
-        told = _told(beside)
+        recorded = _recorded(beside)
         if record is None or beside.version < sidecars.SCHEMA:  # rules have changed since then
-            return MetadataRecord(record_format_version=RECORD_FORMAT_VERSION, **told)
-        return record.model_copy(update=told)
+            return MetadataRecord(record_format_version=RECORD_FORMAT_VERSION, **recorded)
+        return record.model_copy(update=recorded)
 
     def _clear_cache(self) -> None:
         super()._clear_cache()
@@ -43,7 +43,7 @@ def install() -> None:
     module.FilePersistence = SidecarPersistence
 
 
-def _told(record: sidecars.Sidecar) -> dict:
+def _recorded(record: sidecars.Sidecar) -> dict:
     """What Snakemake compares with the params and the inputs of a job."""
     params = [hashing.canonical_json(upgrades.cfg(record)), upgrades.fingerprint(record)]
     checksums = {path: f"sha256:{digest}" for path, digest in record.inputs.items()}

@@ -21,7 +21,8 @@ from workflow_scripts.files import hashing
 from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import equal, fingerprints, sidecars
 
-#: part of every job's code: raise it when an edit of this package changes what jobs write, and all jobs run again
+#: part of every job's code: raise it when an edit of this package, or of how it reads settings (config.base.parse),
+#: changes what jobs write, and all jobs run again
 VERSION = 1
 
 Run = Callable[[BaseModel, SimpleNamespace, SimpleNamespace], None]
@@ -171,7 +172,7 @@ def _is_made(job: Job) -> bool:
     record = sidecars.read(job.sidecar) if job.sidecar else None
     if record is None or record.key != job.key or not record.is_sealed:
         return False
-    return all(path.is_file() and record.told(path) == hashing.sha256(path) for path in job.outputs.values())
+    return all(path.is_file() and record.digest_of(path) == hashing.sha256(path) for path in job.outputs.values())
 
 
 def _stop(*_) -> None:

@@ -7,13 +7,23 @@ from workflow_scripts.provenance import equal, fingerprints, upgrades
 from workflow_scripts.provenance.sidecars import SCHEMA, Sidecar
 
 
-def settings(old: Any, new: Any, key: str = "") -> list[str]:
-    """The keys whose values differ, such as `sgd.lr 0.1 -> 0.2` or `seeds: 2 added`; cfg as plain data."""
+def settings(old: dict, new: dict) -> list[str]:
+    """The keys whose values differ, such as `sgd.lr 0.1 -> 0.2` or `seeds: 2 added`; cfg as plain data.
+
+    Which files a job reads (`inputs`) follows from the other settings, so it is told only where none of these differs.
+    """
+    names = dict.fromkeys([*old, *new])
+    others = [text for name in names if name != "inputs" for text in _one(old, new, name, name)]
+    return others or (_one(old, new, "inputs", "inputs") if "inputs" in names else [])
+
+
+def _values(old: Any, new: Any, key: str) -> list[str]:
+    """The keys at and below this one whose values differ."""
     if old == new:
         return []
     if isinstance(old, dict) and isinstance(new, dict):
         names = dict.fromkeys([*old, *new])
-        found = [_one(old, new, name, f"{key}.{name}".lstrip(".")) for name in names]
+        found = [_one(old, new, name, f"{key}.{name}") for name in names]
         return [text for texts in found for text in texts]
     if isinstance(old, list) and isinstance(new, list):
         added = [item for item in new if item not in old]
@@ -79,7 +89,7 @@ def _one(old: dict, new: dict, name: str, key: str) -> list[str]:
         return [f"{key} added: {_short(new[name])}"]
     if name not in new:
         return [f"{key} removed: {_short(old[name])}"]
-    return settings(old[name], new[name], key)
+    return _values(old[name], new[name], key)
 
 
 def _few(words: list[str], most: int = 5) -> list[str]:

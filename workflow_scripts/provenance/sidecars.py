@@ -24,7 +24,7 @@ from workflow_scripts.provenance.definitions import DISTRIBUTIONS
 SCHEMA = 3
 SUFFIX = ".prov.json"
 
-Told = Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$")]
+Recorded = Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$")]
 
 
 class Code(BaseModel, strict=True, frozen=True):
@@ -56,7 +56,7 @@ class ModulesCode(BaseModel, strict=True, frozen=True):
 class Origin(BaseModel, strict=True, frozen=True):
     """What Snakemake ran with: its config files (none: the default study), and the values of --config."""
 
-    configfiles: list[Told]
+    configfiles: list[Recorded]
     config: dict[str, Any]
 
 
@@ -72,8 +72,8 @@ class Sidecar(BaseModel, strict=True, frozen=True, extra="allow"):
     cfg: dict[str, Any]
     code: Code | ModulesCode
     key: str
-    inputs: dict[Told, str]
-    outputs: Annotated[dict[Told, str], Field(min_length=1)]
+    inputs: dict[Recorded, str]
+    outputs: Annotated[dict[Recorded, str], Field(min_length=1)]
     study: Origin | None
     snakemake: str | None
     commit: str | None
@@ -105,7 +105,7 @@ class Sidecar(BaseModel, strict=True, frozen=True, extra="allow"):
         """What Snakemake ran with, as plain data."""
         return self.study and self.study.model_dump()
 
-    def told(self, path: Path) -> str | None:
+    def digest_of(self, path: Path) -> str | None:
         """The SHA-256 that it tells of a product in its folder."""
         return next((digest for product, digest in self.outputs.items() if Path(product).name == path.name), None)
 
@@ -129,7 +129,7 @@ def check_inputs(inputs: dict[Path, str]) -> None:
     known = functools.cache(read)
     for path, found in inputs.items():
         beside = find(path, known)
-        if beside and (record := known(beside)) and record.told(path) != found:
+        if beside and (record := known(beside)) and record.digest_of(path) != found:
             raise Changed(
                 f"{path}: these are not the bytes that the job that made it wrote ({beside.name}): "
                 f"python -m {fingerprints.PACKAGE}.audit {path} prints what makes it again; "
@@ -179,9 +179,9 @@ def write(path: Path, record: dict) -> None:
 def read(path: Path) -> Sidecar | None:
     """A sidecar, or None where there is none that can be read and has a schema that is known."""
     try:
-        told = json.loads(path.read_bytes())
-        record = Sidecar.model_validate(told)
-        hashing.canonical_json(told)
+        content = json.loads(path.read_bytes())
+        record = Sidecar.model_validate(content)
+        hashing.canonical_json(content)
     except (OSError, ValueError, RecursionError):
         return None
     sound = record.cfg.get("wildcards") == record.wildcards
@@ -197,7 +197,7 @@ def find(path: Path, read: Callable[[Path], Sidecar | None] = read) -> Path | No
     if own.is_file():
         return own
     others = sorted(path.parent.glob(f"*{SUFFIX}"))
-    return next((other for other in others if (record := read(other)) and record.told(path)), None)
+    return next((other for other in others if (record := read(other)) and record.digest_of(path)), None)
 
 
 def seal(record: dict) -> dict:

@@ -9,6 +9,7 @@ import hashlib
 import itertools
 from pathlib import Path
 
+from workflow_scripts.config.jobs import PER_SEED
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import equal, fingerprints
 from workflow_scripts.provenance.sidecars import ModulesCode, Sidecar
@@ -55,7 +56,7 @@ def cfg(record: Sidecar) -> dict:
         if "found_in" in shown:
             shown["explainers"] = {name: list(found) for name, found in shown.pop("found_in").items()}
         kept = {"wildcards": kept["wildcards"], "settings": kept["settings"], "shown": shown}
-    return {**kept, "inputs": _inputs(record)}
+    return {**kept, "inputs": _without_seeds(_inputs(record), kept.get("seeds", []))}
 
 
 def _inputs(record: Sidecar) -> dict[str, list[str]]:
@@ -67,6 +68,18 @@ def _inputs(record: Sidecar) -> dict[str, list[str]]:
         elif argument in record.inputs:
             found.setdefault(option, []).append(str(Path(*Path(argument).parts[1:])))
     return found
+
+
+def _without_seeds(inputs: dict[str, list[str]], seeds: list[int]) -> dict[str, list[str]]:
+    """Of a job of several seeds: the files of the first one, with {seed} for its number."""
+    if not seeds:
+        return inputs
+    return {
+        option: [path.replace(f"/seed{seeds[0]}/", "/seed{seed}/") for path in files[: len(files) // len(seeds)]]
+        if option in PER_SEED
+        else files
+        for option, files in inputs.items()
+    }
 
 
 def argv(record: Sidecar) -> list[str]:

@@ -71,7 +71,9 @@ class ImageFolder(Source):
             raise Wrong("bad_value", "size", f"expected [height, width], got {self.size}")
         if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
             raise Wrong(
-                "bad_value", "sha256", f"expected 64 digits 0-9 and a-f, got {self.sha256!r}: copy it from the job's log"
+                "bad_value",
+                "sha256",
+                f"expected 64 digits 0-9 and a-f, got {self.sha256!r}: copy it from the job's log",
             )
         return self
 

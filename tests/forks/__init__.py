@@ -1,0 +1,77 @@
+"""Commands run by a fork of a Python that has the large libraries imported already.
+
+A dry run of Snakemake, or a small stage, spends most of its time on importing libraries: here that is done once for all
+tests of a process. What is forked has nothing of this project in it: it imports the modules of whatever checkout it is
+given, anew. Its arguments, environment, folder, standard streams and exit status are those of the process that asks for
+it. What Snakemake runs is forked too: `python -m`, in the shell command of a rule, is tests/forks/client.py.
+
+What such a run can't show: PYTHONHASHSEED, and whatever else is read when Python or a library starts, are the server's,
+the same for all forks; `peak_memory_mib` in sidecars includes the server's memory. So tests/test_workflow.py makes one
+whole run without forks, and compares it with one made of them. Signals are passed on, but a fork is no child of what
+asked for it: tests that kill processes start their own. Where it is not Linux, nothing is forked.
+"""
+
+import atexit
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.forks import client
+
+HERE = Path(__file__).parent
+#: what bash reads before the shell command of a rule
+BASH = 'python() {{ command "{python}" -ISE "{client}" "$@"; }}\n'
+
+
+def run(module: str, *arguments: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    """What `python -m module arguments ...` did in a folder, with this environment or that of the caller."""
+    words, environment = [module, *map(str, arguments)], dict(os.environ if env is None else env)
+    if not sys.platform.startswith("linux"):
+        return plain(module, *arguments, cwd=cwd, env=env)
+    socket = Server.started().socket
+    environment |= {"FORKS": str(socket), "FORKS_PYTHON": sys.executable, "BASH_ENV": f"{socket}.bash"}
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err, open(os.devnull) as nothing:
+        streams = (nothing.fileno(), out.fileno(), err.fileno())
+        code = client.ask(str(socket), words, str(cwd), environment, streams)
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(words, code, out.read(), err.read())
+
+
+def plain(module: str, *arguments: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    """The same in a process of its own, from nothing."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+
+
+class Server:
+    """The server of this process, which ends with it: its standard input ends then."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="forks-")
+        self.socket = Path(self.folder.name) / "socket"
+        Path(f"{self.socket}.bash").write_text(BASH.format(python=sys.executable, client=HERE / "client.py"))
+        code = (HERE / "server.py").read_text()  # with -c: a stage may load no file of this project but what it imports
+        command = [sys.executable, "-c", code, self.socket]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=self.folder.name)
+        while not self.socket.exists():
+            assert self.process.poll() is None, "the server of forks could not start"
+            time.sleep(0.05)
+
+    @staticmethod
+    @functools.cache
+    def started() -> "Server":
+        """The one server, started when it is first asked for."""
+        server = Server()
+        atexit.register(server.close)
+        return server
+
+    def close(self) -> None:
+        """End it."""
+        self.process.stdin.close()
+        self.process.wait()
+        self.folder.cleanup()

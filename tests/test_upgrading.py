@@ -1,0 +1,91 @@
+"""The results of the release before, commit a7cca9c, whose sidecars have schema 2, stay usable."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT
+from tests.reruns import DISTIL, edit, put
+from tests.workflow import ROOT, planned, snakemake
+from workflow_scripts.provenance import sidecars
+
+#: results of tests/tiny.yaml, without some pictures
+RELEASE = ROOT / "tests" / "data" / "results_of_a7cca9c.tar.xz"
+CONFIG = "tests/tiny.yaml"
+TABLES = ("table1", "table2", "claims")
+ALL = (
+    *("trained", "finals", "explainers", "measures", "nulls", "simulations", "results/figures/fig4.svg"),
+    *(f"results/tables/{table}.csv" for table in TABLES),
+)
+
+
+@pytest.fixture
+def upgraded(tmp_path) -> Path:
+    """A project of today with the results of the release, and the versions of libraries that made them."""
+    project = tmp_path / "project"
+    for name in PROJECT:
+        original, copy = ROOT / name, project / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(original, copy) if original.is_dir() else shutil.copy2(original, copy)
+    with tarfile.open(RELEASE) as archive:
+        archive.extractall(project, filter="data")
+    record = sidecars.read(project / "results/figures/fig4.svg.prov.json")
+    for name, version in record.distributions.items():
+        folder = project / f"{name.replace('-', '_')}-{version}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    return project
+
+
+def dry_run(project: Path) -> dict[str, int]:
+    return planned(project, *ALL, configfiles=(CONFIG,), root=project)
+
+
+def test_nothing_reruns(upgraded):
+    schemas = {json.loads(path.read_text())["schema"] for path in upgraded.rglob("*.prov.json")}
+    assert schemas == {2}
+    assert dry_run(upgraded) == {}
+
+
+def test_a_setting_that_changed_since_reruns_what_it_always_did(upgraded):
+    put("experiments.ten_digits.sgd.lr", 0.3)(upgraded)
+    plan = dry_run(upgraded)
+    assert plan == {"train": 1, "extract_final": 1, "measure": 1, "null_models": 1, "summarize": 1} | {
+        "plot": 1,
+        "tabulate": 1,
+    }
+
+
+def test_an_edit_of_code_reruns_what_reaches_it(upgraded):
+    edit("workflow_scripts/explainers/logistic.py", 'solver = "covariance_eigh"', 'solver = "full"')(upgraded)
+    plan = dry_run(upgraded)
+    assert plan.keys() >= {"distill_true_labels", "distill_final_labels", "distill_t0_labels", "measure"}
+    assert not plan.keys() & {"prepare_data", "train", "distill_true_labels_by_sgd"}
+    assert {name: plan[name] for name in DISTIL if name in plan} == {
+        name: number for name, number in DISTIL.items() if name != "distill_true_labels_by_sgd"
+    }
+
+
+def test_results_of_other_code_than_that_of_the_release_rerun(upgraded):
+    path = upgraded / "results/digits/seed0/measures.csv.prov.json"
+    record = json.loads(path.read_text())
+    record["code"]["modules"]["workflow_scripts.information"] = "0" * 64
+    path.write_text(json.dumps(sidecars.seal(record)))
+    done = snakemake(upgraded, "--dry-run", "measures", configfiles=(CONFIG,), root=upgraded)
+    why = [line.strip() for line in done.stderr.splitlines() if line.startswith("  measure ")]
+    assert why == [
+        "measure digits (1 job): code of an earlier release, which wrote down modules: not shown to be equal"
+    ]
+
+
+def test_the_audit_finds_them_current_and_tells_the_evidence(upgraded):
+    command = [sys.executable, "-m", "workflow_scripts.audit", "results/figures/fig4.svg", "results/tables/claims.csv"]
+    done = subprocess.run(command, cwd=upgraded, capture_output=True, text=True)
+    assert done.stdout.startswith("CURRENT\n"), done.stdout + done.stderr
+    assert "made again just now: the same bytes" in done.stdout
+    assert "code of train: counts as today's" in done.stdout
