@@ -4,10 +4,13 @@ import fcntl
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tests import forks
 from tests.workflow import ROOT, snakemake
+from workflow_scripts.audit import remake
 
 #: module -> seconds of the processor that its tests take altogether, longest first
 SECONDS = {
@@ -74,6 +77,17 @@ def project(finished, tmp_path) -> Path:
     copy = shutil.copytree(finished, tmp_path / "project")
     yield copy
     shutil.rmtree(copy, ignore_errors=True)
+
+
+@pytest.fixture
+def forked_remakes(monkeypatch) -> None:
+    """The audit makes figures and tables again in forks."""
+
+    def run(command, *, cwd, env, **_):
+        _, _, module, *arguments = command
+        return forks.run(module, *arguments, cwd=cwd, env=env)
+
+    monkeypatch.setattr(remake, "subprocess", SimpleNamespace(run=run))
 
 
 @pytest.fixture(scope="session")

@@ -70,8 +70,9 @@ def test_ten_classes(setting):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["I_FY_given_L", "I_FL_given_Y"])
 def test_ten_classes_and_the_size_of_the_exact_test(name):
-    counts = coverage.draw(coverage.TEN["b: F at chance"], 10_000, 1600, np.random.default_rng(77))
-    assert 0.03 <= np.mean(exact_tests.independence_p(counts, name) <= 0.05) <= 0.07
+    counts = coverage.draw(coverage.TEN["b: F at chance"], 10_000, 800, np.random.default_rng(77))
+    size = np.mean(exact_tests.independence_p(counts, name) <= 0.05)
+    assert 0.027 <= size <= 0.073, "3 standard errors about 5%, as 800 simulations allow"
 
 
 def test_seeds_that_share_a_test_set():

@@ -1,12 +1,10 @@
 """A new kind of figure or of table is one new module: it is planned, run, told and audited, and reruns nothing."""
 
-import subprocess
-import sys
-
 import pandas as pd
 import pytest
 import yaml
 
+from tests import forks
 from tests.workflow import planned, snakemake
 
 SETTINGS = '''"""The accuracy at the end of training."""
@@ -93,8 +91,7 @@ def test_a_new_figure_and_a_new_table_are_a_module_each_and_rerun_nothing(projec
     assert pd.read_csv(project / "results/tables/ends.csv")["mean"].tolist() == ends
     assert (project / "results/tables/ends.html").read_text().startswith("<h1>ends</h1>")
 
-    command = [sys.executable, "-m", "workflow_scripts.audit", "results/figures/ends.svg", "results/tables/ends.csv"]
-    audited = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    audited = forks.run("workflow_scripts.audit", "results/figures/ends.svg", "results/tables/ends.csv", cwd=project)
     assert audited.returncode == 0 and audited.stdout.startswith("CURRENT"), audited.stdout + audited.stderr
 
     done = snakemake(project, "--report", "report.html", **given)

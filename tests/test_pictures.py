@@ -5,8 +5,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests import forks
 from tests.refusals import assert_holds, assert_nothing_in, assert_refused, call
 from tests.workflow import ROOT, planned, snakemake
 from workflow_scripts.config import jobs, study
@@ -457,9 +456,8 @@ def test_a_label_map_numbers_the_classes_in_the_order_listed(pets):
 
 
 def audit(work: Path, config: Path) -> str:
-    command = [sys.executable, "-m", "workflow_scripts.audit", "results", "--configfile", config]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True).stdout
+    return forks.run("workflow_scripts.audit", "results", "--configfile", config, cwd=work, env=environment).stdout
 
 
 @pytest.mark.slow

@@ -4,8 +4,6 @@ import itertools
 import json
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from graphlib import TopologicalSorter
 
@@ -14,6 +12,7 @@ import yaml
 from snakemake.cli import get_argument_parser
 
 from benchmarks import resources
+from tests import forks
 from tests.workflow import ROOT, STUDIES
 
 PROFILE = ROOT / "slurm/config.yaml"
@@ -33,10 +32,9 @@ def submitted(folder, *configfiles) -> list[dict]:
         command = folder / name
         command.write_text("#!/bin/sh\nexit 1\n")
         command.chmod(0o755)
-    command = [sys.executable, "-m", "benchmarks.submissions", "--json", "--", "--cores", "8", "--profile", "slurm"]
-    command += ["--directory", folder, "--configfile", *configfiles]
+    arguments = ["--json", "--", "--cores", "8", "--profile", "slurm", "--directory", folder]
     environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = forks.run("benchmarks.submissions", *arguments, "--configfile", *configfiles, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -13,8 +13,11 @@ import pytest
 import yaml
 
 from tests import forks
-from tests.workflow import ROOT, STUDIES, TINY, planned, products, snakemake
+from tests.workflow import ROOT, STUDIES, TINY, check_figures_and_tables, planned, products, snakemake
+from workflow_scripts.audit import verdict
 from workflow_scripts.config import jobs
+from workflow_scripts.config import study as study_config
+from workflow_scripts.config.configfiles import merged
 from workflow_scripts.files import hashing
 from workflow_scripts.measures import information, per_checkpoint
 
@@ -130,6 +133,17 @@ def test_the_same_seeds_give_the_same_bytes_on_one_core_without_forks_and_on_two
     first, second = products(study), products(tmp_path)
     assert first.keys() == second.keys()
     assert [path for path in first if first[path] != second[path]] == []
+
+
+def test_every_figure_and_table_names_what_it_shows(study):
+    check_figures_and_tables(study / "results", study_config.load(merged([TINY])))
+
+
+def test_the_audit_makes_every_figure_and_table_again_with_the_same_bytes(study, forked_remakes):
+    results = study / "results"
+    shown = [*results.glob("figures/*.svg"), *results.glob("tables/*.csv")]
+    reports = verdict.Auditor({"configfiles": [str(TINY)]}, results).audit(shown)
+    assert [(report.verdict, report.remade) for report in reports] == [("CURRENT", True)] * 7
 
 
 def test_seeds_differ(study):

@@ -1,11 +1,16 @@
 """How tests run the workflow: the real Snakefile, in a folder of their own."""
 
+import html
 import json
 import os
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
+import numpy as np
+import pandas as pd
 import yaml
+from PIL import Image
 
 from tests import forks
 from workflow_scripts.provenance import fingerprints, sidecars
@@ -68,10 +73,35 @@ def made_from(paper: Path, folder: Path, shared_data: Path) -> Path:
     return folder
 
 
-def figures_and_tables(study) -> list[str]:
-    """The files of every figure and table of a study, under results."""
-    figures = [f"figures/{name}.{kind}" for name in study.figures for kind in ("svg", "pdf", "png", "csv")]
-    return figures + [f"tables/{name}.{kind}" for name in study.tables for kind in ("csv", "html")]
+def check_figures_and_tables(results: Path, study) -> None:
+    """Every figure and table of a study can be read, is not empty, names what it shows, and carries its job's key."""
+    for name, shown in study.figures.items():
+        titles = [study.experiments[of].title for of in getattr(shown, "experiments", [])]
+        check_figure(results / "figures" / name, titles)
+        panels = pd.read_csv(results / f"figures/{name}.csv", low_memory=False)["panel"].dropna().unique()
+        if shown.kind not in ("boundaries", "information_accuracy", "theorem1"):  # they name their panels otherwise
+            assert list(panels) == list(shown.experiments), name
+    for name, shown in study.tables.items():
+        page = (results / f"tables/{name}.html").read_text()
+        table = pd.read_csv(results / f"tables/{name}.csv")
+        assert page.count("<tr") > 1, name
+        for of in shown.experiments:
+            assert of in set(table["experiment"]) and html.escape(study.experiments[of].title) in page, (name, of)
+
+
+def check_figure(path: Path, titles: list[str]) -> None:
+    """The picture is there as SVG, PDF and PNG, each as its format demands, and its points are numbers."""
+    files = {kind: path.with_suffix(f".{kind}") for kind in ("svg", "pdf", "png")}
+    svg = files["svg"].read_text()
+    ElementTree.fromstring(svg)
+    assert all(title in svg or html.escape(title) in svg for title in titles), (path, titles)
+    pdf = files["pdf"].read_bytes()
+    assert pdf.startswith(b"%PDF-") and pdf.endswith(b"%%EOF\n"), path
+    with Image.open(files["png"]) as picture:
+        assert min(picture.size) > 400 and np.asarray(picture.convert("L")).std() > 5, f"{path}: nothing is drawn"
+    key = sidecars.read(sidecars.find(files["svg"])).key
+    assert {sidecars.key_in(file.read_bytes()) for file in files.values()} == {key}, path
+    assert pd.read_csv(path.with_suffix(".csv"), low_memory=False)[["x", "y"]].notna().any().all(), path
 
 
 def planned(folder: Path, *arguments: str, **options) -> dict[str, int]:
