@@ -73,7 +73,7 @@ def trajectory_of(problem, accuracies):
     y = problem.arrays["test_labels"]
     reference = np.where(np.arange(len(y)) < 0.8 * len(y), y, 1 - y)
     problem.inputs.trajectory, problem.inputs.reference = problem.folder / "t.npz", problem.folder / "r.npz"
-    npz.save(problem.inputs.trajectory, **made)
+    npz.save(problem.inputs.trajectory, **made, epochs=made["steps"] / 10, test_sha256=np.array(""))
     npz.save(problem.inputs.reference, test_predictions=reference.astype(np.uint8))
 
 
