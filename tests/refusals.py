@@ -4,17 +4,19 @@ How it is put may change: `holds` has values alone, words that stand apart. test
 others rely on.
 """
 
+import contextlib
 import functools
 import json
 import runpy
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.workflow import ROOT
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Misconfigured, StudyError
 from workflow_scripts.provenance import fingerprints
 
 ABSENT = object()
@@ -45,6 +47,17 @@ def assert_refused(error: BaseException, kind: type[StudyError], where: object, 
     assert error.where == str(where)
     assert "\n" not in line and len(line) < 500 and all(part.strip() for part in line.split(": "))
     assert_holds(line, holds)
+
+
+def assert_mistake(error: Misconfigured, key: str, kind: str, holds: str) -> None:
+    """One mistake of the study, in one line that begins with the file and names the key."""
+    assert type(error) is Misconfigured
+    (mistake,) = error.mistakes
+    assert (mistake.source, mistake.key, mistake.kind) == ("study.yaml", key, kind)
+    assert error.where == "study.yaml" and str(error) == mistake.line
+    assert "\n" not in mistake.line and len(mistake.line) < 500
+    assert mistake.line.replace(": ", ".").startswith(f"study.yaml.{key}")
+    assert_holds(mistake.line, holds)
 
 
 def refused(command, *arguments: object) -> tuple[BaseException, str]:
@@ -83,3 +96,11 @@ def flag(name: str) -> str:
 def assert_nothing_in(folder: Path) -> None:
     assert not [path for path in folder.rglob("*") if not path.is_dir()]
     assert not list(folder.rglob(".*")), "a scratch folder is left"
+
+
+@contextlib.contextmanager
+def refusal(kind: type[StudyError], where: object, holds: str = "") -> Iterator[None]:
+    """The block is stopped by an error of this kind, about this place, that shows these values."""
+    with pytest.raises(kind) as raised:
+        yield
+    assert_refused(raised.value, kind, where, holds)

@@ -131,16 +131,6 @@ def edit(path: str, old: str, new: str) -> Change:
     return change
 
 
-def code(module: str) -> Change:
-    """Add a statement to a module."""
-
-    def change(project: Path) -> None:
-        with (project / "workflow_scripts" / f"{module}.py").open("a") as file:
-            file.write("\nCHANGED = True\n")
-
-    return change
-
-
 def study(change: Callable[[dict], object]) -> Change:
     """Change the config of the study."""
 

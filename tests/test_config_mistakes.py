@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from tests.refusals import ABSENT, assert_holds, assert_refused, laid_over, refused
+from tests.refusals import ABSENT, assert_holds, assert_mistake, assert_refused, laid_over, refused
 from tests.workflow import snakemake
 from workflow_scripts.config import __main__ as config_command
 from workflow_scripts.config import study
@@ -231,17 +231,6 @@ def test_a_mistake_in_the_config_gives_one_line(kind, row):
     while named.startswith("^"):
         key, named = key.rpartition(".")[0], named[1:]
     assert_mistake(raised.value, key + named, kind, holds)
-
-
-def assert_mistake(error: Misconfigured, key: str, kind: str, holds: str) -> None:
-    """One mistake of the study, in one line that begins with the file and names the key."""
-    assert type(error) is Misconfigured
-    (mistake,) = error.mistakes
-    assert (mistake.source, mistake.key, mistake.kind) == ("study.yaml", key, kind)
-    assert error.where == "study.yaml" and str(error) == mistake.line
-    assert "\n" not in mistake.line and len(mistake.line) < 500
-    assert mistake.line.replace(": ", ".").startswith(f"study.yaml.{key}")
-    assert_holds(mistake.line, holds)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def changed(key: str, *value) -> dict:
         (changed("seeds", [0]), ["seeds: 1 removed"]),
         (changed("seeds", [0, 3]), ["seeds: 3 added, 1 removed"]),
         (changed("seeds", [1, 0]), ["seeds: another order"]),
+        (changed("seeds", [0, 1, 2, 2]), ["seeds: 2 added"]),
         (changed("seeds", list(range(9))), ["seeds: 2 added, 3 added, 4 added, 5 added, 6 added, 2 more"]),
         (changed("seeds", 3), ["seeds [0, 1] -> 3"]),
         (changed("wildcards.experiment", "x" * 99), [f"wildcards.experiment digits -> {'x' * 57}..."]),

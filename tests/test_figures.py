@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.refusals import refusal
 from workflow_scripts.config import kinds
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Foreign
 from workflow_scripts.config.printed import Printed
 from workflow_scripts.config.training import Init
 from workflow_scripts.data.datasets import ball
@@ -402,5 +403,5 @@ def test_a_co_trained_explainer_has_the_boundary_of_the_same_step(plane, tmp_pat
         assert len(own) and own[["x", "y"]].to_numpy().tolist() == twin[["x", "y"]].to_numpy().tolist()
     short = npz.load(paths[1], "steps", "test_predictions", "grid_predictions")
     npz.save(tmp_path / "short.npz", **{name: values[1:] for name, values in short.items()})
-    with pytest.raises(StudyError, match=r"short\.npz: .* made from other data"):
+    with refusal(Foreign, tmp_path / "short.npz"):
         boundaries.read("disc", "Disc", *paths, {"twin": tmp_path / "short.npz"})

@@ -100,9 +100,7 @@ SETTINGS = {
         {"train": 2, "extract_final": 2, **SINUSOID},
         [
             "train waves (2 jobs): not made yet",
-            "plot fig4 (1 job): inputs.phases: waves/phases.csv added, sinusoid/phases.csv removed; "
-            "inputs.summaries: waves/summary.csv added, sinusoid/summary.csv removed; "
-            "settings.experiments: waves added, sinusoid removed; "
+            "plot fig4 (1 job): settings.experiments: waves added, sinusoid removed; "
             "shown.n_classes.sinusoid removed: 2; shown.n_classes.waves added: 2; "
             "shown.titles.sinusoid removed: Sinusoid; shown.titles.waves added: Sinusoid",
         ],
@@ -112,8 +110,10 @@ SETTINGS = {
         {"distill_true_labels": 1, **SINUSOID},
         [
             "distill_true_labels waves (1 job): not made yet",
-            "measure sinusoid (2 jobs): found_in.linear tasks/sinusoid/explainers/linear.npz -> "
-            "tasks/waves/explainers/linear.npz",
+            "measure sinusoid (2 jobs): inputs.explainers: tasks/waves/explainers/linear.npz added, "
+            "tasks/sinusoid/explainers/linear.npz removed",
+            "null_models sinusoid (1 job): inputs.explainers: tasks/waves/explainers/linear.npz added, "
+            "tasks/sinusoid/explainers/linear.npz removed",
         ],
     ),
     "a title": (
@@ -139,10 +139,7 @@ SETTINGS = {
     "the order of the panels of a figure": (
         put("figures.fig4.experiments", ["ten_digits", "digits", "sinusoid"]),
         {"plot": 1},
-        [
-            "plot fig4 (1 job): inputs.phases: another order; inputs.summaries: another order; "
-            "settings.experiments: another order"
-        ],
+        ["plot fig4 (1 job): settings.experiments: another order"],
     ),
     "the number of null models": (
         put("nulls.draws", 100),

@@ -10,11 +10,12 @@ import torch
 import yaml
 from scipy.stats import spearmanr
 
+from tests.refusals import assert_mistake, refusal
 from tests.workflow import planned
 from workflow_scripts import decompose, plot
 from workflow_scripts.config import jobs, study
 from workflow_scripts.config.base import parse, parse_json
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Damaged, Foreign, Misconfigured, Misused, Unfit
 from workflow_scripts.files import dataframes, hashing, npz
 from workflow_scripts.measures import singular_modes
 
@@ -75,7 +76,7 @@ def test_modes_tell_classes_apart_and_are_fewer_than_the_classes():
 
 def test_classes_with_the_same_mean_have_no_modes():
     x, y = np.tile([[1.0, 2.0], [-1.0, 0.0]], (C, 1)), np.repeat(np.arange(C), 2)
-    with pytest.raises(StudyError, match="the inputs of all classes have the same mean: there are no modes"):
+    with pytest.raises(Unfit):
         singular_modes.decompose(singular_modes.moments(x, y, C))
 
 
@@ -257,23 +258,23 @@ def load(**figure):
 
 
 @pytest.mark.parametrize(
-    ("figure", "message"),
+    ("figure", "key", "kind", "holds"),
     [
-        ({"experiment": "mlp"}, "experiment: 'mlp' has a network of kind mlp: name one with a linear network"),
-        ({"experiment": "two"}, "experiment: 'two' has 2 classes, and modes need 3: name one with more"),
-        ({"experiment": "momentum"}, "experiment: 'momentum' is trained with momentum, which the theory has not: name"),
-        ({"experiment": "decay"}, "experiment: 'decay' is trained with weight_decay, which the theory has not: name"),
-        ({"experiment": "pretrained"}, "experiment: 'pretrained' is pretrained, which the theory has not: name one"),
-        ({"orders": ["three"]}, "orders: 'three' is on task 'three': expected one on 'ten'"),
-        ({"orders": ["mlp", "mlp"]}, "orders: 'mlp' is listed twice: keep one"),
-        ({"orders": []}, "orders: nothing is listed: give one or more"),
-        ({"orders": ["tan"]}, "experiments: there is no experiment 'tan': did you mean 'ten'?"),
+        ({"experiment": "mlp"}, "experiment", "conflict", "'mlp' linear"),
+        ({"experiment": "two"}, "experiment", "conflict", "'two' 2 3"),
+        ({"experiment": "momentum"}, "experiment", "conflict", "'momentum' momentum"),
+        ({"experiment": "decay"}, "experiment", "conflict", "'decay' weight_decay"),
+        ({"experiment": "pretrained"}, "experiment", "conflict", "'pretrained' pretraining"),
+        ({"orders": ["three"]}, "orders", "conflict", "'three' 'ten'"),
+        ({"orders": ["mlp", "mlp"]}, "orders", "repeated", "'mlp'"),
+        ({"orders": []}, "orders", "too_short", ""),
+        ({"orders": ["tan"]}, "experiments", "unknown_name", "'tan' 'ten'"),
     ],
 )
-def test_a_figure_of_modes_that_the_theory_does_not_hold_for_is_one_line(figure, message):
-    with pytest.raises(StudyError) as error:
+def test_a_figure_of_modes_that_the_theory_does_not_hold_for_is_one_line(figure, key, kind, holds):
+    with pytest.raises(Misconfigured) as raised:
         load(**figure)
-    assert str(error.value).startswith(f"study.yaml: figures.modes.{message}") and "\n" not in str(error.value)
+    assert_mistake(raised.value, f"figures.modes.{key}", kind, holds)
 
 
 def test_the_stage_takes_its_config_of_experiments_with_modes_alone():
@@ -282,7 +283,7 @@ def test_the_stage_takes_its_config_of_experiments_with_modes_alone():
     given = jobs.settings(of, "decompose", experiment="ten")
     assert given["seeds"] == [0, 1] and given["lr"] == 0.05
     assert parse_json(decompose.Config, hashing.canonical_json(given)).model_dump(mode="json") == given
-    with pytest.raises(StudyError, match="decompose: 'mlp' has a network of kind mlp"):
+    with refusal(Misused, "decompose", "'mlp' mlp"):
         jobs.settings(of, "decompose", experiment="mlp")
 
 
@@ -366,22 +367,18 @@ def test_what_the_stage_cannot_use_is_one_line_and_leaves_nothing(made, tmp_path
     wide = arrays | {"weights.1.weight": np.zeros((4, C, 9), np.float32)}
     two = {"dataset": "d", "groups": {"a": [0, 1], "b": [2, 3]}, "leave_out": []}
     (tmp_path / "out").mkdir()
-    for name, other, message in (
-        (
-            "bare",
-            bare,
-            r"bare\.npz: has no array 'weights\.1\.weight', only steps, epochs, test_sha256: delete the file",
-        ),
-        ("later", later, r"later\.npz: its checkpoints are not those of .*t0\.npz: train this seed again"),
-        ("wide", wide, r"wide\.npz: its weights are \[4, 4, 9\], expected \[4, 4, 4\]: made from other data, or for"),
+    for name, other, kind, holds in (
+        ("bare", bare, Damaged, "'weights.1.weight' steps epochs test_sha256"),
+        ("later", later, Foreign, f"{made / 't0.npz'}"),
+        ("wide", wide, Foreign, "[4, 4, 9] [4, 4, 4]"),
     ):
         npz.save(tmp_path / f"{name}.npz", **other)
         given = [made / "t0.npz", tmp_path / f"{name}.npz", made / "t2.npz"]
-        with pytest.raises(StudyError, match=message):
+        with refusal(kind, tmp_path / f"{name}.npz", holds):
             run(made, tmp_path / "out", trajectories=given)
-    with pytest.raises(StudyError, match=r"data\.npz: the task has 2 classes, and modes need 3: choose another task"):
+    with refusal(Unfit, made / "data.npz", "2 3"):
         run(made, tmp_path / "out", task=two)
-    with pytest.raises(StudyError, match="--trajectories: the config lists 3, but 1 files were given"):
+    with refusal(Misused, "--trajectories", "3 1"):
         run(made, tmp_path / "out", trajectories=[made / "t0.npz"])
     assert not list((tmp_path / "out").iterdir())
 
@@ -445,7 +442,5 @@ def test_inputs_that_are_no_images_have_no_images_of_modes(made):
 def test_an_order_of_other_classes_is_one_line(made):
     path = order(made, "a.csv", np.ones((1, C)))
     path.write_text(path.read_text().replace("one", "won"))
-    with pytest.raises(
-        StudyError, match=r"a\.csv: damaged or not of the expected kind \(expected the classes 0, one, "
-    ):
+    with refusal(Damaged, path, "0 one"):
         drawn(made, [path])

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student_t
 
+from tests.refusals import assert_mistake
 from workflow_scripts import plot, simulate
 from workflow_scripts.config.base import parse
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Misconfigured
 from workflow_scripts.config.simulations import Simulation
 from workflow_scripts.data.datasets.theorem1 import Samples, dense, draw
 from workflow_scripts.files import dataframes
@@ -198,23 +199,23 @@ def test_one_repetition_has_no_interval():
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("changed", "key", "kind", "holds"),
     [
-        ({"noise": [0.6]}, "noise[0]: expected less than or equal to 0.5, got 0.6"),
-        ({"noise": [0.1, 0.1]}, "noise: a value is listed twice: keep one"),
-        ({"noise": []}, "noise: nothing is listed: give one or more"),
-        ({"inits": {}}, "inits: nothing is listed: give one or more"),
-        ({"inits": {"1": {}}}, "inits.1: '1' can't be a name"),
-        ({"inits": {"a": {"others": -1}}}, "inits.a.others: expected greater than or equal to 0, got -1"),
-        ({"inits": {"a": {"frist": -1}}}, "inits.a: unknown key 'frist': did you mean 'first'?"),
-        ({"lr": 0.5}, "lr: expected less than 0.5, got 0.5"),
-        ({"repetitions": 10**6}, "repetitions x examples x noise x inits is more than the 20000000 weights"),
+        ({"noise": [0.6]}, "noise[0]", "less_than_equal", "0.5 0.6"),
+        ({"noise": [0.1, 0.1]}, "noise", "repeated", ""),
+        ({"noise": []}, "noise", "too_short", ""),
+        ({"inits": {}}, "inits", "too_short", ""),
+        ({"inits": {"1": {}}}, "inits.1", "string_pattern_mismatch", "'1'"),
+        ({"inits": {"a": {"others": -1}}}, "inits.a.others", "greater_than_equal", "0 -1"),
+        ({"inits": {"a": {"frist": -1}}}, "inits.a", "unknown_key", "'frist' 'first'"),
+        ({"lr": 0.5}, "lr", "less_than", "0.5"),
+        ({"repetitions": 10**6}, "", "too_many", "repetitions examples noise inits 20000000"),
     ],
 )
-def test_a_mistake_in_a_simulation_is_one_line(changed, message):
-    with pytest.raises(StudyError) as error:
+def test_a_mistake_in_a_simulation_is_one_line(changed, key, kind, holds):
+    with pytest.raises(Misconfigured) as raised:
         simulation(**changed)
-    assert str(error.value).startswith(f"study.yaml: {message}") and "\n" not in str(error.value)
+    assert_mistake(raised.value, key, kind, holds)
 
 
 def test_the_figure_holds_every_mean_of_both_accuracies_and_the_level_1_less_p(tmp_path):

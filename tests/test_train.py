@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.refusals import refusal
 from workflow_scripts import distill, extract_final, train
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Unfit
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.data.datasets.digits import Digits, make
 from workflow_scripts.files import npz
@@ -69,7 +70,7 @@ def test_pretraining_leaves_the_initial_weights_and_the_order_of_training_alone(
 
 
 def test_an_error_of_pretraining_names_it(tmp_path, digits):
-    with pytest.raises(StudyError, match=r"^pretraining\.lr: the training loss is .* lower lr"):
+    with refusal(Unfit, "pretraining.lr", "loss lr 1e+20"):
         trained(tmp_path, digits, pretraining={**SGD, "lr": 1e20})
     assert not list(tmp_path.iterdir())
 

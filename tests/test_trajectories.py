@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from workflow_scripts.config.errors import StudyError
+from tests.refusals import refusal
+from workflow_scripts.config.errors import Damaged, Foreign
 from workflow_scripts.data.tasks import PARTS
 from workflow_scripts.training import trajectories
 from workflow_scripts.training.trajectories import Trajectory
@@ -59,17 +60,17 @@ def test_what_is_saved_is_read_again(saved):
     ids=["other examples", "fewer classes"],
 )
 def test_predictions_on_other_data_or_of_another_task_are_refused(labels, n_classes, saved):
-    with pytest.raises(StudyError, match=r"t\.npz: test_predictions is .* made from other data, or for another task"):
+    with refusal(Foreign, saved[1], "test_predictions"):
         trajectories.load(saved[1], labels, n_classes, "test")
 
 
 @pytest.mark.parametrize("shapes", [{"1.weight": (3, 4)}, {"1.weight": (3, 2), "1.bias": (4,)}])
 def test_weights_of_another_shape_are_refused(shapes, saved):
-    with pytest.raises(StudyError, match=r"t\.npz: its weights are .* made from other data, or for another task"):
+    with refusal(Foreign, saved[1], "weights"):
         trajectories.load_weights(saved[1], shapes)
 
 
 def test_a_trajectory_without_what_is_asked_for_is_refused(tmp_path):
     trajectories.save(tmp_path / "t.npz", example({}), "123")
-    with pytest.raises(StudyError, match=r"has no array 'weights\.1\.weight'"):
+    with refusal(Damaged, tmp_path / "t.npz", "'weights.1.weight'"):
         trajectories.load_weights(tmp_path / "t.npz", {"1.weight": (3, 2)})

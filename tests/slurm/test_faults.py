@@ -55,7 +55,7 @@ def test_daemons_that_come_back_are_waited_for(project, reference):
     project.release()
     project.until(lambda: not project.running())
     looks = project.looks()
-    project.until(lambda: project.looks() >= looks + 3)
+    project.until(lambda: project.looks() >= looks + 2)
     project.cluster.start("slurmctld")
     assert project.finish(run) == 0, project.said
     assert products(project.folder) == reference

@@ -6,23 +6,19 @@ The first line is the verdict: CURRENT (exit code 0), STALE (1), TAMPERED (2) or
 import argparse
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 from importlib import metadata
 from pathlib import Path
 
 from workflow_scripts.audit import crate, remake
+from workflow_scripts.audit.calls import MISTAKE, Parser
 from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report, stage_rank
 from workflow_scripts.config.errors import Missing, Misused, StudyError
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance import differences, fingerprints
+from workflow_scripts.provenance import differences, equal, fingerprints, upgrades
+from workflow_scripts.provenance.sidecars import Sidecar
 
 EXIT = {"CURRENT": 0, "STALE": 1, "TAMPERED": 2, "UNKNOWN": 3}
-MISTAKE = 4
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        self.exit(MISTAKE, f"error: {message}\n")
 
 
 def main() -> None:
@@ -110,6 +106,7 @@ def _facts(report: Report) -> list[str]:
     by = f"made by {who} at {when}, {commit}, key {record.key}"
     behind = f"{_count(report.jobs, 'job')} and {_count(report.files, 'file')}"
     lines = [by, f"{behind} as recorded, settings and code as now"]
+    lines += _equal_codes(report.jobs.values())
     if report.remade:
         lines.append("made again just now: the same bytes")
     used = {name for job in report.jobs.values() for name in job.code.libraries}
@@ -117,6 +114,29 @@ def _facts(report: Report) -> list[str]:
     here = {name: version for name in there if (version := _installed(name))}
     drift = differences.versions(there, here)
     return lines + [f"of no effect on it: {', '.join(drift)}"] * bool(drift)
+
+
+def _equal_codes(jobs: Iterable[Sidecar]) -> list[str]:
+    """For each stage whose code is no longer the one that made the results: what shows that today's is equal."""
+    ways = {record.stage: {} for record in sorted(jobs, key=lambda record: stage_rank(record.stage))}
+    for record in jobs:
+        ways[record.stage] |= {
+            (step.old, step.new): step for step in equal.way(record.stage, upgrades.own_digest(record))
+        }
+    lines = []
+    for stage, steps in ways.items():
+        if steps:
+            again = [job for step in steps.values() for job in step.jobs]
+            when = dict.fromkeys(_when(step) for step in steps.values())
+            lines.append(
+                f"code of {stage}: counts as today's, by {_count(again, 'job')} that gave the same bytes on "
+                f"{', '.join(when)}"
+            )
+    return lines
+
+
+def _when(step: equal.Equal) -> str:
+    return f"{step.date} (commit {step.commit[:8]})" if step.commit else step.date
 
 
 def _count(things: Sized, name: str) -> str:
@@ -178,7 +198,7 @@ def _study(arguments: argparse.Namespace) -> dict:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog=f"python -m {fingerprints.PACKAGE}.audit",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -14,14 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workflow_scripts.audit import remake
+from workflow_scripts.audit.calls import MISTAKE, Parser
 from workflow_scripts.audit.records import Results
 from workflow_scripts.audit.verdict import job_name
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.jobs import STAGES
 from workflow_scripts.provenance import differences, equal, fingerprints, machine, upgrades
 from workflow_scripts.provenance.sidecars import Sidecar
-
-MISTAKE = 4
 
 
 def main() -> None:
@@ -115,7 +114,7 @@ def _seconds(record: Sidecar) -> float:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"python -m {fingerprints.PACKAGE}.audit.equate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -128,9 +127,9 @@ def _arguments() -> argparse.Namespace:
     )
     arguments = parser.parse_args()
     if not arguments.results.is_dir():
-        parser.exit(MISTAKE, f"error: --results {arguments.results}: no such folder: name the folder of the results\n")
+        parser.error(f"--results {arguments.results}: no such folder: name the folder of the results")
     if arguments.jobs < 1:
-        parser.exit(MISTAKE, f"error: --jobs {arguments.jobs}: expected 1 or more\n")
+        parser.error(f"--jobs {arguments.jobs}: expected 1 or more")
     return arguments
 
 

@@ -29,6 +29,7 @@ def _values(old: Any, new: Any, key: str) -> list[str]:
         added = [item for item in new if item not in old]
         removed = [item for item in old if item not in new]
         words = [f"{_short(item)} added" for item in added] + [f"{_short(item)} removed" for item in removed]
+        words = list(dict.fromkeys(words))
         return [f"{key}: {', '.join(_few(words)) if words else 'another order'}"]
     return [f"{key} {_short(old)} -> {_short(new)}"]
 
