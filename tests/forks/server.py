@@ -109,10 +109,10 @@ def run(words: list[str], cwd: str, env: dict[str, str], streams: list[int]) -> 
     try:
         how, what, *arguments = start(words, cwd, env, streams)
         sys.argv = [how, *arguments]
+        sys.modules["__main__"] = types.ModuleType("__main__")
         if how == "-m":
-            runpy.run_module(what, run_name="__main__", alter_sys=True)
+            runpy._run_module_as_main(what)
         else:
-            sys.modules["__main__"] = types.ModuleType("__main__")
             exec(what, vars(sys.modules["__main__"]))
         code = 0
     except SystemExit as end:
