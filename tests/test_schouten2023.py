@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.workflow import OVERLAY, ROOT, figures_and_tables, made_from, planned
+from tests.workflow import OVERLAY, ROOT, figures_and_tables, made_from, outside_of_their_code, planned
 from workflow_scripts.config import study as study_config
 from workflow_scripts.config.configfiles import merged
 
@@ -69,6 +69,11 @@ def made(tmp_path_factory, shared_data):
 @pytest.fixture
 def results(made):
     return made / "results"
+
+
+@pytest.mark.slow
+def test_no_job_executes_a_definition_outside_of_its_code(made):
+    assert outside_of_their_code(made) == {}
 
 
 @pytest.mark.slow

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 
@@ -42,13 +44,14 @@ def snakemake(
     if configfiles:
         command += ["--configfile", *configfiles]
     folder.mkdir(parents=True, exist_ok=True)
-    environment = dict(os.environ)
-    if traced:
-        (folder / "traced").mkdir(exist_ok=True)
-        environment |= {"TRACED": str(folder / "traced"), "TRACED_PACKAGE": str(root / "workflow_scripts")}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TRACING), os.environ.get("PYTHONPATH")]))
-    words = [str(part) for part in command]
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+    environment, words = dict(os.environ), [str(part) for part in command]
+    with TemporaryDirectory() as outside:  # of the project, whose jobs refuse code that none of its modules imports
+        if traced:
+            shutil.copy(TRACING / "sitecustomize.py", outside)
+            (folder / "traced").mkdir(exist_ok=True)
+            environment |= {"TRACED": str(folder / "traced"), "TRACED_PACKAGE": str(root / "workflow_scripts")}
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [outside, os.environ.get("PYTHONPATH")]))
+        done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, done.stdout + done.stderr)
 
 

@@ -75,8 +75,7 @@ def argv(record: Sidecar) -> list[str]:
     if not isinstance(record.code, ModulesCode) or record.stage not in _SHOWN:
         return given
     read = _inputs(record)
-    options = [f"--{name}".replace("_", "-") for name in read]
-    rest = [argument for argument in given if argument not in (*options, *record.inputs)]
+    rest = [word for pair in itertools.pairwise(given) if pair[1] in record.outputs for word in pair]
     return ["--inputs", *(f"results/{path}" for name in sorted(read) for path in read[name]), *rest]
 
 
