@@ -109,7 +109,15 @@ def test_a_training_without_a_state_is_ended_by_the_signal(monkeypatch, terminat
         trained(data(), Linear(kind="linear"), PLAIN)
 
 
-def test_ctrl_c_saves_the_state_too(tmp_path, monkeypatch):
+@pytest.fixture
+def interrupted():
+    """SIGINT raises KeyboardInterrupt, also where it was ignored when the tests started, as in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_saves_the_state_too(tmp_path, monkeypatch, interrupted):
     cut_off_at({3}, monkeypatch, torch.optim.SGD, "step", lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         trained(data(), Linear(kind="linear"), PLAIN, tmp_path / "training.npz")

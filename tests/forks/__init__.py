@@ -29,12 +29,12 @@ BASH = 'python() {{ command "{python}" -ISE "{client}" "$@"; }}\n'
 
 def run(module: str, *arguments: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
     """What `python -m module arguments ...` did in a folder, with this environment or that of the caller."""
-    return _run(["-m", module, *map(str, arguments)], cwd, env)
+    return python(["-m", module, *map(str, arguments)], cwd, env)
 
 
 def code(text: str, *arguments: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
     """What `python -c text arguments ...` did."""
-    return _run(["-c", text, *map(str, arguments)], cwd, env)
+    return python(["-c", text, *map(str, arguments)], cwd, env)
 
 
 def plain(module: str, *arguments: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
@@ -46,7 +46,8 @@ def _plain(words: list[str], cwd: Path, env: dict[str, str] | None) -> subproces
     return subprocess.run([sys.executable, *words], cwd=cwd, env=env, capture_output=True, text=True)
 
 
-def _run(words: list[str], cwd: Path, env: dict[str, str] | None) -> subprocess.CompletedProcess:
+def python(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    """What `python words ...` did; words: [-P] -m MODULE ... or [-P] -c CODE ..."""
     if not sys.platform.startswith("linux"):
         return _plain(words, cwd, env)
     socket, environment = Server.started().socket, dict(os.environ if env is None else env)

@@ -1,4 +1,4 @@
-"""Asks the server for a fork: `client.py -m MODULE ...`; any other call of Python is one.
+"""Asks the server for a fork: `client.py [-P] -m MODULE ...`; any other call of Python is one.
 
 It imports little, as each stage that Snakemake runs starts with it.
 """
@@ -27,6 +27,6 @@ def ask(path: str, words: list[str], cwd: str, env: dict[str, str], streams=(0, 
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] != ["-m"]:
+    if sys.argv[1:2] != ["-m"] and sys.argv[1:3] != ["-P", "-m"]:
         os.execv(os.environ["FORKS_PYTHON"], [os.environ["FORKS_PYTHON"], *sys.argv[1:]])
     sys.exit(ask(os.environ["FORKS"], sys.argv[1:], os.getcwd(), dict(os.environ)))

@@ -104,15 +104,16 @@ def answer(client: socket.socket) -> None:
 
 
 def run(words: list[str], cwd: str, env: dict[str, str], streams: list[int]) -> None:
-    """The command itself, from the start of Python to its end; words: -m MODULE ... or -c CODE ..."""
+    """The command itself, from the start of Python to its end; words: [-P] -m MODULE ... or [-P] -c CODE ..."""
     code = 1
     try:
-        start(words, cwd, env, streams)
-        if words[0] == "-m":
-            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        how, what, *arguments = start(words, cwd, env, streams)
+        sys.argv = [how, *arguments]
+        if how == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
         else:
             sys.modules["__main__"] = types.ModuleType("__main__")
-            exec(words[1], vars(sys.modules["__main__"]))
+            exec(what, vars(sys.modules["__main__"]))
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -131,8 +132,8 @@ def run(words: list[str], cwd: str, env: dict[str, str], streams: list[int]) -> 
         os._exit(code & 0xFF)
 
 
-def start(words: list[str], cwd: str, env: dict[str, str], streams: list[int]) -> None:
-    """Streams, folder, environment, paths and arguments as Python would find them."""
+def start(words: list[str], cwd: str, env: dict[str, str], streams: list[int]) -> list[str]:
+    """Streams, folder, environment and paths as Python would find them; the words after its options."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     for stream in streams:
@@ -145,14 +146,17 @@ def start(words: list[str], cwd: str, env: dict[str, str], streams: list[int]) -
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.modules["numpy"].random.seed()  # what draws unseeded must not draw the same in each fork
-    first = [os.getcwd(), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    first = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    if words[0] != "-P":
+        first.insert(0, os.getcwd())
     sys.path[:] = first + [path for path in sys.path[1:] if path not in first]
     importlib.invalidate_caches()
-    sys.argv, sys.orig_argv = [words[0], *words[2:]], [sys.executable, *words]
+    sys.orig_argv = [sys.executable, *words]
     sys.modules.pop("sitecustomize", None)
     if importlib.util.find_spec("sitecustomize"):
         importlib.import_module("sitecustomize")
         sys.modules.pop("sitecustomize")  # a stage would ask why this file is loaded, where it lies in its checkout
+    return words[1:] if words[0] == "-P" else words
 
 
 if __name__ == "__main__":
