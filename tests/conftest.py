@@ -84,7 +84,7 @@ def forked_remakes(monkeypatch) -> None:
     """The audit makes figures and tables again in forks."""
 
     def run(command, *, cwd, env, **_):
-        _, _, module, *arguments = command
+        _, _, _, module, *arguments = command  # Python -P -m
         return forks.run(module, *arguments, cwd=cwd, env=env)
 
     monkeypatch.setattr(remake, "subprocess", SimpleNamespace(run=run))

@@ -3,14 +3,14 @@
 import json
 import os
 import re
-import subprocess
-import sys
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
+from tests import forks
 from tests.workflow import counted, snakemake
 
 CONFIG = "tests/tiny.yaml"
@@ -84,9 +84,8 @@ def plan(project: Path, *arguments: str) -> Plan:
 
 def audit(project: Path, *arguments: str, results: str = "results", remake: bool = False) -> Audit:
     """The audit of all results by a copy of the project; remake: figures and tables made again, seconds for each."""
-    command = [sys.executable, "-c", _AUDIT, results, *arguments]
     environment = os.environ | ({"REMAKE": "yes"} if remake else {})
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    done = forks.code(_AUDIT, results, *arguments, cwd=project, env=environment)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     return Audit({verdict: set(sidecars) for verdict, sidecars in told["verdicts"].items()}, told["lines"])
@@ -94,7 +93,9 @@ def audit(project: Path, *arguments: str, results: str = "results", remake: bool
 
 def repair(project: Path, command: str, *arguments: str) -> dict[str, int]:
     """Run the command that the audit offers; stage -> number of jobs."""
-    done = subprocess.run(" ".join([command, *arguments]), cwd=project, capture_output=True, text=True, shell=True)
+    program, *words = shlex.split(" ".join([command, *arguments]))
+    assert Path(program).name == "snakemake"
+    done = forks.run("snakemake", *words, cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr
     return counted(done.stdout + done.stderr)
 

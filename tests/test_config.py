@@ -12,12 +12,12 @@ import pytest
 import yaml
 from pydantic import Field
 
-from tests.refusals import refusal
+from tests.refusals import assert_mistake, refusal
 from tests.workflow import ROOT, STUDIES, TINY
 from workflow_scripts.config import jobs, reference, study
 from workflow_scripts.config.base import Strict, parse, parse_json
 from workflow_scripts.config.configfiles import merged
-from workflow_scripts.config.errors import Misconfigured, Misused, StudyError
+from workflow_scripts.config.errors import Misconfigured, Misused
 from workflow_scripts.files import hashing, listed
 
 EACH_STUDY = pytest.mark.parametrize("paths", STUDIES.values(), ids=STUDIES)
@@ -126,9 +126,9 @@ class Outer(Strict):
 
 @pytest.mark.parametrize("text", ["1e-3", "1E5", "1e-7", "2.5e-7", "1e300", "12.5", "-1e-9", "7"])
 def test_the_number_proposed_for_a_text_is_a_number_to_yaml(text):
-    with pytest.raises(StudyError) as error:
+    with pytest.raises(Misconfigured) as raised:
         parse(Outer, {"rate": text}, "a.yaml")
-    proposed = yaml.safe_load(re.search(r"write (\S+) in a config file", str(error.value))[1])
+    proposed = yaml.safe_load(re.search(r"write (\S+) in a config file", str(raised.value))[1])
     assert isinstance(proposed, int | float) and proposed == float(text)
 
 
@@ -140,25 +140,25 @@ def test_no_number_is_proposed_for_a_text_that_is_none(text):
 
 
 @pytest.mark.parametrize(
-    ("data", "message"),
+    ("data", "key", "kind", "holds"),
     [
-        ({"inner": {"a": {"size": 0}}}, "inner.a.size: expected greater than or equal to 1, got 0"),
-        ({"inner": {"a": {}}}, "inner.a.size: this key is missing: add it"),
-        ({"inner": {"a": None}}, "inner.a: expected keys with values below it, got nothing"),
-        ({"inner": {"a": {"sise": 1}}}, "inner.a: unknown key 'sise': did you mean 'size'?"),
-        ({"inner": {"a": {"colour": 1}}}, "inner.a: unknown key 'colour': expected one of size"),
-        ({"counts": [1, 1.5]}, "counts[1]: expected a whole number, got 1.5"),
-        ({"counts": 3}, "counts: expected a list such as [a, b], got 3"),
-        ({"counts": []}, "counts: nothing is listed: give one or more"),
-        ({"rate": True}, "rate: expected a number, got True"),
-        ({"rate": float("inf")}, "rate: expected a finite number, got inf"),
-        (None, "expected keys with values below it, got nothing"),
+        ({"inner": {"a": {"size": 0}}}, "inner.a.size", "greater_than_equal", "1 0"),
+        ({"inner": {"a": {}}}, "inner.a.size", "missing", ""),
+        ({"inner": {"a": None}}, "inner.a", "model_type", "nothing"),
+        ({"inner": {"a": {"sise": 1}}}, "inner.a", "unknown_key", "'sise' 'size'"),
+        ({"inner": {"a": {"colour": 1}}}, "inner.a", "unknown_key", "'colour' size"),
+        ({"counts": [1, 1.5]}, "counts[1]", "int_type", "1.5"),
+        ({"counts": 3}, "counts", "list_type", "[a, b] 3"),
+        ({"counts": []}, "counts", "too_short", ""),
+        ({"rate": True}, "rate", "float_type", "True"),
+        ({"rate": float("inf")}, "rate", "finite_number", "inf"),
+        (None, "", "model_type", "nothing"),
     ],
 )
-def test_a_mistake_is_put_as_file_key_expectation_and_remedy(data, message):
-    with pytest.raises(StudyError) as error:
-        parse(Outer, data, "a.yaml")
-    assert str(error.value) == f"a.yaml: {message}"
+def test_a_mistake_has_a_file_a_key_a_kind_and_one_line(data, key, kind, holds):
+    with pytest.raises(Misconfigured) as raised:
+        parse(Outer, data, "study.yaml")
+    assert_mistake(raised.value, key, kind, holds)
 
 
 def test_every_mistake_gets_a_line_of_its_own():

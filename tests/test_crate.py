@@ -3,8 +3,6 @@
 import io
 import json
 import shutil
-import subprocess
-import sys
 from collections import Counter
 
 import pytest
@@ -16,6 +14,7 @@ from rocrate.rocrate import ROCrate
 from rocrate_validator import services
 from rocrate_validator.models import Severity, ValidationSettings
 
+from tests import forks
 from tests.workflow import ROOT, planned
 from workflow_scripts.audit import crate, source
 from workflow_scripts.audit.verdict import Auditor
@@ -227,12 +226,11 @@ def test_the_commit_of_the_jobs_is_the_version_of_the_workflow(other, tmp_path):
 
 
 def test_a_crate_is_written_by_the_command_and_checked_with_nothing_but_what_it_holds(study, tmp_path):
-    command, folder = [sys.executable, "-m", "workflow_scripts.audit"], tmp_path / "crate"
-    options = {"capture_output": True, "text": True}
-    wrote = subprocess.run([*command, study / TABLE, "--crate", folder], cwd=ROOT, **options)
+    folder = tmp_path / "crate"
+    wrote = forks.run("workflow_scripts.audit", study / TABLE, "--crate", folder, cwd=ROOT)
     assert (wrote.returncode, wrote.stderr) == (0, "")
     assert wrote.stdout.splitlines()[-1] == hashing.sha256(folder / METADATA)
-    checked = subprocess.run([*command, "--crate", "."], cwd=folder, **options)
+    checked = forks.run("workflow_scripts.audit", "--crate", ".", cwd=folder)
     assert (checked.returncode, checked.stderr) == (0, "")
     said = checked.stdout.splitlines()
     number = len(graph(folder)["./"]["hasPart"])

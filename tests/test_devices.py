@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Blocked
 from workflow_scripts.training import devices
 
 GPUS = ["0", "GPU-8a1f", "MIG-GPU-8a1f/1/0"]
@@ -100,5 +100,6 @@ def test_devices_have_the_names_that_the_environment_gives_them(monkeypatch, vis
 
 def test_locks_in_a_folder_of_another_user_are_not_believed(tmp_path, monkeypatch):
     monkeypatch.setattr(devices.os, "getuid", lambda: os.stat(tmp_path).st_uid + 1)
-    with pytest.raises(StudyError, match=r"belongs to another user: set TMPDIR to a folder of your own$"):
+    with pytest.raises(Blocked) as raised:
         devices.claim(GPUS, tmp_path)
+    assert raised.value.where.startswith(str(tmp_path)) and "TMPDIR" in str(raised.value)

@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from tests import forks
 from tests.conftest import PROJECT
 from tests.reruns import DISTIL, edit, put
 from tests.workflow import ROOT, planned, snakemake
@@ -84,8 +83,7 @@ def test_results_of_other_code_than_that_of_the_release_rerun(upgraded):
 
 
 def test_the_audit_finds_them_current_and_tells_the_evidence(upgraded):
-    command = [sys.executable, "-m", "workflow_scripts.audit", "results/figures/fig4.svg", "results/tables/claims.csv"]
-    done = subprocess.run(command, cwd=upgraded, capture_output=True, text=True)
+    done = forks.run("workflow_scripts.audit", "results/figures/fig4.svg", "results/tables/claims.csv", cwd=upgraded)
     assert done.stdout.startswith("CURRENT\n"), done.stdout + done.stderr
     assert "made again just now: the same bytes" in done.stdout
     assert "code of train: counts as today's" in done.stdout

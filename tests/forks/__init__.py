@@ -29,23 +29,34 @@ BASH = 'python() {{ command "{python}" -ISE "{client}" "$@"; }}\n'
 
 def run(module: str, *arguments: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
     """What `python -m module arguments ...` did in a folder, with this environment or that of the caller."""
-    words, environment = [module, *map(str, arguments)], dict(os.environ if env is None else env)
-    if not sys.platform.startswith("linux"):
-        return plain(module, *arguments, cwd=cwd, env=env)
-    socket = Server.started().socket
-    environment |= {"FORKS": str(socket), "FORKS_PYTHON": sys.executable, "BASH_ENV": f"{socket}.bash"}
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err, open(os.devnull) as nothing:
-        streams = (nothing.fileno(), out.fileno(), err.fileno())
-        code = client.ask(str(socket), words, str(cwd), environment, streams)
-        out.seek(0)
-        err.seek(0)
-        return subprocess.CompletedProcess(words, code, out.read(), err.read())
+    return _run(["-m", module, *map(str, arguments)], cwd, env)
+
+
+def code(text: str, *arguments: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    """What `python -c text arguments ...` did."""
+    return _run(["-c", text, *map(str, arguments)], cwd, env)
 
 
 def plain(module: str, *arguments: object, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
-    """The same in a process of its own, from nothing."""
-    command = [sys.executable, "-m", module, *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+    """What `run` tells, of a process of its own, from nothing."""
+    return _plain(["-m", module, *map(str, arguments)], cwd, env)
+
+
+def _plain(words: list[str], cwd: Path, env: dict[str, str] | None) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *words], cwd=cwd, env=env, capture_output=True, text=True)
+
+
+def _run(words: list[str], cwd: Path, env: dict[str, str] | None) -> subprocess.CompletedProcess:
+    if not sys.platform.startswith("linux"):
+        return _plain(words, cwd, env)
+    socket, environment = Server.started().socket, dict(os.environ if env is None else env)
+    environment |= {"FORKS": str(socket), "FORKS_PYTHON": sys.executable, "BASH_ENV": f"{socket}.bash"}
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err, open(os.devnull) as nothing:
+        streams = (nothing.fileno(), out.fileno(), err.fileno())
+        status = client.ask(str(socket), words, str(cwd), environment, streams)
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(words, status, out.read(), err.read())
 
 
 class Server:

@@ -12,7 +12,7 @@ import sys
 
 
 def ask(path: str, words: list[str], cwd: str, env: dict[str, str], streams=(0, 1, 2)) -> int:
-    """Have `python -m words ...` run with these streams; its exit status. On standard ones, signals are passed on."""
+    """Have `python words ...` run with these streams; its exit status. On standard ones, signals are passed on."""
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(path)
         call = json.dumps({"words": words, "cwd": cwd, "env": env}).encode() + b"\n"
@@ -29,4 +29,4 @@ def ask(path: str, words: list[str], cwd: str, env: dict[str, str], streams=(0, 
 if __name__ == "__main__":
     if sys.argv[1:2] != ["-m"]:
         os.execv(os.environ["FORKS_PYTHON"], [os.environ["FORKS_PYTHON"], *sys.argv[1:]])
-    sys.exit(ask(os.environ["FORKS"], sys.argv[2:], os.getcwd(), dict(os.environ)))
+    sys.exit(ask(os.environ["FORKS"], sys.argv[1:], os.getcwd(), dict(os.environ)))

@@ -1,4 +1,4 @@
-"""The server: imports libraries, then forks for each client, as `python -m` would run what it asks for.
+"""The server: imports libraries, then forks for each client, as Python would run what it asks for.
 
 Its source is run with -c, and nothing in it is of this project.
 """
@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import traceback
+import types
 
 #: imported before anything is forked: none of this project, and nothing that starts threads of Python
 LIBRARIES = (
@@ -103,11 +104,15 @@ def answer(client: socket.socket) -> None:
 
 
 def run(words: list[str], cwd: str, env: dict[str, str], streams: list[int]) -> None:
-    """The command itself, from the start of Python to its end."""
+    """The command itself, from the start of Python to its end; words: -m MODULE ... or -c CODE ..."""
     code = 1
     try:
         start(words, cwd, env, streams)
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        if words[0] == "-m":
+            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.modules["__main__"] = types.ModuleType("__main__")
+            exec(words[1], vars(sys.modules["__main__"]))
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -143,7 +148,7 @@ def start(words: list[str], cwd: str, env: dict[str, str], streams: list[int]) -
     first = [os.getcwd(), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     sys.path[:] = first + [path for path in sys.path[1:] if path not in first]
     importlib.invalidate_caches()
-    sys.argv, sys.orig_argv = words, [sys.executable, "-m", *words]
+    sys.argv, sys.orig_argv = [words[0], *words[2:]], [sys.executable, *words]
     sys.modules.pop("sitecustomize", None)
     if importlib.util.find_spec("sitecustomize"):
         importlib.import_module("sitecustomize")

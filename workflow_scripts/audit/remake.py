@@ -24,7 +24,8 @@ def compare(record: Sidecar, results: Results) -> tuple[str, str] | None:
         arguments = _arguments(record, results, made)
         if arguments is None:
             return "UNKNOWN", "it can't be made again: its sidecar doesn't say how"
-        command = [sys.executable, "-m", f"{fingerprints.PACKAGE}.{record.stage}", *arguments]
+        command = [sys.executable, "-P", "-m", f"{fingerprints.PACKAGE}.{record.stage}", *arguments]
+        # -P: the folder may have a workflow_scripts of its own
         environment = os.environ | {"PYTHONPATH": str(fingerprints.ROOT)}
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=results.folder.parent)
         if done.returncode:

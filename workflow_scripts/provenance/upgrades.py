@@ -7,6 +7,7 @@ is known, and `equal.json` says which of today's it equals. Its settings held a 
 import ast
 import hashlib
 import itertools
+from itertools import pairwise
 from pathlib import Path
 
 from workflow_scripts.config.jobs import PER_SEED
@@ -88,9 +89,9 @@ def argv(record: Sidecar) -> list[str]:
     if not isinstance(record.code, ModulesCode) or record.stage not in _SHOWN:
         return given
     read = _inputs(record)
-    options = [f"--{name}".replace("_", "-") for name in read]
-    rest = [argument for argument in given if argument not in (*options, *record.inputs)]
-    return ["--inputs", *(f"results/{path}" for name in sorted(read) for path in read[name]), *rest]
+    files = [f"results/{path}" for name in sorted(read) for path in read[name]]
+    written = [word for pair in pairwise(given) if pair[1] in record.outputs for word in pair]
+    return ["--inputs", *files, *written]
 
 
 def _given(record: Sidecar) -> list[str]:
