@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tests.workflow import OVERLAY, ROOT, check_figures_and_tables, made_from
+from tests.workflow import OVERLAY, ROOT, check_figures_and_tables, made_from, outside_of_their_code
 from workflow_scripts.audit import verdict
 from workflow_scripts.config import study as study_config
 from workflow_scripts.config.configfiles import merged
@@ -42,6 +42,11 @@ def results(made):
 @pytest.mark.slow
 def test_every_figure_and_table_is_made_and_names_what_it_shows(results):
     check_figures_and_tables(results, STUDY)
+
+
+@pytest.mark.slow
+def test_no_job_executes_a_definition_outside_of_its_code(made):
+    assert outside_of_their_code(made) == {}
 
 
 def expected_series(name: str) -> set[str]:

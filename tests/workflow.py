@@ -3,8 +3,10 @@
 import html
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 import numpy as np
@@ -54,11 +56,13 @@ def snakemake(
         command += ["--configfile", *configfiles]
     folder.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)
-    if traced:
-        (folder / "traced").mkdir(exist_ok=True)
-        environment |= {"TRACED": str(folder / "traced"), "TRACED_PACKAGE": str(root / "workflow_scripts")}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TRACING), os.environ.get("PYTHONPATH")]))
-    done = (forks.run if forked else forks.plain)(*command, cwd=folder, env=environment)
+    with TemporaryDirectory() as outside:  # of the project, whose jobs refuse code that none of its modules imports
+        if traced:
+            shutil.copy(TRACING / "sitecustomize.py", outside)
+            (folder / "traced").mkdir(exist_ok=True)
+            environment |= {"TRACED": str(folder / "traced"), "TRACED_PACKAGE": str(root / "workflow_scripts")}
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [outside, os.environ.get("PYTHONPATH")]))
+        done = (forks.run if forked else forks.plain)(*command, cwd=folder, env=environment)
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout, done.stdout + done.stderr)
 
 

@@ -104,11 +104,6 @@ class Project:
         """Stage -> how often it was started, for one seed or all."""
         return dict(Counter(start["stage"] for start in self.starts() if _is_of(start, seed)))
 
-    def looks(self) -> int:
-        """How often Snakemake has looked at its jobs."""
-        looks = Path(f"{self.trace}.looks")
-        return len(looks.read_text().splitlines()) if looks.exists() else 0
-
     def jobs(self, seed: int | None = None) -> list[dict]:
         """The jobs that were submitted; of one seed: those in which a stage started for it."""
         of_seed = {start["slurm"] for start in self.starts() if _is_of(start, seed)}
@@ -124,6 +119,12 @@ class Project:
             if time.monotonic() > end:
                 pytest.fail(f"waited {seconds} s in vain\n{self.said}\n{self.starts()}\n{self.jobs()}")
             time.sleep(0.2)
+
+    def until_looked(self, n: int) -> None:
+        """Wait until Snakemake has looked at its jobs so many times more."""
+        looks = Path(f"{self.trace}.looks")
+        before = looks.stat().st_size
+        self.until(lambda: looks.stat().st_size >= before + n)
 
     def running(self) -> list[int]:
         """The processes of stages that have not ended."""

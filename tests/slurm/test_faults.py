@@ -51,11 +51,11 @@ def test_daemons_that_come_back_are_waited_for(project, reference):
     project.cluster.kill("slurmd")
     time.sleep(10)
     project.cluster.start("slurmd")
+    project.until_looked(3)
     project.cluster.kill("slurmctld")
     project.release()
     project.until(lambda: not project.running())
-    looks = project.looks()
-    project.until(lambda: project.looks() >= looks + 2)
+    project.until_looked(2)
     project.cluster.start("slurmctld")
     assert project.finish(run) == 0, project.said
     assert products(project.folder) == reference

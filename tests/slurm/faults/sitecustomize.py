@@ -1,6 +1,6 @@
 """On the path of a test's Snakemake and its jobs: what they do is written down, and what is asked for goes wrong.
 
-Every start of a stage leaves a line in $TRACE, and every look of Snakemake at its jobs one in $TRACE.looks. It looks
+Every start of a stage leaves a line in $TRACE, and every look of Snakemake at its jobs a dot in $TRACE.looks. It looks
 every second: the executor would wait ten seconds longer each time that it finds no job ended.
 FAULT: STAGE:KIND or, for one seed, STAGE@SEED:KIND; several with commas between them. KIND is
 exit    the first attempt of each job fails;
@@ -26,7 +26,7 @@ def look_often() -> None:
 
     async def sleep(_) -> None:
         with open(os.environ["TRACE"] + ".looks", "a") as looks:
-            looks.write("looked\n")
+            looks.write(".")
         await asyncio.sleep(1)
 
     RemoteExecutor.sleep = sleep
