@@ -817,7 +817,7 @@ def test_stages_reach_what_they_do(real):
     assert not {"pandas", "matplotlib", "scipy", "torchvision"} & train["libraries"].keys()
     assert "torchvision" in real.code("train", frozenset({"vit"}))["libraries"]
     assert "torch" not in measure["libraries"] and "torch" not in plot["libraries"]
-    assert "matplotlib" in plot["libraries"] and "on import" in plot["definitions"]["drawing.style"]
+    assert "matplotlib" in plot["libraries"] and "_pyplot" in plot["definitions"]["drawing.style"]
     for code in (train, measure, plot):
         rooms = {module.partition(".")[0] for module in code["definitions"]}
         assert not {"engine", "audit", "provenance", "progress"} & rooms
