@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import yaml
 
 from tests.conftest import PROJECT
 from tests.slurm.cluster import Cluster, Unavailable
-from tests.workflow import ROOT, counted, products
+from tests.workflow import ROOT, counted, products, snakemake
 
 #: four trainings of a few seconds
 STUDY = {
@@ -43,8 +44,8 @@ SECONDS = 600
 
 
 def measured(*seeds: int) -> tuple[str, ...]:
-    """The arguments for Snakemake with which these seeds of the study are trained and measured."""
-    return ("--configfile", "study.yaml", "--", *(f"results/waves/seed{seed}/measures.csv" for seed in seeds))
+    """The targets that have these seeds of the study trained and measured."""
+    return tuple(f"results/waves/seed{seed}/measures.csv" for seed in seeds)
 
 
 class Project:
@@ -199,7 +200,7 @@ def prepared(tmp_path_factory) -> Path:
     """A copy of the project with the study, its data and its explainer made here."""
     folder = copy_of_project(tmp_path_factory.mktemp("prepared") / "project")
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
-    here(folder, "--configfile", "study.yaml", "--", "data", "explainers")
+    here(folder, "data", "explainers")
     return folder
 
 
@@ -221,24 +222,26 @@ def reference(reference_of_four) -> dict[str, bytes]:
 @pytest.fixture
 def project(cluster, prepared, tmp_path):
     """A project in which the first two seeds are asked for."""
-    made = Project(shutil.copytree(prepared, tmp_path / "project"), cluster, *measured(0, 1))
-    yield made
-    clean_up(made)
+    yield from _project(cluster, prepared, tmp_path, 0, 1)
 
 
 @pytest.fixture
 def project_of_four(cluster, prepared, tmp_path):
     """A project in which all four seeds are asked for."""
-    made = Project(shutil.copytree(prepared, tmp_path / "project"), cluster, *measured(0, 1, 2, 3))
+    yield from _project(cluster, prepared, tmp_path, 0, 1, 2, 3)
+
+
+def _project(cluster: Cluster, prepared: Path, folder: Path, *seeds: int) -> Iterator[Project]:
+    copy = shutil.copytree(prepared, folder / "project")
+    made = Project(copy, cluster, "--configfile", "study.yaml", "--", *measured(*seeds))
     yield made
     clean_up(made)
 
 
-def here(folder: Path, *arguments: str) -> None:
-    """Run Snakemake in the folder, without the cluster."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS)
-    assert done.returncode == 0, done.stdout + done.stderr
+def here(folder: Path, *targets: str) -> None:
+    """Make these targets of the study in the folder, without the cluster."""
+    done = snakemake(folder, *targets, configfiles=("study.yaml",), root=folder)
+    assert done.returncode == 0, done.stderr
 
 
 def clean_up(project: Project) -> None:

@@ -197,7 +197,7 @@ def test_trained_seeds_come_from_the_cache(project, reference, tmp_path):
     assert project.counts() == ONCE
     shutil.rmtree(project.folder / "results")
     shutil.rmtree(project.folder / ".snakemake")
-    here(project.folder, "--configfile", "study.yaml", "--", "data")
+    here(project.folder, "data")
     assert project.run("--cache", **shared) == 0, project.said
     assert products(project.folder).items() >= reference.items()
     assert project.counts()["train"] == ONCE["train"]
