@@ -20,7 +20,7 @@ run: $(VENV)/installed
 report: run
 	$(BIN)/snakemake --report results/report.html
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 TESTS ?= not thorough and not slurm
 

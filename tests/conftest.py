@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import forks
 from tests.workflow import ROOT, snakemake
@@ -32,19 +33,26 @@ SECONDS = {
 APART = ("test_coverage", "test_reruns_code", "test_reruns_results", "test_reruns_settings")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config, items) -> None:
-    """On several workers, a module of tests is run by one of them, but for those apart; what takes longest comes first.
+class ByModule(LoadScopeScheduling):
+    """On several workers, a module of tests is run by one of them, but for those apart."""
 
-    So all workers are busy to the end, with --dist loadgroup --no-loadscope-reorder.
-    """
-    if not hasattr(config, "workerinput"):
-        return
-    modules = {item: item.module.__name__.rpartition(".")[2] for item in items}
-    for item, module in modules.items():
-        if module not in APART:
-            item.add_marker(pytest.mark.xdist_group(module))
-    items.sort(key=lambda item: -SECONDS.get(modules[item], 30 if modules[item] in APART else 0))
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if Path(file).stem in APART else file
+
+
+def pytest_xdist_make_scheduler(config, log) -> ByModule:
+    """Share the tests out by module."""
+    return ByModule(config, log)
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """What takes longest comes first, so that all workers are busy to the end (--no-loadscope-reorder)."""
+    items.sort(key=lambda item: -SECONDS.get(_module(item), 30 if _module(item) in APART else 0))
+
+
+def _module(item) -> str:
+    return item.module.__name__.rpartition(".")[2]
 
 
 #: what of the project a run of the workflow needs
