@@ -25,6 +25,13 @@ refactored = edit(CORRECTIONS, f"return ({BIAS}) /", f"both = {BIAS}\n    return
 wrong = edit(CORRECTIONS, "/ (2 * counts.sum(", "/ (3 * counts.sum(")
 
 
+@pytest.fixture
+def project(project) -> Path:
+    """The project, with nothing shown to be equal."""
+    (project / PATH).unlink()
+    return project
+
+
 def call(project: Path, module: str, *arguments: str) -> subprocess.CompletedProcess:
     """A command of the audit, in the project."""
     command = [sys.executable, "-m", f"workflow_scripts.audit{module}", *map(str, arguments)]
