@@ -52,12 +52,7 @@ rule all:
     """The whole study: every figure and table, and everything behind them."""
     default_target: True
     input:
-        of_runs("final.npz"),
-        SUMMARIES,
-        NULLS,
-        SIMULATIONS,
-        FIGURES,
-        TABLES,
+        lambda _: map(results, jobs.targets(STUDY)),
 
 
 rule data:

@@ -13,10 +13,10 @@ sys.path.insert(0, workflow.basedir)
 from workflow_scripts.config import jobs, kinds, paths
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.study import load
-from workflow_scripts.engine import cache, orphans, persistence, plan
+from workflow_scripts.engine import cache, orphans, owner, persistence, plan
 from workflow_scripts.files import hashing, listed
 from workflow_scripts.progress import report as progress
-from workflow_scripts.provenance import equal, fingerprints, machine
+from workflow_scripts.provenance import equal, fingerprints, machine, sidecars
 
 # A job on another node takes the settings and the code that it was planned with, whatever has been edited since.
 CODE = {}
@@ -24,6 +24,9 @@ try:
     if not workflow.is_main_process:
         config, CODE = plan.frozen()
     STUDY = load(config, " + ".join(os.path.relpath(path) for path in workflow.configfiles))
+    ORIGIN = plan.origin(workflow.overwrite_configfiles, workflow.config_settings.config)
+    if workflow.is_main_process:
+        owner.check(STUDY, ORIGIN)
     cache.install(workflow)
     persistence.install()
 except StudyError as error:
@@ -45,7 +48,7 @@ os.environ.update(
     SGD_COMPLEXITY_DATA_ROOT=STUDY.data_root,
 )
 if workflow.is_main_process:
-    os.environ[machine.STUDY] = plan.origin(workflow.overwrite_configfiles, workflow.config_settings.config)
+    os.environ[machine.STUDY] = ORIGIN
 
 # A plan is millions of objects that all stay: searching them for garbage is a quarter of planning, and slow at exit.
 YOUNG, MIDDLE, OLD = gc.get_threshold()
@@ -63,6 +66,7 @@ onstart:
             orphans.refuse(Path.cwd())
         except StudyError as error:
             sys.exit(f"error: {error}")
+        owner.write(STUDY, ORIGIN)
         plan.freeze(GIVEN, CODE)
         progress.begin(workflow)
         cache.spell_out(workflow)
@@ -70,7 +74,6 @@ onstart:
 
 #: what a rule that trains networks asks for
 GPU = 0 if STUDY.device == "cpu" else 1
-SEED_FOLDER = "results/{experiment}/seed{seed}"
 
 
 def one_of(names):
@@ -128,8 +131,14 @@ def reads_all(stage):
 
 
 def results(path):
-    """A file of the results folder."""
-    return f"results/{path}"
+    """A file of this study's results."""
+    return f"results/{STUDY.study}/{path}"
+
+
+def makes(stage, files=None):
+    """The named outputs of a rule: its products, and the sidecar beside the first one."""
+    found = {option: results(path) for option, path in (files or paths.PRODUCTS[stage]).items()}
+    return found | {"provenance": next(iter(found.values())) + sidecars.SUFFIX}
 
 
 def of_runs(file):
@@ -146,11 +155,11 @@ def every_explainer(_):
 
 
 DATA = [results(paths.dataset(STUDY.dataset_of(experiment))) for experiment in STUDY.experiments]
-SUMMARIES = [f"results/{experiment}/summary.csv" for experiment in STUDY.experiments]
-NULLS = [f"results/{experiment}/nulls.csv" for experiment in STUDY.experiments]
-SIMULATIONS = [f"results/simulations/{simulation}.csv" for simulation in STUDY.simulations]
-FIGURES = [f"results/figures/{figure}.svg" for figure in STUDY.figures]
-TABLES = [f"results/tables/{table}.csv" for table in STUDY.tables]
+SUMMARIES = [results(f"{experiment}/summary.csv") for experiment in STUDY.experiments]
+NULLS = [results(f"{experiment}/nulls.csv") for experiment in STUDY.experiments]
+SIMULATIONS = [results(paths.simulation(simulation)) for simulation in STUDY.simulations]
+FIGURES = [results(f"figures/{figure}.svg") for figure in STUDY.figures]
+TABLES = [results(f"tables/{table}.csv") for table in STUDY.tables]
 
 
 wildcard_constraints:

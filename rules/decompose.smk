@@ -7,12 +7,9 @@ rule decompose:
     input:
         **reads("decompose", "data", "trajectories"),
     output:
-        modes="results/{experiment}/modes.csv",
-        class_modes="results/{experiment}/class_modes.csv",
-        vectors="results/{experiment}/modes.npz",
-        provenance="results/{experiment}/modes.csv.prov.json",
+        **makes("decompose"),
     log:
-        "results/{experiment}/logs/decompose.log",
+        results("{experiment}/logs/decompose.log"),
     wildcard_constraints:
         experiment=one_of(STUDY.with_modes()),
     conda:
@@ -25,7 +22,7 @@ rule decompose:
     message:
         "modes of {wildcards.experiment}"
     shell:
-        "python -m workflow_scripts.decompose --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.decompose --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q} --trajectories {input.trajectories:q}"
         " --modes {output.modes:q} --class-modes {output.class_modes:q} --vectors {output.vectors:q}"
         " --provenance {output.provenance:q} > {log:q} 2>&1"

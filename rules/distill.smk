@@ -7,10 +7,9 @@ rule distill_true_labels:
     input:
         **reads("distill", "data"),
     output:
-        explainer="results/tasks/{task}/explainers/{explainer}.npz",
-        provenance="results/tasks/{task}/explainers/{explainer}.npz.prov.json",
+        **makes("distill", paths.OF_TRUE_LABELS),
     log:
-        "results/tasks/{task}/logs/{explainer}.log",
+        results("tasks/{task}/logs/{explainer}.log"),
     wildcard_constraints:
         explainer=one_of(STUDY.explainers_with("true", trains_network=False)),
     cache: True
@@ -24,7 +23,7 @@ rule distill_true_labels:
     message:
         "distil {wildcards.explainer} from the labels of {wildcards.task}"
     shell:
-        "python -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q}"
         " --explainer {output.explainer:q} --provenance {output.provenance:q} > {log:q} 2>&1"
 
@@ -43,10 +42,9 @@ rule distill_final_labels:
     input:
         **reads("distill", "data", "final_labels"),
     output:
-        explainer=f"{SEED_FOLDER}/explainers/{{explainer}}.npz",
-        provenance=f"{SEED_FOLDER}/explainers/{{explainer}}.npz.prov.json",
+        **makes("distill"),
     log:
-        f"{SEED_FOLDER}/logs/{{explainer}}.log",
+        results("{experiment}/seed{seed}/logs/{explainer}.log"),
     wildcard_constraints:
         explainer=one_of(STUDY.explainers_with("final", trains_network=False)),
     cache: True
@@ -60,7 +58,7 @@ rule distill_final_labels:
     message:
         "distil {wildcards.explainer} from f_inf of {wildcards.experiment}, seed {wildcards.seed}"
     shell:
-        "python -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q} --final-labels {input.final_labels:q}"
         " --explainer {output.explainer:q} --provenance {output.provenance:q} > {log:q} 2>&1"
 
@@ -79,10 +77,9 @@ rule distill_t0_labels:
     input:
         **reads("distill", "data", "trajectory", "reference"),
     output:
-        explainer=f"{SEED_FOLDER}/explainers/{{explainer}}.npz",
-        provenance=f"{SEED_FOLDER}/explainers/{{explainer}}.npz.prov.json",
+        **makes("distill"),
     log:
-        f"{SEED_FOLDER}/logs/{{explainer}}.log",
+        results("{experiment}/seed{seed}/logs/{explainer}.log"),
     wildcard_constraints:
         explainer=one_of(STUDY.explainers_with("t0", trains_network=False)),
     cache: True
@@ -96,7 +93,7 @@ rule distill_t0_labels:
     message:
         "distil {wildcards.explainer} from f_T0 of {wildcards.experiment}, seed {wildcards.seed}"
     shell:
-        "python -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.distill --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q} --trajectory {input.trajectory:q} --reference {input.reference:q}"
         " --explainer {output.explainer:q} --provenance {output.provenance:q} > {log:q} 2>&1"
 

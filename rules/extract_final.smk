@@ -6,11 +6,9 @@ rule extract_final:
     input:
         **reads("extract_final", "data", "trajectory", "weights"),
     output:
-        final_weights=f"{SEED_FOLDER}/final.safetensors",
-        final_labels=f"{SEED_FOLDER}/final.npz",
-        provenance=f"{SEED_FOLDER}/final.npz.prov.json",
+        **makes("extract_final"),
     log:
-        f"{SEED_FOLDER}/logs/extract_final.log",
+        results("{experiment}/seed{seed}/logs/extract_final.log"),
     cache: True
     conda:
         "../envs/workflow.yaml"
@@ -22,7 +20,7 @@ rule extract_final:
     message:
         "extract f_inf of {wildcards.experiment}, seed {wildcards.seed}"
     shell:
-        "python -m workflow_scripts.extract_final --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.extract_final --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q} --trajectory {input.trajectory:q} --weights {input.weights:q}"
         " --final-weights {output.final_weights:q} --final-labels {output.final_labels:q}"
         " --provenance {output.provenance:q} > {log:q} 2>&1"

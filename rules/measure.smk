@@ -6,11 +6,9 @@ rule measure:
     input:
         **reads("measure", "data", "trajectory", "explainers"),
     output:
-        measures=f"{SEED_FOLDER}/measures.csv",
-        classes=f"{SEED_FOLDER}/classes.csv",
-        provenance=f"{SEED_FOLDER}/measures.csv.prov.json",
+        **makes("measure"),
     log:
-        f"{SEED_FOLDER}/logs/measure.log",
+        results("{experiment}/seed{seed}/logs/measure.log"),
     conda:
         "../envs/workflow.yaml"
     threads: 1
@@ -21,7 +19,7 @@ rule measure:
     message:
         "measure {wildcards.experiment}, seed {wildcards.seed}"
     shell:
-        "python -m workflow_scripts.measure --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.measure --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q} --trajectory {input.trajectory:q} --explainers {input.explainers:q}"
         " --measures {output.measures:q} --classes {output.classes:q}"
         " --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -6,10 +6,9 @@ rule null_models:
     input:
         **reads("null_models", "data", "trajectories", "explainers"),
     output:
-        nulls="results/{experiment}/nulls.csv",
-        provenance="results/{experiment}/nulls.csv.prov.json",
+        **makes("null_models"),
     log:
-        "results/{experiment}/logs/null_models.log",
+        results("{experiment}/logs/null_models.log"),
     conda:
         "../envs/workflow.yaml"
     threads: 1
@@ -20,6 +19,6 @@ rule null_models:
     message:
         "null models of {wildcards.experiment}"
     shell:
-        "python -m workflow_scripts.null_models --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.null_models --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q} --trajectories {input.trajectories:q} --explainers {input.explainers:q}"
         " --nulls {output.nulls:q} --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -6,10 +6,9 @@ rule order_examples:
     input:
         **reads("order_examples", "data", "trajectories"),
     output:
-        examples="results/{experiment}/examples.csv",
-        provenance="results/{experiment}/examples.csv.prov.json",
+        **makes("order_examples"),
     log:
-        "results/{experiment}/logs/order_examples.log",
+        results("{experiment}/logs/order_examples.log"),
     conda:
         "../envs/workflow.yaml"
     threads: 1
@@ -20,6 +19,6 @@ rule order_examples:
     message:
         "order the examples of {wildcards.experiment}"
     shell:
-        "python -m workflow_scripts.order_examples --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.order_examples --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q} --trajectories {input.trajectories:q}"
         " --examples {output.examples:q} --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -7,22 +7,22 @@ rule plot:
         files=reads_all("plot"),
     output:
         svg=report(
-            "results/figures/{figure}.svg",
+            makes("plot")["svg"],
             caption="captions/figure.rst",
             category="Figures",
             labels={"figure": "{figure}", "file": "picture"},
         ),
-        pdf="results/figures/{figure}.pdf",
-        png="results/figures/{figure}.png",
+        pdf=makes("plot")["pdf"],
+        png=makes("plot")["png"],
         points=report(
-            "results/figures/{figure}.csv",
+            makes("plot")["points"],
             caption="captions/points.rst",
             category="Figures",
             labels={"figure": "{figure}", "file": "plotted points"},
         ),
-        provenance="results/figures/{figure}.svg.prov.json",
+        provenance=makes("plot")["provenance"],
     log:
-        "results/figures/logs/{figure}.log",
+        results("figures/logs/{figure}.log"),
     conda:
         "../envs/workflow.yaml"
     threads: 1
@@ -33,7 +33,7 @@ rule plot:
     message:
         "figure {wildcards.figure}"
     shell:
-        "python -m workflow_scripts.plot --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.plot --cfg {params.cfg:q} --code {params.code}"
         " --inputs {input.files:q}"
         " --svg {output.svg:q} --pdf {output.pdf:q} --png {output.png:q} --points {output.points:q}"
         " --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -4,10 +4,9 @@
 rule prepare_data:
     """The arrays of one data set: loaded, drawn, downloaded or read from pictures, then split."""
     output:
-        data="results/data/{dataset}.npz",
-        provenance="results/data/{dataset}.npz.prov.json",
+        **makes("prepare_data"),
     log:
-        "results/data/logs/{dataset}.log",
+        results("data/logs/{dataset}.log"),
     conda:
         "../envs/workflow.yaml"
     threads: lambda wildcards: STUDY.datasets[wildcards.dataset].threads
@@ -18,6 +17,6 @@ rule prepare_data:
     message:
         "data {wildcards.dataset}"
     shell:
-        "python -m workflow_scripts.prepare_data --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.prepare_data --cfg {params.cfg:q} --code {params.code}"
         ' --data-root "$SGD_COMPLEXITY_DATA_ROOT"'
         " --data {output.data:q} --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -4,10 +4,9 @@
 rule simulate:
     """Theorem 1: accuracy during SGD for every noise level and initial weights."""
     output:
-        table="results/simulations/{simulation}.csv",
-        provenance="results/simulations/{simulation}.csv.prov.json",
+        **makes("simulate"),
     log:
-        "results/simulations/logs/{simulation}.log",
+        results("simulations/logs/{simulation}.log"),
     conda:
         "../envs/workflow.yaml"
     threads: 1
@@ -18,5 +17,5 @@ rule simulate:
     message:
         "simulation {wildcards.simulation}"
     shell:
-        "python -m workflow_scripts.simulate --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.simulate --cfg {params.cfg:q} --code {params.code}"
         " --table {output.table:q} --provenance {output.provenance:q} > {log:q} 2>&1"

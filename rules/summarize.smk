@@ -7,13 +7,9 @@ rule summarize:
     input:
         **reads("summarize", "data", "measures", "class_measures", "trajectories", "explainers"),
     output:
-        summary="results/{experiment}/summary.csv",
-        phases="results/{experiment}/phases.csv",
-        classes="results/{experiment}/classes.csv",
-        order="results/{experiment}/order.csv",
-        provenance="results/{experiment}/summary.csv.prov.json",
+        **makes("summarize"),
     log:
-        "results/{experiment}/logs/summarize.log",
+        results("{experiment}/logs/summarize.log"),
     conda:
         "../envs/workflow.yaml"
     threads: 1
@@ -24,7 +20,7 @@ rule summarize:
     message:
         "summarise {wildcards.experiment}"
     shell:
-        "python -m workflow_scripts.summarize --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.summarize --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q} --measures {input.measures:q} --class-measures {input.class_measures:q}"
         " --trajectories {input.trajectories:q} --explainers {input.explainers:q}"
         " --summary {output.summary:q} --phases {output.phases:q}"

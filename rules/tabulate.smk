@@ -7,20 +7,20 @@ rule tabulate:
         files=reads_all("tabulate"),
     output:
         csv=report(
-            "results/tables/{table}.csv",
+            makes("tabulate")["csv"],
             caption="captions/table.rst",
             category="Tables",
             labels={"table": "{table}", "file": "numbers"},
         ),
         html=report(
-            "results/tables/{table}.html",
+            makes("tabulate")["html"],
             caption="captions/table.rst",
             category="Tables",
             labels={"table": "{table}", "file": "page"},
         ),
-        provenance="results/tables/{table}.csv.prov.json",
+        provenance=makes("tabulate")["provenance"],
     log:
-        "results/tables/logs/{table}.log",
+        results("tables/logs/{table}.log"),
     conda:
         "../envs/workflow.yaml"
     threads: 1
@@ -31,6 +31,6 @@ rule tabulate:
     message:
         "table {wildcards.table}"
     shell:
-        "python -m workflow_scripts.tabulate --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.tabulate --cfg {params.cfg:q} --code {params.code}"
         " --inputs {input.files:q}"
         " --csv {output.csv:q} --html {output.html:q} --provenance {output.provenance:q} > {log:q} 2>&1"

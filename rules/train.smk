@@ -6,11 +6,9 @@ rule train:
     input:
         **reads("train", "data"),
     output:
-        trajectory=f"{SEED_FOLDER}/trajectory.npz",
-        weights=f"{SEED_FOLDER}/network.safetensors",
-        provenance=f"{SEED_FOLDER}/trajectory.npz.prov.json",
+        **makes("train"),
     log:
-        f"{SEED_FOLDER}/logs/train.log",
+        results("{experiment}/seed{seed}/logs/train.log"),
     cache: True
     conda:
         "../envs/workflow.yaml"
@@ -23,7 +21,7 @@ rule train:
     message:
         "train {wildcards.experiment}, seed {wildcards.seed}: progress in {log}"
     shell:
-        "python -m workflow_scripts.train --cfg {params.cfg:q} --code {params.code}"
+        "python -P -m workflow_scripts.train --cfg {params.cfg:q} --code {params.code}"
         " --data {input.data:q}"
         " --trajectory {output.trajectory:q} --weights {output.weights:q}"
         " --provenance {output.provenance:q} > {log:q} 2>&1"

@@ -23,11 +23,11 @@ from workflow_scripts.provenance import fingerprints, sidecars
 
 STUDY = yaml.safe_load(TINY.read_text())
 CONFIG = "tests/tiny.yaml"
-FIGURE = "results/figures/fig4.svg"
-TABLE = "results/tables/table1.csv"
-MEASURES = "results/sinusoid/seed0/measures.csv"
-TRAJECTORY = "results/sinusoid/seed0/trajectory.npz"
-EXPLAINER = "results/tasks/sinusoid/explainers/linear.npz"
+FIGURE = "results/tiny/figures/fig4.svg"
+TABLE = "results/tiny/tables/table1.csv"
+MEASURES = "results/tiny/sinusoid/seed0/measures.csv"
+TRAJECTORY = "results/tiny/sinusoid/seed0/trajectory.npz"
+EXPLAINER = "results/tiny/tasks/sinusoid/explainers/linear.npz"
 pytestmark = pytest.mark.usefixtures("forked_remakes")
 EXIT = {"CURRENT": 0, "STALE": 1, "TAMPERED": 2, "UNKNOWN": 3}
 
@@ -92,8 +92,8 @@ def edit(path: str, old: str, new: str) -> None:
 
 
 def test_every_result_of_a_finished_study_is_current(finished):
-    asked = [FIGURE, *(f"results/figures/fig4.{kind}" for kind in ("pdf", "png", "csv")), MEASURES, TRAJECTORY]
-    asked += [TABLE, "results/tables/table1.html", EXPLAINER, "results/data/sinusoid.npz"]
+    asked = [FIGURE, *(f"results/tiny/figures/fig4.{kind}" for kind in ("pdf", "png", "csv")), MEASURES, TRAJECTORY]
+    asked += [TABLE, "results/tiny/tables/table1.html", EXPLAINER, "results/tiny/data/sinusoid.npz"]
     arguments = [sys.executable, "-m", "workflow_scripts.audit", *(finished / name for name in asked)]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
@@ -111,15 +111,15 @@ def test_every_result_of_a_finished_study_is_current(finished):
 
 
 def test_a_folder_is_judged_as_a_whole(study, audit):
-    verdict, said = audit("results/sinusoid", "results/tasks", "results/data")
+    verdict, said = audit("results/tiny/sinusoid", "results/tiny/tasks", "results/tiny/data")
     assert verdict == "CURRENT" and said.splitlines() == ["CURRENT", "27 CURRENT"]
     with Path(MEASURES).open("a") as table:
         table.write("\n")
-    Path("results/tables/notes.txt").write_text("my own")
-    verdict, said = audit("results/sinusoid", "results/tables")
+    Path("results/tiny/tables/notes.txt").write_text("my own")
+    verdict, said = audit("results/tiny/sinusoid", "results/tiny/tables")
     assert verdict == "TAMPERED"
     assert said.splitlines()[1] == "16 CURRENT, 1 UNKNOWN, 9 TAMPERED"
-    assert "\n  UNKNOWN  results/tables/notes.txt: no sidecar beside it says what made it\n" in said
+    assert "\n  UNKNOWN  results/tiny/tables/notes.txt: no sidecar beside it says what made it\n" in said
     assert "notes.txt" not in said.partition("repair: ")[2], "what no rule makes can't be made again"
 
 
@@ -143,17 +143,17 @@ def test_a_table_is_current_wherever_it_lies(study, audit, tmp_path):
 def test_a_figure_in_a_paper_is_known_by_its_key(study, audit, tmp_path):
     paper = tmp_path / "paper"
     paper.mkdir()
-    figure = Path(shutil.copy("results/figures/fig4.pdf", paper / "figure 2.pdf"))
+    figure = Path(shutil.copy("results/tiny/figures/fig4.pdf", paper / "figure 2.pdf"))
     verdict, said = audit(figure)
     assert verdict == "CURRENT" and said.splitlines()[1] == f"{figure}: CURRENT"
 
     content = figure.read_bytes()
     figure.write_bytes(content + b"% edited")
     verdict, said = audit(figure)
-    assert verdict == "TAMPERED" and "this copy of results/figures/fig4.pdf has other bytes than it wrote" in said
+    assert verdict == "TAMPERED" and "this copy of results/tiny/figures/fig4.pdf has other bytes than it wrote" in said
     assert "repair" not in said, "the results are sound"
 
-    beside = sidecar("results/figures/fig4.pdf")
+    beside = sidecar("results/tiny/figures/fig4.pdf")
     key = sidecars.read(beside).key
     figure.write_bytes(content.replace(key.encode(), b"0123456789abcdef"))
     figure.rename(paper / "fig4.pdf")
@@ -167,25 +167,25 @@ def test_a_figure_in_a_paper_is_known_by_its_key(study, audit, tmp_path):
 
 
 def test_a_hand_edit_is_found_in_all_that_rests_on_it_and_nowhere_else(study, audit):
-    edit("results/sinusoid/seed1/measures.csv", "linear_t0,0,", "linear_t0,1,")
+    edit("results/tiny/sinusoid/seed1/measures.csv", "linear_t0,0,", "linear_t0,1,")
     verdict, said = audit(FIGURE, TABLE)
     assert verdict == "TAMPERED"
-    why = "results/sinusoid/seed1/measures.csv: these are not the bytes that it wrote"
+    why = "results/tiny/sinusoid/seed1/measures.csv: these are not the bytes that it wrote"
     assert said.splitlines()[:3] == [
         "TAMPERED",
         f"{FIGURE}, {TABLE}: TAMPERED",
         f"  TAMPERED  measure sinusoid seed 1: {why}",
     ]
-    assert "--forcerun results/sinusoid/seed1/measures.csv" in said.splitlines()[3]
+    assert "--forcerun results/tiny/sinusoid/seed1/measures.csv" in said.splitlines()[3]
     assert audit(MEASURES)[0] == "CURRENT"
-    with Path("results/figures/fig4.png").open("ab") as figure:
+    with Path("results/tiny/figures/fig4.png").open("ab") as figure:
         figure.write(b"edited")
-    verdict, said = audit("results/figures/fig4.png")
+    verdict, said = audit("results/tiny/figures/fig4.png")
     assert "plot sinusoid" not in said
-    assert "TAMPERED  plot fig4: results/figures/fig4.png: these are not the bytes that it wrote" in said
+    assert "TAMPERED  plot fig4: results/tiny/figures/fig4.png: these are not the bytes that it wrote" in said
 
 
-@pytest.mark.parametrize("path", [FIGURE, TABLE, MEASURES, TRAJECTORY, "results/data/sinusoid.npz"])
+@pytest.mark.parametrize("path", [FIGURE, TABLE, MEASURES, TRAJECTORY, "results/tiny/data/sinusoid.npz"])
 def test_an_edited_sidecar_is_found(study, audit, path):
     edit(str(sidecar(path)), '"user": ', '"user": "somebody else", "was": ')
     verdict, said = audit(TABLE if path != FIGURE else FIGURE)
@@ -213,7 +213,7 @@ def test_a_figure_or_table_forged_with_its_sidecar_is_made_again_and_found(study
     [
         [],
         ["python", "-m", "workflow_scripts.tabulate", "--cfg"],
-        ["--inputs", "results/sinusoid/summary.csv", "--csv", TABLE],
+        ["--inputs", "results/tiny/sinusoid/summary.csv", "--csv", TABLE],
         ["--csv", "/somewhere/else.csv"],
         ["--csv=/somewhere/else.csv"],
     ],
@@ -240,7 +240,7 @@ def test_what_is_missing_is_unknown_and_can_be_made_again(study, audit):
         verdict, said = audit(path)
         assert verdict == "UNKNOWN" and said.splitlines()[2] == f"  UNKNOWN  {path}: {why}"
         assert said.splitlines()[3].endswith(f" {path} --forcerun {path} {HERE} --configfile {CONFIG}")
-    verdict, said = audit("results/figures/fig9.svg")
+    verdict, said = audit("results/tiny/figures/fig9.svg")
     assert verdict == "UNKNOWN" and "no such file" in said and "repair" not in said
 
 
@@ -283,7 +283,7 @@ def wrong_sidecars(record: dict):
     for part, wrong in {
         "numbers": {"inputs": dict.fromkeys(record["inputs"], 3)},
         "paths": {"inputs": {"": "", "/": "0", "a\0b": "0", "x" * 5000: "0", "results/../../..": "0"}},
-        "directory": {"outputs": {"results/sinusoid": "0"}},
+        "directory": {"outputs": {"results/tiny/sinusoid": "0"}},
         "stage": {"stage": "../../evil", "cfg": {"wildcards": {}}, "wildcards": {}},
         "wildcards": {"wildcards": {"a": "b"}, "cfg": record["cfg"] | {"wildcards": {"a": "b"}}},
         "stage argument": {"wildcards": {"stage": "b"}, "cfg": record["cfg"] | {"wildcards": {"stage": "b"}}},
@@ -326,9 +326,9 @@ def test_a_changed_config_is_stale_by_key_with_old_and_new_value(study, audit):
     verdict, said = audit(FIGURE)
     assert verdict == "STALE"
     assert said.splitlines()[2] == "  STALE  train sinusoid seeds 0, 1: sgd.lr 0.2 -> 0.3"
-    seeds = " ".join(f"results/sinusoid/seed{seed}/network.safetensors" for seed in (0, 1))
+    seeds = " ".join(f"results/tiny/sinusoid/seed{seed}/network.safetensors" for seed in (0, 1))
     assert f" --forcerun {seeds} " in said
-    assert audit("results/data/sinusoid.npz")[0] == "CURRENT"
+    assert audit("results/tiny/data/sinusoid.npz")[0] == "CURRENT"
 
     shutil.copy(TINY, CONFIG)
     Path("other.yaml").write_text(yaml.safe_dump({"experiments": {"sinusoid": {"title": "Odd"}}, "seeds": [0, 1, 2]}))
@@ -356,7 +356,7 @@ def test_a_job_that_the_study_no_longer_has_is_stale(study, audit):
         "  STALE  summarize sinusoid: seeds: 1 removed",
     ]
     assert said.splitlines()[4] == gone
-    phases = "results/digits/classes.csv results/sinusoid/classes.csv"
+    phases = "results/tiny/digits/classes.csv results/tiny/sinusoid/classes.csv"
     assert f"--cores all {phases} --forcerun {phases} {HERE}" in said
 
 
@@ -398,13 +398,13 @@ def numbers(line: str) -> dict[str, float]:
 
 
 def test_a_row_is_traced_to_the_rows_and_jobs_that_it_came_from(study):
-    report = Auditor(None, Path("results")).audit([Path("results/figures/fig4.csv")])[0]
-    points = pd.read_csv("results/figures/fig4.csv").query("panel == 'sinusoid'")
-    tables = {name: pd.read_csv(f"results/sinusoid/{name}.csv") for name in ("summary", "phases")}
-    measures = [pd.read_csv(f"results/sinusoid/seed{seed}/measures.csv") for seed in (0, 1)]
+    report = Auditor(None, Path("results")).audit([Path("results/tiny/figures/fig4.csv")])[0]
+    points = pd.read_csv("results/tiny/figures/fig4.csv").query("panel == 'sinusoid'")
+    tables = {name: pd.read_csv(f"results/tiny/sinusoid/{name}.csv") for name in ("summary", "phases")}
+    measures = [pd.read_csv(f"results/tiny/sinusoid/seed{seed}/measures.csv") for seed in (0, 1)]
 
     def step(line, table, told):
-        found = re.fullmatch(rf" *results/sinusoid/{told}\.csv row (\d+): (.*)", line)
+        found = re.fullmatch(rf" *results/tiny/sinusoid/{told}\.csv row (\d+): (.*)", line)
         return table.iloc[int(found[1])], numbers(found[2])
 
     curves = points[points["x"].notna() & points["y"].notna()].index
@@ -413,7 +413,7 @@ def test_a_row_is_traced_to_the_rows_and_jobs_that_it_came_from(study):
     assert (len(level), len(instants)) == (2, 1), "a level for each explainer, the T0 of the first"
     for row in [*curves[::7], *level]:
         lines = trace.lines(report, row)
-        assert lines[0].startswith(f"results/figures/fig4.csv row {row}: panel sinusoid, series ")
+        assert lines[0].startswith(f"results/tiny/figures/fig4.csv row {row}: panel sinusoid, series ")
         found, said = step(lines[1], tables["summary"], "summary")
         point = points.loc[row]
         assert (found["explainer"], found["quantity"]) == (point["explainer"], point["quantity"])
@@ -451,12 +451,12 @@ def test_a_row_is_traced_to_the_rows_and_jobs_that_it_came_from(study):
 
 
 def test_a_point_of_a_simulation_is_traced_to_its_row_which_comes_from_no_file(study, audit):
-    points, table = (pd.read_csv(f"results/{name}/theorem1.csv") for name in ("figures", "simulations"))
+    points, table = (pd.read_csv(f"results/tiny/{name}/theorem1.csv") for name in ("figures", "simulations"))
     for row in points.index[points["x"].notna()][::160]:
-        verdict, said = audit("results/figures/theorem1.svg", "--trace", row)
+        verdict, said = audit("results/tiny/figures/theorem1.svg", "--trace", row)
         assert verdict == "CURRENT"
         way = said.split("\n\n")[1].splitlines()
-        found = table.loc[int(re.match(r"  results/simulations/theorem1\.csv row (\d+): ", way[1])[1])]
+        found = table.loc[int(re.match(r"  results/tiny/simulations/theorem1\.csv row (\d+): ", way[1])[1])]
         assert all(found[key] == points[key][row] for key in ("noise", "init", "step", "quantity"))
         assert found["mean"] == points["y"][row]
         assert way[2] == "jobs, from the data on:"
@@ -465,10 +465,10 @@ def test_a_point_of_a_simulation_is_traced_to_its_row_which_comes_from_no_file(s
 
 
 def test_a_point_of_a_boundary_is_traced_to_the_jobs_of_the_seed_shown(study, audit):
-    verdict, said = audit("results/figures/fig1.csv", "--trace", 0)
+    verdict, said = audit("results/tiny/figures/fig1.csv", "--trace", 0)
     assert verdict == "CURRENT"
     way = said.split("\n\n")[1].splitlines()
-    assert way[0].startswith("results/figures/fig1.csv row 0: panel disc step 0, series ")
+    assert way[0].startswith("results/tiny/figures/fig1.csv row 0: panel disc step 0, series ")
     assert way[1] == "jobs, from the data on:"
     jobs = [line.partition(": ")[0] for line in way[2:]]
     assert jobs == [
@@ -481,9 +481,9 @@ def test_a_point_of_a_boundary_is_traced_to_the_jobs_of_the_seed_shown(study, au
 
 
 def test_what_a_paper_prints_is_traced_to_no_table_of_ours(study, audit):
-    points = pd.read_csv("results/figures/fig4.csv")
+    points = pd.read_csv("results/tiny/figures/fig4.csv")
     row = points.index[points["series"].str.startswith("printed: ")][0]
-    verdict, said = audit("results/figures/fig4.csv", "--trace", row)
+    verdict, said = audit("results/tiny/figures/fig4.csv", "--trace", row)
     assert verdict == "CURRENT"
     way = said.split("\n\n")[1].splitlines()
     assert way[1] == "jobs, from the data on:" and way[2].startswith("  plot fig4: ") and len(way) == 3
@@ -492,24 +492,24 @@ def test_what_a_paper_prints_is_traced_to_no_table_of_ours(study, audit):
 def test_a_row_of_a_table_is_traced_by_the_command(study, audit):
     table = pd.read_csv(TABLE)
     row = table.index[(table["explainer"] == "linear_sgd") & (table["quantity"] == "mu")][0]
-    verdict, said = audit("results/tables/table1.html", "--trace", row)
+    verdict, said = audit("results/tiny/tables/table1.html", "--trace", row)
     assert verdict == "CURRENT"
     way = said.split("\n\n")[1].splitlines()
     assert way[0].startswith(
         f"{TABLE} row {row}: experiment digits, title Digits & friends, explainer linear_sgd, phase first"
     )
-    found = int(re.match(r"  results/digits/phases\.csv row (\d+): ", way[1])[1])
-    behind = pd.read_csv("results/digits/phases.csv").loc[found]
+    found = int(re.match(r"  results/tiny/digits/phases\.csv row (\d+): ", way[1])[1])
+    behind = pd.read_csv("results/tiny/digits/phases.csv").loc[found]
     assert all(behind[key] == table[key][row] for key in ("explainer", "phase", "quantity", "sign"))
-    measures = pd.read_csv("results/digits/seed1/measures.csv")
+    measures = pd.read_csv("results/tiny/digits/seed1/measures.csv")
     rows = measures[measures["explainer"] == "linear_sgd"]
     ends = (
         f"{len(rows)} rows, {rows.index[0]} to {rows.index[-1]}: mu from {rows['mu'].iloc[0]} to {rows['mu'].iloc[-1]}"
     )
-    assert way[3] == f"    results/digits/seed1/measures.csv {ends}"
+    assert way[3] == f"    results/tiny/digits/seed1/measures.csv {ends}"
     jobs = way[way.index("jobs, from the data on:") + 1 :]
     assert jobs[0].startswith("  prepare_data digits: ") and jobs[-1].startswith("  tabulate table1: ")
-    source = np.load("results/data/digits.npz")["source_hashes"][0]
+    source = np.load("results/tiny/data/digits.npz")["source_hashes"][0]
     assert jobs[1] == f"    from {source.replace(' ', ', SHA-256 ')}"
     assert re.search(r" sklearn\.datasets\.load_digits, SHA-256 [0-9a-f]{64}$", jobs[1])
 
@@ -571,6 +571,6 @@ def test_a_folder_is_audited_with_each_file_hashed_once(study, audit, monkeypatc
     hashed = []
     monkeypatch.setattr(verdict, "LAST_STAGES", ())
     monkeypatch.setattr(hashing, "sha256", lambda path, sha256=hashing.sha256: hashed.append(path) or sha256(path))
-    assert audit("results")[0] == "CURRENT"
+    assert audit("results/tiny")[0] == "CURRENT"
     assert len(hashed) == len(set(hashed))
-    assert set(hashed) == {path.absolute() for path in records.products(Path("results").absolute())}
+    assert set(hashed) == {path.absolute() for path in records.products(Path("results/tiny").absolute())}

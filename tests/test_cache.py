@@ -29,6 +29,7 @@ EXPERIMENT = {
     "explainers": ["sharp", "smooth", "flat"],
 }
 STUDY = {
+    "study": "tiny",
     "seeds": [0, 1],
     "device": "cpu",
     "datasets": {"waves": {"kind": "sinusoid", "train": 200, "test": 100, "dimension": 4}},
@@ -39,8 +40,8 @@ STUDY = {
     },
     "experiments": {"waves": EXPERIMENT},
 }
-SEEDS = [f"results/waves/seed{seed}/trajectory.npz" for seed in (0, 1)]
-EXPLAINERS = [f"results/tasks/waves/explainers/{name}.npz" for name in EXPERIMENT["explainers"]]
+SEEDS = [f"results/tiny/waves/seed{seed}/trajectory.npz" for seed in (0, 1)]
+EXPLAINERS = [f"results/tiny/tasks/waves/explainers/{name}.npz" for name in EXPERIMENT["explainers"]]
 
 
 def run(folder: Path, *arguments: str, lr: float = 0.1) -> str:
@@ -96,7 +97,7 @@ def test_results_are_copies_that_can_be_edited_without_harm_to_the_cache(copied)
     folder, shelf = copied
     before = bytes_of(shelf)
     assert len(before) == 3 * 2 + 2 * 3, "products and a sidecar of two networks and three explainers"
-    for path in (folder / "results").rglob("*"):
+    for path in (folder / "results/tiny").rglob("*"):
         assert not path.is_symlink()
         if path.is_file():
             with path.open("ab") as product:
@@ -115,7 +116,7 @@ def test_going_back_to_old_settings_restores_their_training(first, shelf, tmp_pa
     assert f"restored from the cache: {SEEDS[0]}" in said
     assert product.read_bytes() == then
     assert sidecars.read(beside(product)) == record, "it says who computed it, and when"
-    log = (folder / "results/waves/seed0/logs/train.log").read_text()
+    log = (folder / "results/tiny/waves/seed0/logs/train.log").read_text()
     assert log == f"restored from the cache: {entry(shelf, product)}\n", "nothing was trained"
     assert bytes_of(shelf) == cached
 
@@ -156,7 +157,7 @@ def test_bad_entries_are_told_and_made_again(first, copied, monkeypatch, capsys)
     assert made == {name: content for name, content in products(first).items() if "flat" not in name}
     assert made["waves/seed0/trajectory.npz"] != made["waves/seed1/trajectory.npz"]
 
-    monkeypatch.setattr(sys, "argv", ["audit", str(folder / "results")])
+    monkeypatch.setattr(sys, "argv", ["audit", str(folder / "results/tiny")])
     with pytest.raises(SystemExit) as end:
         audit.main()
     assert capsys.readouterr().out.splitlines()[0] == "CURRENT" and end.value.code == 0
@@ -250,4 +251,4 @@ def test_snakemake_tells_that_the_cache_folder_is_not_there(tmp_path, monkeypatc
     done = snakemake(tmp_path, "trained", "--cache", configfiles=())
     assert done.returncode != 0 and "Traceback" not in done.stderr
     assert f"error: --cache: SNAKEMAKE_OUTPUT_CACHE={tmp_path / 'nowhere'}: no such folder" in done.stderr
-    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "results/tiny").exists()

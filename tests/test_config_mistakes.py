@@ -218,7 +218,7 @@ BAD_STUDIES = {
         ("experiments.twin", {**TWIN, "checkpoints": {"early": 3}}, "'waves' checkpoints", ".explainers"),
         ("experiments.twin", {**TWIN, "seeds": [0, 8]}, "'waves' 8", ".explainers"),
         # names that stand for something else
-        *[(f"experiments.{name}", EXPERIMENT, f"'{name}' results/{name}") for name in study.RESERVED],
+        *[(f"experiments.{name}", EXPERIMENT, f"'{name}' results/tiny/{name}") for name in study.RESERVED],
     ],
 }
 
@@ -270,14 +270,14 @@ def test_snakemake_shows_a_mistake_in_the_config_as_one_line(tmp_path):
     assert done.returncode == 1 and len(lines) == 1
     assert lines[0].startswith("error: study.yaml: ")
     assert_holds(lines[0], "'sedes' 'seeds'")
-    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "results/tiny").exists()
 
 
 def test_snakemake_stops_at_a_config_file_that_is_missing(tmp_path):
     """Snakemake reads the files of --configfile before any of ours: the words are its own."""
     done = snakemake(tmp_path, configfiles=["study.yaml"])
     assert done.returncode == 1 and "No such file or directory: 'study.yaml'" in done.stderr
-    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "results/tiny").exists()
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ from workflow_scripts.config.errors import StudyError
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars
 
-TABLE = "results/tables/table1.csv"
-PHASES = "results/digits/phases.csv"  # made together with summary.csv
-SUMMARY = "results/digits/summary.csv"
-MEASURES = "results/digits/seed0/measures.csv"
+TABLE = "results/tiny/tables/table1.csv"
+PHASES = "results/tiny/digits/phases.csv"  # made together with summary.csv
+SUMMARY = "results/tiny/digits/summary.csv"
+MEASURES = "results/tiny/digits/seed0/measures.csv"
 CONFIG = "tests/tiny.yaml"
 METADATA = "ro-crate-metadata.json"
 
@@ -163,7 +163,13 @@ def test_a_crate_opens_and_lists_each_of_its_files_with_size_and_hash(written):
 
 
 def test_a_crate_holds_results_all_behind_them_the_workflow_and_the_config_of_the_study(written, study):
-    for place in (PHASES, SUMMARY, "results/digits/seed0/network.safetensors", "results/data/digits.npz", CONFIG):
+    for place in (
+        PHASES,
+        SUMMARY,
+        "results/tiny/digits/seed0/network.safetensors",
+        "results/tiny/data/digits.npz",
+        CONFIG,
+    ):
         assert (written[0] / place).read_bytes() == (study / place).read_bytes()
     for place in ("Snakefile", "rules/train.smk", "workflow_scripts/train.py", "envs/requirements.txt", "LICENSE"):
         assert (written[0] / place).read_bytes() == (ROOT / place).read_bytes()
@@ -184,7 +190,7 @@ def test_every_job_is_an_action_that_says_what_its_sidecar_says(written):
         assert record.inputs.keys() <= listed(action["object"])
         values = {entities[id]["name"]: entities[id].get("value") for id in listed(action["object"])}
         assert values["wildcards." + next(iter(record.wildcards))] == next(iter(record.wildcards.values()))
-    train = entities["#job/results/digits/seed0/trajectory.npz.prov.json"]
+    train = entities["#job/results/tiny/digits/seed0/trajectory.npz.prov.json"]
     values = {entities[id]["name"]: entities[id].get("value") for id in listed(train["object"])}
     assert train["name"] == "train digits seed 0"
     assert (values["sgd.lr"], values["network.channels"], values["sgd.epochs"]) == (0.1, "[8,8]", 12)
@@ -266,8 +272,8 @@ def test_a_missing_file_is_found_and_named(copy, place):
 
 
 def test_a_file_that_is_not_listed_is_found(copy):
-    (copy / "results/digits/notes.csv").write_text("a,b\n")
-    assert found(copy) == {"UNKNOWN": [f"results/digits/notes.csv is not in {METADATA}: remove it"]}
+    (copy / "results/tiny/digits/notes.csv").write_text("a,b\n")
+    assert found(copy) == {"UNKNOWN": [f"results/tiny/digits/notes.csv is not in {METADATA}: remove it"]}
 
 
 @pytest.mark.parametrize("place", [PHASES, SUMMARY, MEASURES])
@@ -317,7 +323,7 @@ def test_a_folder_that_is_not_new_is_refused(study, written, tmp_path):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "notes").write_text("mine")
     reports = audit(study)
-    for folder in (tmp_path / "taken", tmp_path / "taken" / "notes", study / "results" / "crate"):
+    for folder in (tmp_path / "taken", tmp_path / "taken" / "notes", study / "results/tiny" / "crate"):
         with pytest.raises(StudyError, match="name a"):
             crate.write(reports, folder)
     assert (tmp_path / "taken" / "notes").read_text() == "mine"

@@ -8,6 +8,7 @@ import pytest
 from workflow_scripts.provenance import differences, equal, fingerprints, sidecars
 
 CFG = {
+    "study": "tiny",
     "seeds": [0, 1],
     "sgd": {"lr": 0.1, "momentum": 0.0},
     "network": {"kind": "mlp", "widths": [8]},

@@ -16,8 +16,8 @@ from workflow_scripts.config.errors import StudyError
 from workflow_scripts.provenance import equal
 
 PATH = "workflow_scripts/provenance/equal.json"
-MEASURES = "results/sinusoid/seed0/measures.csv"
-TABLE = "results/tables/table1.csv"
+MEASURES = "results/tiny/sinusoid/seed0/measures.csv"
+TABLE = "results/tiny/tables/table1.csv"
 CORRECTIONS = "workflow_scripts/measures/corrections.py"
 BIAS = "_row_bias(counts) + _row_bias(np.swapaxes(counts, -3, -1))"
 
@@ -56,7 +56,8 @@ def test_a_refactoring_that_is_shown_to_change_no_byte_plans_nothing_and_the_aud
     assert len({job["wildcards"]["experiment"] for job in shown["jobs"]}) == 2
     for job in shown["jobs"]:
         beside = (
-            project / f"results/{job['wildcards']['experiment']}/seed{job['wildcards']['seed']}/measures.csv.prov.json"
+            project
+            / f"results/tiny/{job['wildcards']['experiment']}/seed{job['wildcards']['seed']}/measures.csv.prov.json"
         )
         record = json.loads(beside.read_text())
         assert (job["key"], job["outputs"]) == (record["key"], record["outputs"])
@@ -71,12 +72,12 @@ def test_a_refactoring_that_is_shown_to_change_no_byte_plans_nothing_and_the_aud
         assert told.stdout.startswith("CURRENT\n")
         line = f"  code of measure: counts as today's, by 2 jobs that gave the same bytes on {today}"
         assert line in told.stdout.splitlines()
-    of_both = call(project, "", "results/tables/claims.csv").stdout.splitlines()
+    of_both = call(project, "", "results/tiny/tables/claims.csv").stdout.splitlines()
     assert [line.split(":")[0] for line in of_both if "code of" in line] == [
         "  code of measure",
         "  code of null_models",
     ]
-    assert "code of" not in call(project, "", "results/data/sinusoid.npz").stdout
+    assert "code of" not in call(project, "", "results/tiny/data/sinusoid.npz").stdout
 
     done = call(project, ".equate", "measure")
     assert done.returncode == 0
@@ -96,7 +97,7 @@ def test_an_edit_that_changes_results_is_not_shown_to_be_equal_and_nothing_is_wr
 
 def test_jobs_of_other_libraries_or_other_inputs_show_nothing(project):
     refactored(project)
-    for path in (project / "results").rglob("measures.csv.prov.json"):
+    for path in (project / "results/tiny").rglob("measures.csv.prov.json"):
         told = json.loads(path.read_text())["inputs"]
         product = next(name for name in told if name.endswith("trajectory.npz"))
         (project / product).rename(project / f"{product}.away")
@@ -122,7 +123,7 @@ def test_jobs_of_other_libraries_or_other_inputs_show_nothing(project):
     ],
 )
 def test_a_wrong_call_is_one_clear_line(tmp_path, arguments, said):
-    (tmp_path / "results").mkdir()
+    (tmp_path / "results/tiny").mkdir()
     (tmp_path / "workflow_scripts").symlink_to(Path(equal.__file__).parents[1])
     done = call(tmp_path, ".equate", *arguments)
     assert done.returncode == 4 and done.stdout == ""

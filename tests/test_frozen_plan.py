@@ -16,6 +16,7 @@ from workflow_scripts.engine import plan
 from workflow_scripts.provenance import sidecars
 
 STUDY = {
+    "study": "tiny",
     "seeds": [0],
     "device": "cpu",
     "datasets": {"waves": {"kind": "sinusoid", "train": 200, "test": 100, "dimension": 4}},
@@ -31,7 +32,7 @@ STUDY = {
         }
     },
 }
-EXPLAINER = "results/tasks/waves/explainers/linear.npz"
+EXPLAINER = "results/tiny/tasks/waves/explainers/linear.npz"
 
 #: a cluster of one node, where a job runs as soon as it is submitted and $MEANWHILE has happened
 SLURM = {
@@ -110,7 +111,7 @@ def test_a_job_on_a_node_has_the_settings_that_it_was_planned_with(project):
 def test_a_job_on_a_node_refuses_other_code_than_it_was_planned_with(project):
     done = submit(project, "sed -i 's/MAX_TERMS = 2_000/MAX_TERMS = 3_000/' workflow_scripts/explainers/logistic.py")
     assert done.returncode != 0
-    said = (project / "results/tasks/waves/logs/linear.log").read_text()
+    said = (project / "results/tiny/tasks/waves/logs/linear.log").read_text()
     assert said.startswith("error: distill: the code (or a library's version) has changed since this job was planned:")
     assert len(said.splitlines()) == 1
     assert not (project / EXPLAINER).exists() and not list((project / "cache").iterdir())

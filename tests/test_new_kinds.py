@@ -85,13 +85,15 @@ def test_a_new_figure_and_a_new_table_are_a_module_each_and_rerun_nothing(projec
     done = snakemake(project, **given)
     assert done.returncode == 0, done.stderr
     assert planned(project, **given) == {}
-    summaries = [pd.read_csv(project / f"results/{name}/summary.csv") for name in ("digits", "sinusoid")]
+    summaries = [pd.read_csv(project / f"results/tiny/{name}/summary.csv") for name in ("digits", "sinusoid")]
     ends = [table.loc[table["quantity"] == "accuracy", "mean"].iloc[-1] for table in summaries]
-    assert pd.read_csv(project / "results/figures/ends.csv")["y"].tolist() == ends
-    assert pd.read_csv(project / "results/tables/ends.csv")["mean"].tolist() == ends
-    assert (project / "results/tables/ends.html").read_text().startswith("<h1>ends</h1>")
+    assert pd.read_csv(project / "results/tiny/figures/ends.csv")["y"].tolist() == ends
+    assert pd.read_csv(project / "results/tiny/tables/ends.csv")["mean"].tolist() == ends
+    assert (project / "results/tiny/tables/ends.html").read_text().startswith("<h1>ends</h1>")
 
-    audited = forks.run("workflow_scripts.audit", "results/figures/ends.svg", "results/tables/ends.csv", cwd=project)
+    audited = forks.run(
+        "workflow_scripts.audit", "results/tiny/figures/ends.svg", "results/tiny/tables/ends.csv", cwd=project
+    )
     assert audited.returncode == 0 and audited.stdout.startswith("CURRENT"), audited.stdout + audited.stderr
 
     done = snakemake(project, "--report", "report.html", **given)

@@ -66,9 +66,9 @@ def test_snakemake_ends_with_one_clear_line_before_it_runs_anything(queue, tmp_p
     folder = tmp_path / "work"
     folder.mkdir()
     queue(jobs(folder, 1))
-    done = snakemake(folder, "results/data/digits.npz")
+    done = snakemake(folder, "results/tiny/data/digits.npz")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(f"error: {folder}: Slurm still has jobs of an earlier run here: 0 (")
-    assert "Traceback" not in done.stderr and not (folder / "results").exists()
+    assert "Traceback" not in done.stderr and not (folder / "results/tiny").exists()
     queue("")
-    assert snakemake(folder, "results/data/digits.npz").returncode == 0, "and it left no lock"
+    assert snakemake(folder, "results/tiny/data/digits.npz").returncode == 0, "and it left no lock"

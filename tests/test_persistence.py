@@ -40,7 +40,7 @@ def told(tmp_path, monkeypatch):
 KEPT = MetadataRecord(
     record_format_version=RECORD_FORMAT_VERSION,
     params=["'other settings'", "'other code'"],
-    input_checksums={"results/other.csv": "sha256:1"},
+    input_checksums={"results/tiny/other.csv": "sha256:1"},
     rule="measure",
     shellcmd="python",
 )

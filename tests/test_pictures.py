@@ -403,6 +403,7 @@ def test_a_job_refuses_pictures_that_changed_since_it_was_planned(pets, tmp_path
 
 def a_study(path: Path, **keys) -> dict:
     return {
+        "study": "tiny",
         "seeds": [0],
         "device": "cpu",
         "datasets": {"pets": {"kind": "images", "path": str(path), "classes": [*CLASSES], **keys}},
@@ -466,7 +467,7 @@ def test_snakemake_and_the_audit_notice_changed_pictures_and_need_none_that_are_
     config.write_text(yaml.safe_dump(a_study(Path("..") / pets.name)))
     done = snakemake(work, "data", configfiles=(config,))
     assert done.returncode == 0, done.stderr
-    digest = pin(np.load(work / "results/data/pets.npz"))
+    digest = pin(np.load(work / "results/tiny/data/pets.npz"))
     assert planned(work, "data", configfiles=(config,)) == {}
     picture(0).save(pets / "train" / "cat" / "9.png")
     again = snakemake(work, "data", "--dry-run", configfiles=(config,))

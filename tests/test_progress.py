@@ -22,7 +22,7 @@ from tests.workflow import ROOT, snakemake
 from workflow_scripts.config.errors import Damaged
 from workflow_scripts.progress import report
 
-LOG = "results/waves/seed{seed}/logs/train.log"
+LOG = "results/tiny/waves/seed{seed}/logs/train.log"
 TRACEBACK = "Traceback (most recent call last):\n  File ...\nKeyError: 3\n"
 NOW = time.time()
 BEFORE, AFTER = NOW - 60, NOW + 60
@@ -43,7 +43,7 @@ def begun(tmp_path, monkeypatch):
 
 
 def sidecar(seed):
-    return f"results/waves/seed{seed}/trajectory.npz.prov.json"
+    return f"results/tiny/waves/seed{seed}/trajectory.npz.prov.json"
 
 
 def write(path, text, when=AFTER):
@@ -124,11 +124,11 @@ def test_all_is_told_in_a_table_and_then_what_runs_and_what_failed(begun):
         "all          1        1        1        1        4",
         "",
         "running:",
-        "  results/waves/seed1/logs/train.log (Slurm job 17 on node3)",
+        "  results/tiny/waves/seed1/logs/train.log (Slurm job 17 on node3)",
         "    12:00:05 step 7 of 90",
         "",
         "failed:",
-        "  results/waves/seed2/logs/train.log",
+        "  results/tiny/waves/seed2/logs/train.log",
         "    error: lr: lower it",
         "",
         f"Snakemake runs: process {os.getpid()}",
@@ -238,7 +238,9 @@ def test_a_run_is_followed_to_its_end(tmp_path, monkeypatch):
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     (tmp_path / ".snakemake/plans").mkdir(parents=True)
-    jobs = [[f"results/a/seed{i}/trajectory.npz.prov.json", f"results/a/seed{i}/logs/train.log"] for i in range(3)]
+    jobs = [
+        [f"results/tiny/a/seed{i}/trajectory.npz.prov.json", f"results/tiny/a/seed{i}/logs/train.log"] for i in range(3)
+    ]
     stages = [{"stage": f"train{i}", "logs": LOG, "jobs": jobs} for i in range(3000)]
     run = {"pid": 1, "host": "nowhere", "stages": stages}
     (tmp_path / ".snakemake/plans/jobs.json").write_text(json.dumps(run))

@@ -177,10 +177,12 @@ def job(package, tmp_path, monkeypatch):
 
     def told():
         cfg = {"wildcards": {"experiment": "digits", "seed": "0"}, "lr": 0.1}
-        outputs = {Path(f"results/{name}"): tmp_path / name for name in ("y.npz", "z.csv")}
+        outputs = {Path(f"results/tiny/{name}"): tmp_path / name for name in ("y.npz", "z.csv")}
         started = datetime.now(UTC) - timedelta(seconds=2)
         path = tmp_path / "y.npz.prov.json"
-        sidecars.write(path, sidecars.of_job("stage", cfg, {Path("results/x.npz"): "a" * 64}, outputs, started, "k"))
+        sidecars.write(
+            path, sidecars.of_job("stage", cfg, {Path("results/tiny/x.npz"): "a" * 64}, outputs, started, "k")
+        )
         return json.loads(path.read_text())
 
     return told
@@ -197,8 +199,8 @@ def test_a_sidecar_says_what_made_a_result(job, tmp_path, monkeypatch):
     assert record["wildcards"] == record["cfg"]["wildcards"] == {"experiment": "digits", "seed": "0"}
     assert record["cfg"]["lr"] == 0.1
     assert record["code"] == fingerprints.of_job("stage", record["cfg"])
-    assert record["inputs"] == {"results/x.npz": "a" * 64}
-    assert record["outputs"] == {f"results/{name}": hashing.sha256(tmp_path / name) for name in ("y.npz", "z.csv")}
+    assert record["inputs"] == {"results/tiny/x.npz": "a" * 64}
+    assert record["outputs"] == {f"results/tiny/{name}": hashing.sha256(tmp_path / name) for name in ("y.npz", "z.csv")}
     assert record["study"] == {"configfiles": ["mine.yaml"], "config": {"device": "cpu"}}
     assert record["snakemake"] == metadata.version("snakemake")
     assert record["argv"] == sys.orig_argv
@@ -317,7 +319,7 @@ def test_a_sidecar_with_a_wrong_or_missing_part_reads_as_none(job, tmp_path):
     for wrong in (
         {"schema": 1},
         {"cfg": record["cfg"] | {"lr": float("inf")}},
-        {"inputs": {"results/x.npz": 3}},
+        {"inputs": {"results/tiny/x.npz": 3}},
         {"inputs": {"results/\0": "a"}},
         {"outputs": {}},
         {"wildcards": {"experiment": "sinusoid"}},

@@ -13,9 +13,9 @@ from workflow_scripts.provenance import sidecars
 
 pytestmark = pytest.mark.thorough
 
-TRAJECTORY = "results/digits/seed0/trajectory.npz"
-MEASURES = "results/digits/seed0/measures.csv"
-TABLE = "results/tables/table1.csv"
+TRAJECTORY = "results/tiny/digits/seed0/trajectory.npz"
+MEASURES = "results/tiny/digits/seed0/measures.csv"
+TABLE = "results/tiny/tables/table1.csv"
 SIDECAR = sidecars.SUFFIX
 
 MEASURE = edit("workflow_scripts/measure.py", "ignore_index=True", "ignore_index=False")
@@ -112,39 +112,39 @@ SEEN = {
     "a trajectory edited": (
         edited(TRAJECTORY),
         OF_TRAJECTORY,
-        "extract_final digits (1 job): results/digits/seed0/trajectory.npz changed",
-        "TAMPERED  train digits seed 0: results/digits/seed0/trajectory.npz: these are not the bytes that it wrote",
+        "extract_final digits (1 job): results/tiny/digits/seed0/trajectory.npz changed",
+        "TAMPERED  train digits seed 0: results/tiny/digits/seed0/trajectory.npz: these are not the bytes that it wrote",
     ),
     "f_inf truncated": (
-        truncated("results/digits/seed0/final.npz"),
+        truncated("results/tiny/digits/seed0/final.npz"),
         OF_FINAL,
-        "distill_final_labels digits (1 job): results/digits/seed0/final.npz changed",
-        "TAMPERED  extract_final digits seed 0: results/digits/seed0/final.npz: these are not the bytes that it wrote",
+        "distill_final_labels digits (1 job): results/tiny/digits/seed0/final.npz changed",
+        "TAMPERED  extract_final digits seed 0: results/tiny/digits/seed0/final.npz: these are not the bytes that it wrote",
     ),
     "measures swapped between seeds": (
         swapped(MEASURES),
         OF_MEASURES,
-        "summarize digits (1 job): results/digits/seed0/measures.csv and 1 more changed",
-        "TAMPERED  measure digits seeds 0, 1: results/digits/seed*/measures.csv: these are not the bytes that it wrote",
+        "summarize digits (1 job): results/tiny/digits/seed0/measures.csv and 1 more changed",
+        "TAMPERED  measure digits seeds 0, 1: results/tiny/digits/seed*/measures.csv: these are not the bytes that it wrote",
     ),
     "measures swapped between seeds with their sidecars": (
         swapped(MEASURES, SIDECAR),
         {"measure": 2, **OF_MEASURES},
         "measure digits (1 job): wildcards.seed 1 -> 0",
-        "TAMPERED  measure digits seed 1: results/digits/seed1/measures.csv and its sidecar lie at "
-        "results/digits/seed0/measures.csv",
+        "TAMPERED  measure digits seed 1: results/tiny/digits/seed1/measures.csv and its sidecar lie at "
+        "results/tiny/digits/seed0/measures.csv",
     ),
     "measures edited, and their sidecar": (
         forged(MEASURES, sealed=False),
         OF_MEASURES,
-        "summarize digits (1 job): results/digits/seed0/measures.csv changed",
+        "summarize digits (1 job): results/tiny/digits/seed0/measures.csv changed",
         "TAMPERED  measure digits seed 0: measures.csv.prov.json was edited after it was written",
     ),
     "a summary deleted": (
-        removed("results/digits/summary.csv"),
+        removed("results/tiny/digits/summary.csv"),
         OF_MEASURES,
-        "summarize digits (1 job): results/digits/summary.csv missing",
-        "UNKNOWN  plot fig4: its input results/digits/summary.csv is missing",
+        "summarize digits (1 job): results/tiny/digits/summary.csv missing",
+        "UNKNOWN  plot fig4: its input results/tiny/digits/summary.csv is missing",
     ),
 }
 
@@ -169,32 +169,32 @@ TOLD = {
 UNSEEN = {
     "a trajectory deleted": (
         removed(TRAJECTORY),
-        "UNKNOWN  extract_final digits seed 0: its input results/digits/seed0/trajectory.npz is missing",
+        "UNKNOWN  extract_final digits seed 0: its input results/tiny/digits/seed0/trajectory.npz is missing",
         {"train": 1, **OF_TRAJECTORY},
     ),
     "a page of a figure deleted": (
-        removed("results/figures/fig4.pdf"),
-        "UNKNOWN  results/figures/fig4.pdf: no such file",
+        removed("results/tiny/figures/fig4.pdf"),
+        "UNKNOWN  results/tiny/figures/fig4.pdf: no such file",
         {"plot": 1},
     ),
     "a trajectory edited, its time kept": (
         edited(TRAJECTORY, keep_time=True),
-        "TAMPERED  train digits seed 0: results/digits/seed0/trajectory.npz: these are not the bytes that it wrote",
+        "TAMPERED  train digits seed 0: results/tiny/digits/seed0/trajectory.npz: these are not the bytes that it wrote",
         {"train": 1, **OF_TRAJECTORY},
     ),
     "a figure edited": (
-        edited("results/figures/fig4.svg"),
-        "TAMPERED  plot fig4: results/figures/fig4.svg: these are not the bytes that it wrote",
+        edited("results/tiny/figures/fig4.svg"),
+        "TAMPERED  plot fig4: results/tiny/figures/fig4.svg: these are not the bytes that it wrote",
         {"plot": 1},
     ),
     "a sidecar deleted": (
         removed(MEASURES + SIDECAR),
-        "UNKNOWN  results/digits/seed0/measures.csv: no sidecar beside it says what made it",
+        "UNKNOWN  results/tiny/digits/seed0/measures.csv: no sidecar beside it says what made it",
         {"measure": 1, **OF_MEASURES},
     ),
     "a sidecar damaged": (
         truncated(MEASURES + SIDECAR),
-        "UNKNOWN  results/digits/seed0/measures.csv: measures.csv.prov.json can't be read: damaged, or written by "
+        "UNKNOWN  results/tiny/digits/seed0/measures.csv: measures.csv.prov.json can't be read: damaged, or written by "
         "another version",
         {"measure": 1, **OF_MEASURES},
     ),
@@ -278,7 +278,7 @@ def test_without_records_a_result_that_was_edited_counts_as_a_new_input(project)
 
 
 def test_measures_edited_under_their_old_time_are_found_and_repaired_with_all_after_them(project):
-    path = "results/ten_digits/seed3/measures.csv"
+    path = "results/tiny/ten_digits/seed3/measures.csv"
     before = (project / path).read_bytes()
     edited(path, keep_time=True)(project)
     assert plan(project).jobs == {}

@@ -292,7 +292,7 @@ def test_the_modes_of_a_linear_network_follow_its_training(tmp_path):
     (tmp_path / "study.yaml").write_text(STUDY)
     options = {"configfiles": (tmp_path / "study.yaml",)}
     expected = {"prepare_data": 1, "train": 2, "decompose": 1}
-    assert planned(tmp_path, "results/ten/class_modes.csv", **options) == expected
+    assert planned(tmp_path, "results/tiny/ten/class_modes.csv", **options) == expected
 
 
 PER_EPOCH = 25

@@ -41,6 +41,7 @@ def submitted(folder, *configfiles) -> list[dict]:
 
 #: each kind of explainer for two experiments that explain each other, fitted by SGD and otherwise
 ENTANGLED = {
+    "study": "tiny",
     "seeds": [0, 1],
     "datasets": {"waves": {"kind": "sinusoid", "train": 200, "test": 100, "dimension": 4, "fresh": 50}},
     "tasks": {"waves": {"dataset": "waves"}},

@@ -33,7 +33,7 @@ TARGETS = {
     "measures": PREPARED | EXPLAINERS | {"train": 6, "measure": 6, "summarize": 4},
     "nulls": PREPARED | EXPLAINERS | {"train": 6, "null_models": 4},
     "simulations": {"simulate": 1},
-    "results/figures/theorem1.svg": {"simulate": 1, "plot": 1},
+    "results/tiny/figures/theorem1.svg": {"simulate": 1, "plot": 1},
     "figures": PREPARED
     | EXPLAINERS
     | {"train": 6, "measure": 5, "null_models": 3, "summarize": 3, "simulate": 1, "plot": 4, "tabulate": 3},
@@ -119,7 +119,7 @@ def test_every_product_has_its_provenance_beside_it(study):
     sidecars = [json.loads(path.read_text()) for path in study.rglob("*.prov.json")]
     told = {path: digest for record in sidecars for path, digest in record["outputs"].items()}
     for path in products(study):
-        assert told[f"results/{path}"] == hashing.sha256(study / "results" / path)
+        assert told[f"results/tiny/{path}"] == hashing.sha256(study / "results/tiny" / path)
     for record in sidecars:
         assert record["schema"] == 3
         for path, digest in record["inputs"].items():
@@ -152,7 +152,7 @@ def test_seeds_differ(study):
 
 
 def test_measures_hold_the_columns_of_the_contract(study):
-    table = pd.read_csv(study / "results/digits/seed0/measures.csv")
+    table = pd.read_csv(study / "results/tiny/digits/seed0/measures.csv")
     assert tuple(table.columns) == per_checkpoint.COLUMNS + per_checkpoint.JOINT_COLUMNS, "its explainers are nested"
     assert set(table["explainer"]) == {"linear", "linear_sgd", "linear_final"}
     assert np.isfinite(table.drop(columns="explainer")).all(axis=None)
@@ -161,22 +161,22 @@ def test_measures_hold_the_columns_of_the_contract(study):
 
 
 def test_nested_explainers_account_together_for_what_each_and_all_before_it_do(study):
-    table = pd.read_csv(study / "results/digits/seed0/measures.csv").set_index("explainer")
+    table = pd.read_csv(study / "results/tiny/digits/seed0/measures.csv").set_index("explainer")
     names = ["linear", "linear_sgd", "linear_final"]
-    folder = study / "results/tasks/low_high/explainers"
+    folder = study / "results/tiny/tasks/low_high/explainers"
     of_linear, of_sgd = (np.load(folder / f"{name}.npz")["test_predictions"] for name in names[:2])
     suffixes = ("", "_corrected", "_lo", "_hi")
     columns = [[f"{mu}{suffix}" for suffix in suffixes] for mu in ("mu", "mu_joint")]
     np.testing.assert_allclose(table.loc["linear", columns[0]], table.loc["linear", columns[1]], atol=1e-12)
-    f = np.load(study / "results/digits/seed0/trajectory.npz")["test_predictions"]
-    y = (np.load(study / "results/data/digits.npz")["test_labels"] > 4).astype(int)
+    f = np.load(study / "results/tiny/digits/seed0/trajectory.npz")["test_predictions"]
+    y = (np.load(study / "results/tiny/data/digits.npz")["test_labels"] > 4).astype(int)
     together = information.measures(information.joint_counts(f, 2 * of_linear + of_sgd, y, 4))["mu"]
     np.testing.assert_allclose(table.loc["linear_sgd", "mu_joint"], together, atol=1e-12)
     assert not np.allclose(table.loc["linear_final", "mu_joint"], together)
 
 
 def test_the_trajectory_holds_the_arrays_of_the_contract(study):
-    arrays = np.load(study / "results/digits/seed0/trajectory.npz")
+    arrays = np.load(study / "results/tiny/digits/seed0/trajectory.npz")
     t = len(arrays["steps"])
     expected = {
         "steps": ("int64", (t,)),
@@ -193,23 +193,23 @@ def test_the_trajectory_holds_the_arrays_of_the_contract(study):
 
 def test_networks_learn_and_linear_explainers_explain_them(study):
     for experiment, least in (("digits/seed0", 0.85), ("ten_digits/seed3", 0.85), ("sinusoid/seed0", 0.8)):
-        table = pd.read_csv(study / f"results/{experiment}/measures.csv")
+        table = pd.read_csv(study / f"results/tiny/{experiment}/measures.csv")
         last = table[table["explainer"] == "linear"].iloc[-1]
         assert last["accuracy"] > least
         assert last["mu"] > last["mu_null"] > 0
 
 
 def test_final_labels_are_those_of_the_last_checkpoint(study):
-    final = np.load(study / "results/digits/seed0/final.npz")
-    trajectory = np.load(study / "results/digits/seed0/trajectory.npz")
+    final = np.load(study / "results/tiny/digits/seed0/final.npz")
+    trajectory = np.load(study / "results/tiny/digits/seed0/trajectory.npz")
     np.testing.assert_array_equal(final["test_labels"], trajectory["test_predictions"][-1])
     np.testing.assert_array_equal(final["train_labels"], trajectory["train_predictions"][-1])
     assert len(final["fresh_labels"]) == 300
 
 
 def test_the_plotted_points_are_the_summary(study):
-    points = pd.read_csv(study / "results/figures/fig4.csv")
-    summary = pd.read_csv(study / "results/digits/summary.csv")
+    points = pd.read_csv(study / "results/tiny/figures/fig4.csv")
+    summary = pd.read_csv(study / "results/tiny/digits/summary.csv")
     drawn = points[(points["panel"] == "digits") & (points["series"] == "μ(F$_t$; linear)")]
     told = summary[(summary["explainer"] == "linear") & (summary["quantity"] == "mu")]
     np.testing.assert_array_equal(drawn["y"], told["mean"])
@@ -237,7 +237,7 @@ def test_agreement_is_made_from_what_is_trained_and_traced_back_to_it(finished, 
     other = {"other": tiny["digits"] | {"title": "Other", "network": {"kind": "linear"}, "seeds": [1]}}
     change = tmp_path / "change.yaml"
     change.write_text(yaml.safe_dump({"experiments": other, "figures": order, "tables": order}))
-    targets = ("results/figures/order.svg", "results/tables/order.csv")
+    targets = ("results/tiny/figures/order.svg", "results/tiny/tables/order.csv")
     given = {"configfiles": ("tests/tiny.yaml", change), "root": project}
     assert planned(project, *targets, **given) == {"train": 1, "order_examples": 2, "plot": 1, "tabulate": 1}
     done = snakemake(project, *targets, **given)
@@ -304,6 +304,7 @@ def test_the_rich_logger_shows_a_run(tmp_path):
 @pytest.mark.slow
 def test_real_mnist_runs_through_the_same_workflow(tmp_path, shared_data):
     changes = {
+        "study": "tiny",
         "seeds": [0],
         "data_root": str(shared_data),
         "datasets": {"mnist": {"train": 6400, "test": 2000}},
@@ -312,13 +313,13 @@ def test_real_mnist_runs_through_the_same_workflow(tmp_path, shared_data):
     (tmp_path / "changes.yaml").write_text(yaml.safe_dump(changes))
     done = snakemake(tmp_path, configfiles=(ROOT / "experiments/mnist.yaml", tmp_path / "changes.yaml"))
     assert done.returncode == 0, done.stderr
-    table = pd.read_csv(tmp_path / "results/mnist/seed0/measures.csv")
+    table = pd.read_csv(tmp_path / "results/tiny/mnist/seed0/measures.csv")
     linear = table[table["explainer"] == "linear"]
     assert linear["step"].iloc[-1] == 400
     assert 0.75 < linear["explainer_accuracy"].iloc[-1] < 0.95
     assert linear["accuracy"].iloc[-1] > 0.85
     assert linear["mu"].iloc[-1] > linear["mu_null"].iloc[-1]
-    names = np.load(tmp_path / "results/data/mnist.npz")["source_hashes"]
+    names = np.load(tmp_path / "results/tiny/data/mnist.npz")["source_hashes"]
     assert any(name.startswith("train-images-idx3-ubyte ") for name in names)
 
 
@@ -346,6 +347,6 @@ def test_the_report_opens_in_a_browser_with_every_figure(study, browser):
         click(f"{row}.querySelector('a[iconname=information-circle]')")
         wait_for(f"document.body.innerText.includes('{words}')")
         click(category)
-    browser.get((study / "results/tables/table2.html").as_uri())
+    browser.get((study / "results/tiny/tables/table2.html").as_uri())
     assert "Digits & friends" in browser.find_element("tag name", "table").text
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

@@ -21,6 +21,7 @@ from tests.workflow import ROOT, counted, products, snakemake
 
 #: four trainings of a few seconds
 STUDY = {
+    "study": "tiny",
     "seeds": [0, 1, 2, 3],
     "device": "cpu",
     "datasets": {"waves": {"kind": "sinusoid", "train": 4000, "test": 1000, "dimension": 20}},
@@ -45,7 +46,7 @@ SECONDS = 600
 
 def measured(*seeds: int) -> tuple[str, ...]:
     """The targets that have these seeds of the study trained and measured."""
-    return tuple(f"results/waves/seed{seed}/measures.csv" for seed in seeds)
+    return tuple(f"results/tiny/waves/seed{seed}/measures.csv" for seed in seeds)
 
 
 class Project:
@@ -94,7 +95,7 @@ class Project:
         return (self.folder / "said").read_text()
 
     def log(self, stage: str, seed: int = 0) -> str:
-        path = self.folder / f"results/waves/seed{seed}/logs/{stage}.log"
+        path = self.folder / f"results/tiny/waves/seed{seed}/logs/{stage}.log"
         return path.read_text() if path.exists() else ""
 
     def starts(self) -> list[dict]:
@@ -153,7 +154,7 @@ class Project:
         assert self.run("--dry-run", "--quiet=rules") == 0, self.said
         assert counted(self.said) == {}, self.said
         assert not list((self.folder / ".snakemake/locks").iterdir())
-        assert not [path for path in (self.folder / "results").rglob("*") if path.name.startswith(".")]
+        assert not [path for path in (self.folder / "results/tiny").rglob("*") if path.name.startswith(".")]
 
 
 def _is_of(start: dict, seed: int | None) -> bool:

@@ -106,10 +106,10 @@ def _facts(report: Report) -> list[str]:
     by = f"made by {who} at {when}, {commit}, key {record.key}"
     behind = f"{_count(report.jobs, 'job')} and {_count(report.files, 'file')}"
     lines = [by, f"{behind} as recorded, settings and code as now"]
-    lines += _equal_codes(report.jobs.values())
+    lines += _equal_codes(job.record for job in report.jobs.values())
     if report.remade:
         lines.append("made again just now: the same bytes")
-    used = {name for job in report.jobs.values() for name in job.code.libraries}
+    used = {name for job in report.jobs.values() for name in job.record.code.libraries}
     there = {name: version for name, version in record.distributions.items() if name not in used}
     here = {name: version for name in there if (version := _installed(name))}
     drift = differences.versions(there, here)
@@ -118,8 +118,9 @@ def _facts(report: Report) -> list[str]:
 
 def _equal_codes(jobs: Iterable[Sidecar]) -> list[str]:
     """For each stage whose code is no longer the one that made the results: what shows that today's is equal."""
-    ways = {record.stage: {} for record in sorted(jobs, key=lambda record: stage_rank(record.stage))}
-    for record in jobs:
+    records = sorted(jobs, key=lambda record: stage_rank(record.stage))
+    ways = {record.stage: {} for record in records}
+    for record in records:
         ways[record.stage] |= {
             (step.old, step.new): step for step in equal.way(record.stage, upgrades.own_digest(record))
         }
@@ -169,10 +170,9 @@ def _repair(reports: list[Report]) -> list[str]:
 
 def _target(report: Report) -> str:
     """What is asked of Snakemake for a result: the first product of its job, which stands for all, or its place."""
-    here = report.results.recorded(report.path)
-    if here in {finding.remake for finding in report.findings}:
-        return here
-    return next(iter(report.record.outputs))
+    if report.name in {finding.remake for finding in report.findings}:
+        return report.name
+    return next(iter(report.jobs.values())).first
 
 
 def _shown(path: Path) -> str:
@@ -216,7 +216,7 @@ def _arguments() -> argparse.Namespace:
         "--results",
         type=Path,
         metavar="DIR",
-        help="where copies outside any results folder came from (default: results)",
+        help="where copies outside any results came from: of one study, or of all (default: results)",
     )
     parser.add_argument(
         "--configfile",

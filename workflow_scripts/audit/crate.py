@@ -5,13 +5,14 @@ import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
 from workflow_scripts.audit import source
-from workflow_scripts.audit.records import Copy, Results
-from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report
+from workflow_scripts.audit.records import Copy, Results, files
+from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Job, Report
+from workflow_scripts.config import paths
 from workflow_scripts.config.errors import Blocked, Changed, Damaged, Foreign, Missing, Misused, StudyError
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars, upgrades
@@ -36,7 +37,7 @@ def write(reports: list[Report], folder: Path) -> str:
     results = reports[0].results
     for report in reports:
         _check_report(report, results)
-    jobs = {results.recorded(beside): record for report in reports for beside, record in report.jobs.items()}
+    jobs = {results.name(beside): job for report in reports for beside, job in report.jobs.items()}
     _check_places(jobs, results)
     studies = {hashing.canonical_json(report.study): report.study for report in reports}.values()
     configs = _configs(studies, results)
@@ -45,14 +46,17 @@ def write(reports: list[Report], folder: Path) -> str:
         if not path.is_file():
             raise Missing(f"{path}: missing: a crate is whole, put it back or make it again")
     verdict = max((report.verdict for report in reports), key=VERDICTS.index)
-    named = [results.recorded(report.path) for report in reports]
+    named = [results.place(report.name) for report in reports]
+    told = {results.place(beside): job for beside, job in jobs.items()}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent, prefix=".crate-") as scratch:
             made = Path(scratch, "crate")
-            copies = _copied(sources, jobs, made)
+            copies = _copied(sources, jobs, results, made)
             summary = _summary(named, jobs, verdict)
-            Description(made, copies, jobs).write(named, [study for study in studies if study], list(configs), summary)
+            Description(made, copies, told, results.place).write(
+                named, [study for study in studies if study], list(configs), summary
+            )
             digest = hashing.sha256(made / source.CRATE)
             made.replace(folder)
     except OSError as error:
@@ -86,17 +90,17 @@ def _check_report(report: Report, results: Results) -> None:
         raise Changed(f"{report.path}: it is TAMPERED: repair it before it goes into a crate")
     if report.record is None:
         raise Foreign(f"{report.path}: {report.findings[0].why}: a crate holds results of known origin, make it again")
-    if report.results is not results or results.recorded(report.path) is None:
+    if report.results is not results or results.name(report.path) is None:
         raise Foreign(f"{report.path}: not in {results.folder}: a crate holds results of one folder, name those in it")
-    if report.study != report.record.origin:
+    if report.study != (results.origin or report.record.origin):
         raise Misused("--configfile, --config: a crate holds what its results were made with: leave these out")
 
 
-def _check_places(jobs: dict[str, Sidecar], results: Results) -> None:
-    """Raise StudyError if a job read or wrote outside the results folder."""
-    for recorded in {recorded for record in jobs.values() for recorded in [*record.inputs, *record.outputs]}:
-        if ".." in Path(recorded).parts or results.recorded(results.path(recorded)) != recorded:
-            raise Foreign(f"{recorded}: not in the results folder: make what needs it with snakemake, not by hand")
+def _check_places(jobs: dict[str, Job], results: Results) -> None:
+    """Raise StudyError if a job read outside the results folder."""
+    for name in {name for job in jobs.values() for name in job.inputs}:
+        if ".." in Path(name).parts or results.name(results.path(name)) != name:
+            raise Foreign(f"{name}: not in the results folder: make what needs it with snakemake, not by hand")
 
 
 def _configs(studies: Iterable[dict | None], results: Results) -> dict[str, Path]:
@@ -107,26 +111,27 @@ def _configs(studies: Iterable[dict | None], results: Results) -> dict[str, Path
     return dict(sorted(found))
 
 
-def _sources(reports: list[Report], jobs: dict[str, Sidecar]) -> dict[str, Path]:
+def _sources(reports: list[Report], jobs: dict[str, Job]) -> dict[str, Path]:
     """Place in the crate -> file here: the workflow, results, and the jobs behind them with all that these wrote."""
     results = reports[0].results
     own = [path for name in OWN for path in [ROOT / name, *(ROOT / name).rglob("*")]]
     found = {path.relative_to(ROOT).as_posix(): path for path in own if path.is_file() and path.suffix != ".pyc"}
-    found |= {results.recorded(path): path for report in reports for path in report.files}
-    written = [*jobs, *(recorded for record in jobs.values() for recorded in record.outputs)]
-    return dict(
-        sorted((found | {recorded: path for recorded in written if (path := results.path(recorded)).is_file()}).items())
-    )
+    written = [paths.STUDY, *jobs, *(name for job in jobs.values() for _, name, _ in job.wrote)]
+    written += (results.name(path) for report in reports for path in report.files)
+    found |= {results.place(name): path for name in written if (path := results.path(name)).is_file()}
+    found |= {results.place(results.name(path)): path for report in reports for path in report.files}
+    return dict(sorted(found.items()))
 
 
-def _copied(sources: dict[str, Path], jobs: dict[str, Sidecar], folder: Path) -> dict[str, Copy]:
+def _copied(sources: dict[str, Path], jobs: dict[str, Job], results: Results, folder: Path) -> dict[str, Copy]:
     """Copy files into a folder, by their places there. Raises StudyError for one that isn't what its job wrote."""
     with ThreadPoolExecutor() as pool:
         copies = pool.map(lambda place: _copy(sources[place], folder / place), sources)
         found = dict(zip(sources, copies, strict=True))
-    for recorded, digest in (pair for record in jobs.values() for pair in record.outputs.items()):
-        if recorded in found and found[recorded].sha256 != digest:
-            raise Changed(f"{sources[recorded]}: these are not the bytes that its job wrote: repair it, or remove it")
+    for name, digest in ((name, digest) for job in jobs.values() for _, name, digest in job.wrote):
+        place = results.place(name)
+        if place in found and found[place].sha256 != digest:
+            raise Changed(f"{sources[place]}: these are not the bytes that its job wrote: repair it, or remove it")
     return found
 
 
@@ -136,7 +141,7 @@ def _copy(path: Path, to: Path) -> Copy:
     return Copy(hashing.sha256(to), to.stat().st_size)
 
 
-def _summary(named: list[str], jobs: dict[str, Sidecar], verdict: str) -> str:
+def _summary(named: list[str], jobs: dict[str, Job], verdict: str) -> str:
     few = ", ".join(named[:5]) + f" and {len(named) - 5} more" * (len(named) > 5)
     return (
         f"{few}; everything behind: {len(jobs)} jobs, their files, and sidecars (.prov.json) that say how these were "
@@ -171,9 +176,10 @@ def _files(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[
             yield Finding("UNKNOWN", "crate", f"{place} is missing", None)
         elif found != copy.sha256 or (folder / place).stat().st_size != copy.size:
             yield Finding("TAMPERED", "crate", f"{place}: not the bytes that {source.CRATE} lists", None)
-    for path in sorted((folder / "results").rglob("*")):
-        if path.is_file() and path.relative_to(folder).as_posix() not in listed:
-            yield Finding("UNKNOWN", "crate", f"{path.relative_to(folder)} is not in {source.CRATE}: remove it", None)
+    listing = {source.CRATE, f"{source.CRATE}.sig"}
+    for path in files(folder):
+        if (place := path.relative_to(folder).as_posix()) not in listed and place not in listing:
+            yield Finding("UNKNOWN", "crate", f"{place} is not in {source.CRATE}: remove it", None)
 
 
 def _by_sidecars(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[Finding]:
@@ -187,9 +193,10 @@ def _by_sidecars(folder: Path, listed: dict[str, Copy], results: Results) -> Ite
             yield Finding("TAMPERED", "crate", f"{place} was edited after it was written", None)
         else:
             codes[record.stage, upgrades.own_digest(record)] = record
-            for recorded, digest in record.outputs.items():
-                if recorded in listed and listed[recorded].sha256 != digest:
-                    yield Finding("TAMPERED", "crate", f"{recorded}: {source.CRATE} and {place} differ", None)
+            for name, digest in record.outputs.items():
+                product = str(PurePosixPath(place).with_name(name))
+                if product in listed and listed[product].sha256 != digest:
+                    yield Finding("TAMPERED", "crate", f"{product}: {source.CRATE} and {place} differ", None)
     for what in sorted({what for record in codes.values() for what in _other_code(folder, record)}):
         yield Finding("STALE", "crate", f"{what} here is not the code that made all of the results", None)
 

@@ -6,7 +6,7 @@ not known is left out.
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -16,7 +16,7 @@ from rocrate.model import ContextEntity, File
 from rocrate.rocrate import ROCrate
 
 from workflow_scripts.audit.records import Copy
-from workflow_scripts.audit.verdict import job_name, stage_rank
+from workflow_scripts.audit.verdict import Job, stage_rank
 from workflow_scripts.files import hashing, npz
 from workflow_scripts.provenance import fingerprints
 from workflow_scripts.provenance.sidecars import Sidecar
@@ -91,13 +91,15 @@ class Graph:
 class Description:
     """What there is to say of a crate.
 
-    folder: where its files lie now; copies: the files by their place in the crate; jobs: sidecars by theirs.
+    folder: where its files lie now; copies: the files by their place in the crate; jobs: by that of their sidecars;
+    place: a file of the results -> its place.
     """
 
-    def __init__(self, folder: Path, copies: dict[str, Copy], jobs: dict[str, Sidecar]):
-        self._folder, self._copies = folder, copies
+    def __init__(self, folder: Path, copies: dict[str, Copy], jobs: dict[str, Job], place: Callable[[str], str]):
+        self._folder, self._copies, self._place = folder, copies, place
         self._jobs = dict(sorted(jobs.items(), key=lambda job: (stage_rank(job[1].stage), job[0])))
-        self._last = max(jobs.values(), key=lambda record: record.ended)
+        self._records = [job.record for job in self._jobs.values()]
+        self._last = max(self._records, key=lambda record: record.ended)
         self._citation = yaml.safe_load((folder / "CITATION.cff").read_text())
         self._graph = Graph()
 
@@ -107,7 +109,7 @@ class Description:
         named, configs: the places of the results that were asked for, and of the config files; studies: what Snakemake
         was given to make them; summary: what the crate holds, in words.
         """
-        stages = dict.fromkeys(record.stage for record in self._jobs.values())
+        stages = dict.fromkeys(job.stage for job in self._jobs.values())
         types = {_module(stage): ["File", "SoftwareSourceCode"] for stage in stages}
         types[WORKFLOW] = ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"]
         for place, copy in self._copies.items():
@@ -137,49 +139,50 @@ class Description:
         self._graph.join(
             WORKFLOW,
             description=self._citation["title"],
-            version=sorted(filter(None, {_commit(record) for record in self._jobs.values()})),
+            version=sorted(filter(None, {_commit(record) for record in self._records})),
             url=url,
             conformsTo=Ref("https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"),
         )
 
-    def _job(self, place: str, record: Sidecar) -> Ref:
+    def _job(self, place: str, job: Job) -> Ref:
         """The action of one job; fills in the parameters of its tool."""
-        stage = record.stage
+        stage, record = job.stage, job.record
         tool = self._graph.join(_module(stage), version=record.code.fingerprint)
         for library, version in record.code.libraries.items():
             package = f"pkg:pypi/{library}@{version}"
             self._graph.add(package, "SoftwareApplication", name=library, softwareVersion=version)
             self._graph.join(tool, softwareRequirements=Ref(package))
-        inputs = self._files(record, record.inputs, "input")
-        results = self._files(record, record.outputs, "output")
-        settings = [self._value(stage, tool, key, value) for key, value in _flat(record.cfg)]
+        inputs = self._files(stage, job.read, "input")
+        results = self._files(stage, job.wrote, "output")
+        asked = {key: value for key, value in record.cfg.items() if key != "inputs"}
+        settings = [self._value(stage, tool, key, value) for key, value in _flat(asked)]
         action = self._graph.add(
             f"#job/{quote(place)}",
             "CreateAction",
-            name=job_name(record),
+            name=job.name,
             description=_circumstances(record),
             instrument=tool,
             agent=self._user(record),
             startTime=record.started,
             endTime=record.ended,
-            object=[*inputs, *self._sources(record), *settings],
+            object=[*inputs, *self._sources(job), *settings],
             result=results,
             resourceUsage=self._memory(record),
         )
         self._graph.join(quote(place), about=action)
         return action
 
-    def _files(self, record: Sidecar, hashes: dict[str, str], end: str) -> list[Ref]:
-        """Those inputs or outputs of a job that lie in the crate with the bytes that it read or wrote."""
-        options, found = _options(record), []
-        for recorded, digest in hashes.items():
-            if recorded in self._copies and self._copies[recorded].sha256 == digest:
-                found.append(Ref(quote(recorded)))
-                if recorded in options:
-                    id = f"#{record.stage}/--{options[recorded]}"
-                    parameter = self._graph.add(id, "FormalParameter", name=options[recorded], additionalType="File")
-                    self._graph.join(_module(record.stage), **{end: parameter})
-                    self._graph.join(found[-1], exampleOfWork=parameter)
+    def _files(self, stage: str, files: list[tuple[str, str, str]], end: str) -> list[Ref]:
+        """Those inputs or outputs (option, name, SHA-256) that lie in the crate with the bytes that were used."""
+        found = []
+        for option, name, digest in files:
+            place = self._place(name)
+            if place in self._copies and self._copies[place].sha256 == digest:
+                found.append(Ref(quote(place)))
+                id = f"#{stage}/--{option.replace('_', '-')}"
+                parameter = self._graph.add(id, "FormalParameter", name=option, additionalType="File")
+                self._graph.join(_module(stage), **{end: parameter})
+                self._graph.join(found[-1], exampleOfWork=parameter)
         return found
 
     def _value(self, of: str, reader: str, key: str, value: Any) -> Ref:
@@ -191,10 +194,11 @@ class Description:
         id = f"{id}/{hashing.of(value)[:12]}"
         return self._graph.add(id, "PropertyValue", name=key, value=value, exampleOfWork=parameter)
 
-    def _sources(self, record: Sidecar) -> list[Ref]:
+    def _sources(self, job: Job) -> list[Ref]:
         """What a data set was made from: files and arrays that are not in the crate, by their hashes."""
-        data = [recorded for recorded in record.outputs if record.stage == "prepare_data" and recorded in self._copies]
-        found = [npz.load(self._folder / recorded, "source_hashes")["source_hashes"].tolist() for recorded in data]
+        made = [self._place(name) for _, name, _ in job.wrote] if job.stage == "prepare_data" else []
+        data = [place for place in made if place in self._copies]
+        found = [npz.load(self._folder / place, "source_hashes")["source_hashes"].tolist() for place in data]
         recorded = [source.rsplit(" ", 1) for sources in found for source in sources]
         return [
             self._graph.add(f"#source/{sha256}", "CreativeWork", name=name, sha256=sha256) for name, sha256 in recorded
@@ -222,9 +226,9 @@ class Description:
         self._graph.join(WORKFLOW, input=given, output=made)
         changes = [pair for study in studies for pair in _flat(study["config"])]
         when = {
-            "startTime": min(record.started for record in self._jobs.values()),
+            "startTime": min(record.started for record in self._records),
             "endTime": self._last.ended,
-            "agent": [self._user(record) for record in self._jobs.values()],
+            "agent": [self._user(record) for record in self._records],
         }
         run = self._graph.add(
             "#run",
@@ -291,17 +295,6 @@ def _entity(crate: ROCrate, id: str, type: str | list[str]) -> ContextEntity | F
 
 def _module(stage: str) -> str:
     return f"{fingerprints.PACKAGE}/{stage}.py"
-
-
-def _options(record: Sidecar) -> dict[str, str]:
-    """File -> the option of the stage's command that named it."""
-    options, option = {}, None
-    for word in record.argv:
-        if word.startswith("--"):
-            option = word[2:]
-        elif option:
-            options[word] = option
-    return options
 
 
 def _flat(settings: dict, before: str = "") -> Iterator[tuple[str, Any]]:

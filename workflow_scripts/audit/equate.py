@@ -45,9 +45,9 @@ def _groups(stage: str, results: Results) -> dict[tuple[tuple[str, ...], str], l
     for record in results.records.values():
         if record.stage != stage or not record.is_sealed:
             continue
-        now = fingerprints.of_job(stage, upgrades.cfg(record))
+        now = fingerprints.of_job(stage, record.cfg)
         if upgrades.digest(record) != equal.standing(stage, now["digest"]):
-            kinds = tuple(sorted(fingerprints.kinds(upgrades.cfg(record))))
+            kinds = tuple(sorted(fingerprints.kinds(record.cfg)))
             groups[kinds, upgrades.own_digest(record)].append(record)
     return {group: list(_varied(sorted(records, key=_seconds))) for group, records in sorted(groups.items())}
 
@@ -72,10 +72,10 @@ def _equate(stage: str, kinds: tuple[str, ...], old: str, records: list[Sidecar]
     for record in records:
         why = _differs(record, results)
         if why:
-            print(f"{of}: not shown to be equal: {job_name(record)}: {why}")
+            print(f"{of}: not shown to be equal: {job_name(stage, record.wildcards)}: {why}")
             return False
-        print(f"{of}: {job_name(record)}: the same bytes", flush=True)
-    now = fingerprints.of_job(stage, upgrades.cfg(records[0]))
+        print(f"{of}: {job_name(stage, record.wildcards)}: the same bytes", flush=True)
+    now = fingerprints.of_job(stage, records[0].cfg)
     equal.add(
         [
             equal.Equal(
@@ -99,13 +99,13 @@ def _equate(stage: str, kinds: tuple[str, ...], old: str, records: list[Sidecar]
 
 def _differs(record: Sidecar, results: Results) -> str | None:
     """Why a job can't show that its old code and today's are equal; None where it does."""
-    now = fingerprints.of_job(record.stage, upgrades.cfg(record))
+    now = fingerprints.of_job(record.stage, record.cfg)
     if others := differences.versions(upgrades.libraries(record), now["libraries"]):
         return f"made with other libraries: {', '.join(others)}"
-    for recorded, digest in record.inputs.items():
-        if results.sha256(results.path(recorded)) != digest:
-            return f"its input {recorded} is missing, or has other bytes now"
-    wrong = remake.compare(record, results)
+    for name, digest in record.inputs:
+        if results.sha256(results.path(name)) != digest:
+            return f"its input {name} is missing, or has other bytes now"
+    wrong = remake.compare(record, results.folder, [read.path for read in record.inputs])
     return wrong and wrong[1]
 
 
@@ -121,7 +121,13 @@ def _arguments() -> argparse.Namespace:
         allow_abbrev=False,
     )
     parser.add_argument("stage", choices=STAGES, metavar="STAGE", help=", ".join(STAGES))
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="(default: results)")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results/default"),
+        metavar="DIR",
+        help="of one study (default: results/default)",
+    )
     parser.add_argument(
         "--jobs", type=int, default=3, metavar="N", help="jobs to run again for each set of kinds (default: 3)"
     )

@@ -1,11 +1,13 @@
 """Where results and their sidecars lie, and the SHA-256 of every file, each hashed once."""
 
 import functools
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from workflow_scripts.config import paths
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars
 from workflow_scripts.provenance.sidecars import Sidecar
@@ -19,25 +21,37 @@ class Copy(NamedTuple):
 
 
 class Results:
-    """A results folder, wherever it has been moved to."""
+    """The results of one study, wherever they have been moved to."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._read = functools.cache(sidecars.read)
-        self._paths: dict[str, Path] = {}
         self._digests: dict[Path, str | None] = {}
         self._sidecars: dict[Path, tuple[Path | None, Sidecar | None]] = {}
 
-    def path(self, recorded: str) -> Path:
-        """Where a file lies here that sidecars call `recorded`, such as results/digits/summary.csv."""
-        if recorded not in self._paths:
-            path = Path(recorded)
-            self._paths[recorded] = path if path.is_absolute() else self.folder.joinpath(*path.parts[1:])
-        return self._paths[recorded]
+    @property
+    def home(self) -> Path:
+        """Where Snakemake ran, or the folder of the crate: results lie in results/{study} there."""
+        return self.folder.parent.parent if self.folder.parent.name == "results" else self.folder.parent
 
-    def recorded(self, path: Path) -> str | None:
-        """How sidecars call a file of this folder; None for a file outside it."""
-        return str(Path("results", path.relative_to(self.folder))) if path.is_relative_to(self.folder) else None
+    @functools.cached_property
+    def origin(self) -> dict | None:
+        """What Snakemake ran with for them, config files and --config; None: not known. Raises StudyError."""
+        told = paths.owner(self.folder)
+        return told and told["origin"]
+
+    def place(self, name: str) -> str:
+        """Where a crate keeps a file that sidecars call so."""
+        below = self.folder.parent.name == "results" or (self.folder / paths.STUDY).is_file()
+        return f"results/{self.folder.name}/{name}" if below else f"results/{name}"
+
+    def path(self, name: str) -> Path:
+        """Where a file lies here that sidecars call so, such as digits/summary.csv."""
+        return self.folder / name
+
+    def name(self, path: Path) -> str | None:
+        """How sidecars call a file of these results; None for a file elsewhere."""
+        return path.relative_to(self.folder).as_posix() if path.is_relative_to(self.folder) else None
 
     def sidecar(self, path: Path) -> tuple[Path | None, Sidecar | None]:
         """The sidecar that speaks of a file, and what it says; None where there is none, or it can't be read."""
@@ -48,9 +62,9 @@ class Results:
 
     @functools.cached_property
     def records(self) -> dict[Path, Sidecar]:
-        """All sidecars of this folder that can be read, and what they say."""
-        paths = sorted(self.folder.rglob(f"*{sidecars.SUFFIX}"))
-        return {sidecar: record for sidecar in paths if (record := self._read(sidecar))}
+        """All sidecars of these results that can be read, and what they say."""
+        found = [path for path in files(self.folder) if path.name.endswith(sidecars.SUFFIX)]
+        return {sidecar: record for sidecar in found if (record := self._read(sidecar))}
 
     def hash_all(self, paths: Iterable[Path]) -> None:
         """Hash the files that have not been hashed yet, several at a time."""
@@ -66,37 +80,47 @@ class Results:
 
 
 def product(path: Path, record: Sidecar) -> str | None:
-    """How a sidecar calls a file: the product of its name, or for a renamed copy of its kind."""
-    of_name = [recorded for recorded in record.outputs if Path(recorded).name == path.name]
-    of_kind = [recorded for recorded in record.outputs if Path(recorded).suffix == path.suffix]
-    return next(iter([*of_name, *of_kind]), None)
+    """The product that a file is by its sidecar: that of its name, or for a renamed copy that of its kind."""
+    of_kind = [name for name in record.outputs if Path(name).suffix == path.suffix]
+    return path.name if path.name in record.outputs else next(iter(of_kind), None)
 
 
-def place(path: Path, recorded: str | None) -> tuple[Path | None, bool]:
-    """The results folder around a file that its sidecar calls `recorded`, and whether it lies there where it belongs.
+def study_folder(path: Path, record: Sidecar | None) -> Path | None:
+    """The folder of a study's results in which a file lies: by its study.json, or by where its sidecar puts it."""
+    for folder in path.parents:
+        if (folder / paths.STUDY).is_file():
+            return folder
+    if record is None:
+        return None
+    made = {name: Path(name) for name in paths.products(record.stage, record.wildcards)}
+    return next(
+        (path.parents[len(to.parts) - 1] for name, to in made.items() if path.as_posix().endswith(f"/{name}")), None
+    )
 
-    (None, True) for a copy outside any.
-    """
-    parts = Path(recorded or "").parts
-    if not 2 <= len(parts) <= len(path.parts) or Path(recorded).is_absolute():
-        return None, True
-    folder = path.parents[len(parts) - 2]
-    if path.parts[1 - len(parts) :] == parts[1:]:
-        return folder, True
-    return (folder, False) if folder.name == parts[0] else (None, True)
+
+def files(folder: Path) -> list[Path]:
+    """The files below a folder, links followed, without what is hidden."""
+    found, seen = [], set()
+    for at, below, names in os.walk(folder, followlinks=True):
+        below[:] = sorted(name for name in below if not name.startswith(".") and _is_new(Path(at, name), seen))
+        found += (Path(at, name) for name in names if not name.startswith("."))
+    return sorted(path for path in found if path.is_file())
 
 
 def products(folder: Path) -> list[Path]:
     """The files below a folder that a sidecar ought to speak of."""
     return [
         path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not path.name.endswith(sidecars.SUFFIX)
-        and path.suffix != ".log"
-        and path != folder / "report.html"
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        for path in files(folder)
+        if not path.name.endswith((sidecars.SUFFIX, ".log")) and path.name not in (paths.STUDY, "report.html")
     ]
+
+
+def _is_new(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    """Whether a folder was not passed before: a link may lead back."""
+    at = folder.stat()
+    here = at.st_dev, at.st_ino
+    return here not in seen and not seen.add(here)
 
 
 def _sha256(path: Path) -> str | None:

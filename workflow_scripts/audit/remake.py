@@ -7,69 +7,77 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from workflow_scripts.audit import source
 from workflow_scripts.audit.records import Results
+from workflow_scripts.config import jobs
+from workflow_scripts.config import paths as places
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance import fingerprints, upgrades
+from workflow_scripts.provenance import fingerprints, machine
 from workflow_scripts.provenance.sidecars import Sidecar
 
+#: stages whose command takes all that they read as one list; no later job vouches for what they make
+LISTED = ("plot", "tabulate")
 
-def compare(record: Sidecar, results: Results) -> tuple[str, str] | None:
-    """Run a job again in a folder of its own; a verdict and why if any product has other bytes than it had."""
+
+def compare(record: Sidecar, folder: Path, inputs: list[str]) -> tuple[str, str] | None:
+    """Run a job again in a folder of its own; a verdict and why if any product has other bytes than it had.
+
+    folder: of its study's results; inputs: what it reads there, in the order in which its sidecar tells.
+    """
     with TemporaryDirectory() as scratch:
-        made = {recorded: Path(scratch, Path(recorded).name) for recorded in record.outputs}
-        arguments = _arguments(record, results, made)
-        if arguments is None:
-            return "UNKNOWN", "it can't be made again: its sidecar doesn't say how"
-        command = [sys.executable, "-P", "-m", f"{fingerprints.PACKAGE}.{record.stage}", *arguments]
+        made = {name: Path(scratch, name) for name in record.outputs}
+        command = [sys.executable, "-P", "-m", f"{fingerprints.PACKAGE}.{record.stage}"]
+        command += ["--cfg", hashing.canonical_json(record.cfg), "--key", record.key]
+        command += [*_read(record, [folder / name for name in inputs]), *_written(record, made)]
         # -P: the folder may have a workflow_scripts of its own
         environment = os.environ | {"PYTHONPATH": str(fingerprints.ROOT)}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=results.folder.parent)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder.parent)
         if done.returncode:
             return "UNKNOWN", f"it can't be made again here: {' '.join(done.stderr.split())[-300:]}"
-        other = next(
-            (recorded for recorded, digest in record.outputs.items() if hashing.sha256(made[recorded]) != digest), None
-        )
+        other = next((name for name, digest in record.outputs.items() if hashing.sha256(made[name]) != digest), None)
     if other is None:
         return None
-    here = f"{platform.platform()}, Python {platform.python_version()}"
-    there = f"{record.os}, Python {record.python}"
+    here, there = machine.bits(None), {name: of for name, of in record.bits.items() if name != "gpu"}
+    if there and here != there:
+        return "UNKNOWN", f"made again from the same inputs, {other} has other bytes; but it was made on {there}"
+    here, there = f"{platform.platform()}, Python {platform.python_version()}", f"{record.os}, Python {record.python}"
     if here != there:
         return "UNKNOWN", f"made again from the same inputs, {other} has other bytes; but it was made on {there}"
     return "TAMPERED", f"made again from the same inputs, {other} has other bytes"
 
 
-def _arguments(record: Sidecar, results: Results, made: dict[str, Path]) -> list[str] | None:
-    """The arguments of a job, to read from these results and to write to `made` alone; None if it doesn't tell them."""
-    moved = {recorded: str(results.path(recorded)) for recorded in record.inputs} | {
-        recorded: str(made[recorded]) for recorded in made
-    }
-    cfg, given = upgrades.cfg(record), iter(upgrades.argv(record))
-    arguments = ["--cfg", hashing.canonical_json(cfg), "--key", record.key]
-    left = set(moved)
-    for argument in given:
-        if argument in ("--cfg", "--code", "--key", "--provenance"):
-            next(given, None)
-        elif argument == "--data-root":
-            arguments += [argument, next(given, "")]
-        elif argument.startswith("--"):
-            arguments.append(argument)
-        elif argument in moved:
-            arguments.append(moved[argument])
-            left.discard(argument)
-        else:
-            return None
-    return None if left else arguments
+def _read(record: Sidecar, paths: list[Path]) -> list[str]:
+    """The options of a job's command for what it reads, and for its folders."""
+    left, words = iter(map(str, paths)), []
+    for option, files in sorted(jobs.files(record.cfg).items()):
+        words += [_flag(option), *islice(left, len(files))]
+    if record.stage in LISTED:
+        words = ["--inputs", *map(str, paths)]
+    if "--data-root" in record.argv:
+        words += ["--data-root", record.argv[record.argv.index("--data-root") + 1]]
+    return words
+
+
+def _written(record: Sidecar, made: dict[str, Path]) -> list[str]:
+    """The options of a job's command for what it writes."""
+    options = places.options(record.stage, made)
+    return [word for option, name in options.items() for word in (_flag(option), str(made[name]))]
+
+
+def _flag(option: str) -> str:
+    return f"--{option}".replace("_", "-")
 
 
 def command(results: Results, study: dict | None, targets: Iterable[str], forced: Iterable[str]) -> str:
     """The command that makes `forced` again, then whatever follows from it up to the targets (none: everything)."""
-    here, study = results.folder.parent, study or {}
-    words = [_snakemake(), "--cores", "all", *targets]
-    words += ["--forcerun", *forced]
+    here, study = results.home, study or {}
+    folder = results.folder.relative_to(here)
+    words = [_snakemake(), "--cores", "all", *(str(folder / name) for name in targets)]
+    words += ["--forcerun", *(str(folder / name) for name in forced)]
     if not here.samefile(Path.cwd()):
         words += ["--directory", str(here)]
     if not Path.cwd().samefile(fingerprints.ROOT):

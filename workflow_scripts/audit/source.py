@@ -30,25 +30,14 @@ def load(study: dict | None, results: Results) -> Study:
 def configfiles(study: dict | None, results: Results) -> dict[str, Path]:
     """The config files of a study, the default one if none was given, by the place that each has in a crate."""
     names = (study or {}).get("configfiles", [])
-    in_crate = (results.folder.parent / CRATE).is_file()
-    default = {DEFAULT: (results.folder.parent if in_crate else fingerprints.ROOT) / DEFAULT}
+    in_crate = (results.home / CRATE).is_file()
+    default = {DEFAULT: (results.home if in_crate else fingerprints.ROOT) / DEFAULT}
     return {_place(name): configfile(name, results) for name in names} or default
-
-
-def makes(study: dict | None, results: Results, recorded: str) -> bool:
-    """Whether the study makes something of this name where this file lies."""
-    try:
-        known = load(study, results)
-    except Unreadable:
-        return False
-    kind, name = next(iter(Path(recorded).parts[1:-1]), None), Path(recorded).name.partition(".")[0]
-    named = {"data": known.datasets, "figures": known.figures, "tables": known.tables}
-    return name in named[kind] if kind in named else kind in ("tasks", *known.experiments)
 
 
 def configfile(name: str, results: Results) -> Path:
     """A config file that a sidecar names: in its crate, or relative to where Snakemake ran or to this repository."""
-    places = [results.folder.parent / _place(name), results.folder.parent / name, fingerprints.ROOT / name]
+    places = [results.home / _place(name), results.home / name, fingerprints.ROOT / name]
     return next((place for place in places if place.is_file()), places[0])
 
 

@@ -4,23 +4,19 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from workflow_scripts.audit import remake, source
-from workflow_scripts.audit.records import Results, place, product, products
-from workflow_scripts.config import jobs
+from workflow_scripts.audit.records import Results, product, products, study_folder
+from workflow_scripts.config import jobs, paths
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.jobs import STAGES
-from workflow_scripts.config.study import Study
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance import differences, sidecars, upgrades
+from workflow_scripts.provenance import differences, sidecars
 from workflow_scripts.provenance.sidecars import Sidecar
 
 #: from good to bad: the verdict on a result is the worst of its findings
 VERDICTS = ("CURRENT", "UNKNOWN", "STALE", "TAMPERED")
-
-#: stages whose products no later job vouches for: the audit makes them again and compares
-LAST_STAGES = ("plot", "tabulate")
 
 _NO_JOB = "the study no longer has this job: remove it, or name its study"
 _UNREADABLE = "can't be read: damaged, or written by another version"
@@ -36,20 +32,55 @@ class Finding:
     remake: str | None
 
 
+@dataclass(frozen=True)
+class Job:
+    """A job at its place: its first product, its stage and wildcards, what its sidecar says, and what it reads.
+
+    now: its settings as the study has them, None where it has no such job; inputs: the files that it reads, by name.
+    """
+
+    first: str
+    stage: str
+    wildcards: dict[str, str]
+    record: Sidecar
+    now: dict | None
+    inputs: list[str]
+
+    @property
+    def name(self) -> str:
+        """The job in words."""
+        return job_name(self.stage, self.wildcards)
+
+    @property
+    def read(self) -> list[tuple[str, str, str]]:
+        """Option of its command, name and SHA-256 of each file that it read."""
+        options = [option for option, of in sorted(jobs.files(self.record.cfg).items()) for _ in of]
+        return [
+            (option, name, of.sha256)
+            for option, name, of in zip(options, self.inputs, self.record.inputs, strict=False)
+        ]
+
+    @property
+    def wrote(self) -> list[tuple[str, str, str]]:
+        """Option of its command, name and SHA-256 of each file that it wrote."""
+        folder, wrote = PurePath(self.first).parent, self.record.outputs
+        return [(option, str(folder / name), wrote[name]) for option, name in paths.options(self.stage, wrote).items()]
+
+
 @dataclass
 class Report:
     """The verdict on one result.
 
-    recorded: how sidecars call it; record: its sidecar; study: the config files and changes it is compared with; jobs
-    (sidecar -> what it says) and files: all behind it that was looked at; remade: made again with the same bytes.
+    name: how sidecars call it; record: its sidecar; study: the config files and changes it is compared with; jobs (by
+    sidecar) and files: all behind it that was looked at; remade: made again with the same bytes.
     """
 
     path: Path
     results: Results
-    recorded: str | None = None
+    name: str | None = None
     record: Sidecar | None = None
     study: dict | None = None
-    jobs: dict[Path, Sidecar] = field(default_factory=dict)
+    jobs: dict[Path, Job] = field(default_factory=dict)
     files: set[Path] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     remade: bool = False
@@ -63,23 +94,24 @@ class Report:
 class Auditor:
     """Judges results; a job or a file behind several of them is looked at once.
 
-    study: config files or changes to compare with, in place of those that each result's own sidecar names. results: the
-    folder that copies outside any results folder came from.
+    study: config files or changes to compare with, in place of those that made the results. results: the folder of the
+    results that copies outside any came from, of one study or of several.
     """
 
     def __init__(self, study: dict | None, results: Path):
         self._study = study or {}
         self._home = results.absolute()
         self._results = functools.cache(Results)
-        self._remade = functools.cache(lambda results, sidecar: remake.compare(sidecars.read(sidecar), results))
+        self._jobs: dict[tuple[str, Path], Job] = {}
         self._judged: dict[tuple[str, Path], list[Finding]] = {}
 
-    def audit(self, paths: list[Path]) -> list[Report]:
-        """A report on each file, and on each product below each folder, whether it lies there or is gone."""
-        folders = [path.absolute() for path in paths if path.is_dir()]
-        targets = [each for path in paths for each in (products(path) if path.is_dir() else [path])]
-        reports = [self._trace_back(path.absolute()) for path in targets]
-        reports += [self._trace_back(path) for path in _gone(reports, folders)]
+    def audit(self, given: list[Path]) -> list[Report]:
+        """A report on each file, and of each folder on its products and on what the study asks for there."""
+        folders = [path.absolute() for path in given if path.is_dir()]
+        named = [path.absolute() for path in given if not path.is_dir()]
+        there = [path for folder in folders for path in products(folder)]
+        reports = [self._trace_back(path) for path in dict.fromkeys([*named, *there])]
+        reports += self._absent(folders, reports)
         for results in {report.results for report in reports}:
             results.hash_all(path for report in reports if report.results is results for path in report.files)
         for report in reports:
@@ -87,33 +119,86 @@ class Auditor:
                 self._judge(report)
         return reports
 
+    def _absent(self, folders: list[Path], reports: list[Report]) -> list[Report]:
+        """Reports on what the studies of these folders ask for there, but that is not there."""
+        found = {results.folder: results for results in (report.results for report in reports)}
+        around = [study_folder(at / paths.STUDY, None) for at in folders]
+        studies = [
+            folder for at, found in zip(folders, around, strict=True) for folder in ([found] if found else _studies(at))
+        ]
+        found |= {folder: self._results(folder) for folder in studies}
+        absent = []
+        for results in found.values():
+            told = self._compared_with(results, None)
+            try:
+                asked = jobs.of_study(source.load(told, results)) if told else {}
+            except source.Unreadable as error:
+                absent.append(Report(results.folder, results, study=told))
+                absent[-1].findings.append(Finding("UNKNOWN", "", str(error), None))
+                continue
+            for stage, wildcards in asked.values():
+                for name in paths.products(stage, wildcards):
+                    path = results.path(name)
+                    if any(path.is_relative_to(folder) for folder in folders) and not path.exists():
+                        absent.append(Report(path, results, name, study=told))
+                        absent[-1].findings.append(_absent(results, stage, wildcards, name))
+        return absent
+
     def _trace_back(self, path: Path) -> Report:
         """Find the sidecars of a result and of everything behind it, reading nothing but sidecars."""
-        beside, record = self._results(self._home).sidecar(path)
-        recorded = product(path, record) if record else None
-        folder, in_place = place(path, recorded)
-        report = Report(path, self._results(folder or self._home))
-        report.recorded = here = report.results.recorded(path)
-        report.study = self._compared_with(record or _record_around(report))
-        if not path.is_file():
-            _unknown(report, "no such file")
+        outside = self._results(self._home)
+        beside, record = outside.sidecar(path)
+        folder = study_folder(path, record)
+        results = self._results(folder) if folder else outside
+        report = Report(path, results, results.name(path), study=self._compared_with(results, record))
+        if not path.is_file() and _asked_for(report):
+            report.findings.append(_absent(results, *paths.maker(report.name), report.name))
+        elif not path.is_file():
+            self._unknown(report, "no such file")
         elif beside and not record:
-            _unknown(report, f"{beside.name} {_UNREADABLE}")
-        elif found := (beside, record, recorded) if beside else self._elsewhere(report):
-            beside, report.record, report.recorded = found
-            report.study = self._compared_with(report.record)
-            if not report.recorded or not in_place:
-                report.recorded = report.recorded or next(iter(report.record.outputs))
-                why = (
-                    f"{report.recorded} and its sidecar lie at {here}"
-                    if recorded
-                    else f"it has the sidecar of {report.recorded}"
-                )
-                report.findings.append(Finding("TAMPERED", job_name(report.record), why, here))
-            self._look_behind(report, beside)
-        else:
-            _unknown(report, "no sidecar beside it says what made it")
+            self._unknown(report, f"{beside.name} {_UNREADABLE}")
+        elif folder and record:
+            self._in_place(report, beside, record)
+        elif (not folder and not self._of_elsewhere(report)) or folder:
+            self._unknown(report, "no sidecar beside it says what made it")
         return report
+
+    def _in_place(self, report: Report, beside: Path, record: Sidecar) -> None:
+        """Look behind a result that lies in its study's folder."""
+        report.record = record
+        made = paths.maker(report.name)
+        if record.digest_of(report.path) is None or made is None or made[0] != record.stage:
+            theirs = product(report.path, record) or record.first
+            of = job_name(record.stage, record.wildcards)
+            why = f"{report.results.place(report.name)} has the sidecar of {theirs}, which {of} made"
+            report.findings.append(Finding("TAMPERED", of, why, report.name if made else None))
+        self._look_behind(report, beside)
+
+    def _of_elsewhere(self, report: Report) -> bool:
+        """Look behind a copy that lies outside any results: its original, by its bytes or by a figure's key."""
+        content = report.path.read_bytes()
+        key, digest = sidecars.key_in(content), hashlib.sha256(content).hexdigest()
+        places = [self._results(folder) for folder in _studies(self._home)]
+        known = [(results, beside, record) for results in places for beside, record in results.records.items()]
+        for results, beside, record in known:
+            of_bytes = next((name for name, written in record.outputs.items() if written == digest), None)
+            name = of_bytes or (product(report.path, record) if key == record.key else None)
+            if name:
+                self._copied(report, results, beside, record, name)
+                return True
+        for results, beside, record in known if key else ():
+            if record.digest_of(report.path):
+                why = f"it carries provenance key {key}, that of the results has {record.key}"
+                report.findings.append(Finding("STALE", job_name(record.stage, record.wildcards), why, None))
+                self._copied(report, results, beside, record, report.path.name)
+                return True
+        return False
+
+    def _copied(self, report: Report, results: Results, beside: Path, record: Sidecar, name: str) -> None:
+        report.results, report.record = results, record
+        report.name = results.name(beside.with_name(name))
+        report.study = self._compared_with(results, record)
+        self._look_behind(report, beside)
 
     def _look_behind(self, report: Report, sidecar: Path) -> None:
         """Find the jobs and files behind a result."""
@@ -123,64 +208,70 @@ class Auditor:
             beside, record = waiting.pop()
             if beside in report.jobs:
                 continue
-            report.jobs[beside] = record
-            if not record.is_sealed:
-                continue
-            for recorded in record.inputs:
-                report.files.add(report.results.path(recorded))
-                found = report.results.sidecar(report.results.path(recorded))
+            report.jobs[beside] = job = self._job(report, beside, record)
+            for path in map(report.results.path, job.inputs if record.is_sealed else ()):
+                report.files.add(path)
+                found = report.results.sidecar(path)
                 if found[1] is not None:
                     waiting.append(found)
 
-    def _compared_with(self, record: Sidecar | None) -> dict | None:
-        """The study of a result, with what this audit was told to compare with in its place."""
-        return {**((record and record.origin) or {}), **self._study} or None
+    def _job(self, report: Report, beside: Path, record: Sidecar) -> Job:
+        at = hashing.canonical_json(report.study), beside
+        if at not in self._jobs:
+            self._jobs[at] = _job(report, beside, record)
+        return self._jobs[at]
 
-    def _elsewhere(self, report: Report) -> tuple[Path, Sidecar, str] | None:
-        """Of a copy: the sidecar in the results folder, and what it calls it, by its bytes or by a figure's key."""
-        content = report.path.read_bytes()
-        key, digest = sidecars.key_in(content), hashlib.sha256(content).hexdigest()
-        for beside, record in report.results.records.items():
-            of_bytes = next((recorded for recorded, written in record.outputs.items() if written == digest), None)
-            recorded = of_bytes or (product(report.path, record) if key == record.key else None)
-            if recorded:
-                return beside, record, recorded
-        for beside, record in report.results.records.items() if key else ():
-            if record.digest_of(report.path):
-                why = f"it carries provenance key {key}, that of the results has {record.key}"
-                report.findings.append(Finding("STALE", job_name(record), why, None))
-                return beside, record, product(report.path, record)
-        return None
+    def _compared_with(self, results: Results, record: Sidecar | None) -> dict | None:
+        """The study of these results, with what this audit was told to compare with in its place."""
+        origin = results.origin or (record and record.origin) or _origin_around(results)
+        return {**(origin or {}), **self._study} or None
 
     def _judge(self, report: Report) -> None:
-        digest = report.results.sha256(report.path)
-        if not report.findings and digest != report.record.outputs[report.recorded]:
-            copied = report.results.path(report.recorded) != report.path
-            why = f"this copy of {report.recorded} has other bytes than it wrote"
-            edited = Finding("TAMPERED", job_name(report.record), why, None)
-            report.findings.append(edited if copied else _edited(report.record, report.recorded))
-        for beside, record in report.jobs.items():
-            report.findings += self._findings(report, beside, record)
-        found, own = list(dict.fromkeys(report.findings)), job_name(report.record)
-        report.findings = [each for each in found if each.why != _NO_JOB or each.job == own] or found
-        if not report.findings and report.record.stage in LAST_STAGES:
-            wrong = self._remade(report.results, next(iter(report.jobs)))
+        digest, wrote = report.results.sha256(report.path), report.record.digest_of(Path(report.name))
+        own = next(iter(report.jobs.values()))
+        if not report.findings and digest != wrote:
+            copied = report.results.path(report.name) != report.path
+            why = f"this copy of {report.results.place(report.name)} has other bytes than it wrote"
+            edited = Finding("TAMPERED", own.name, why, None)
+            report.findings.append(edited if copied else _edited(report.results, own.name, report.name))
+        for beside, job in report.jobs.items():
+            at = hashing.canonical_json(report.study), beside
+            if at not in self._judged:
+                self._judged[at] = list(_findings(report, beside, job))
+            report.findings += self._judged[at]
+        found = list(dict.fromkeys(report.findings))
+        report.findings = [each for each in found if each.why != _NO_JOB or each.job == own.name] or found
+        if not report.findings and own.stage in remake.LISTED:
+            wrong = self._remade(report.results, own)
             if wrong:
                 verdict, why = wrong
-                report.findings.append(Finding(verdict, job_name(report.record), why, report.recorded))
+                report.findings.append(Finding(verdict, own.name, why, report.name))
             report.remade = not wrong
 
-    def _findings(self, report: Report, beside: Path, record: Sidecar) -> list[Finding]:
-        at = hashing.canonical_json(report.study), beside
-        if at not in self._judged:
-            self._judged[at] = list(_job(report, beside, record))
-        return self._judged[at]
+    @functools.cached_property
+    def _remade(self):
+        known = {}
+
+        def remade(results: Results, job: Job) -> tuple[str, str] | None:
+            if (results.folder, job.first) not in known:
+                known[results.folder, job.first] = remake.compare(job.record, results.folder, job.inputs)
+            return known[results.folder, job.first]
+
+        return remade
+
+    def _unknown(self, report: Report, why: str) -> None:
+        """Report a file of which nothing is known; only what the study makes can be made again."""
+        made = _asked_for(report)
+        key = sidecars.key_in(report.path.read_bytes()) if report.path.is_file() and not made else None
+        hint = f"; it carries provenance key {key}: name the results that it came from with --results" if key else ""
+        name = report.results.place(report.name) if report.name else str(report.path)
+        report.findings.append(Finding("UNKNOWN", name, why + hint, report.name if made else None))
 
 
-def job_name(record: Sidecar) -> str:
+def job_name(stage: str, wildcards: dict[str, str]) -> str:
     """A job in words, such as `train digits seed 0`."""
-    words = [f"seed {value}" if key == "seed" else value for key, value in record.wildcards.items()]
-    return " ".join([record.stage, *words])
+    words = [f"seed {value}" if key == "seed" else value for key, value in wildcards.items()]
+    return " ".join([stage, *words])
 
 
 def stage_rank(stage: str) -> int:
@@ -188,91 +279,98 @@ def stage_rank(stage: str) -> int:
     return STAGES.index(stage) if stage in STAGES else -1
 
 
-def _job(report: Report, beside: Path, record: Sidecar) -> Iterator[Finding]:
-    """What is wrong with one job: its sidecar, settings, code and inputs."""
-    name, first = job_name(record), next(iter(record.outputs), None)
-    if not record.is_sealed:
-        yield Finding("TAMPERED", name, f"{beside.name} was edited after it was written", first)
-        return
-    now = None
+def _job(report: Report, beside: Path, record: Sidecar) -> Job:
+    """The job at the place of a sidecar, as the study has it, or where it has none as the sidecar tells."""
+    results = report.results
+    first = results.name(beside.with_name(record.first)) or record.first
+    stage, wildcards = paths.maker(first) or (record.stage, record.wildcards)
+    told = [read.path for read in record.inputs]
+    if stage != record.stage:
+        return Job(first, record.stage, record.wildcards, record, None, told)
     try:
-        now = _settings(source.load(report.study, report.results), record)
-        if now is not None:
-            for why in differences.settings(upgrades.cfg(record), now):
-                yield Finding("STALE", name, why, first)
-        else:
-            yield Finding("STALE", name, _NO_JOB, None)
+        study = source.load(report.study, results)
+        if not study.has_job(wildcards):
+            return Job(first, stage, wildcards, record, None, told)
+        now, files = jobs.settings(study, stage, **wildcards), jobs.inputs(study, stage, **wildcards)
+    except (source.Unreadable, StudyError, TypeError):
+        return Job(first, stage, wildcards, record, None, told)
+    asked = [name for option in sorted(files) for name in files[option]]
+    return Job(first, stage, wildcards, record, now, asked if len(asked) == len(told) else told)
+
+
+def _findings(report: Report, beside: Path, job: Job) -> Iterator[Finding]:
+    """What is wrong with one job: its sidecar, settings, code and inputs."""
+    record = job.record
+    if not record.is_sealed or not record.has_its_key:
+        why = "was edited after it was written" if not record.is_sealed else "has a key that is not that of its job"
+        yield Finding("TAMPERED", job.name, f"{beside.name} {why}", job.first)
+        return
+    try:
+        source.load(report.study, report.results)
+        for why in [_NO_JOB] if job.now is None else differences.settings(record.cfg, job.now):
+            yield Finding("STALE", job.name, why, None if job.now is None else job.first)
     except source.Unreadable as error:
         yield Finding("UNKNOWN", "", str(error), None)
-    for why in _code(record, now):
-        yield Finding("STALE", name, why, first)
-    for recorded, digest in record.inputs.items():
-        yield from _input(report.results, record, recorded, digest)
+    yield from _code(job)
+    for name, read in zip(job.inputs, record.inputs, strict=True):
+        yield from _input(report.results, job, name, read.sha256)
 
 
-def _settings(study: Study, record: Sidecar) -> dict | None:
-    """What a job would read of the study now; None where the study has no such job."""
-    if not study.has_job(record.wildcards):
-        return None
+def _code(job: Job) -> Iterator[Finding]:
     try:
-        return jobs.settings(study, record.stage, **record.wildcards)
-    except (StudyError, TypeError):
-        return None
-
-
-def _code(record: Sidecar, now: dict | None) -> list[str]:
-    try:
-        return differences.code(record, upgrades.cfg(record) if now is None else now)
+        for why in differences.code(job.record, job.record.cfg if job.now is None else job.now):
+            yield Finding("STALE", job.name, why, job.first)
     except StudyError as error:
-        return [f"its code can't be compared: {error}"]
+        yield Finding("STALE", job.name, f"its code can't be compared: {error}", job.first)
 
 
-def _input(results: Results, record: Sidecar, recorded: str, digest: str) -> Iterator[Finding]:
+def _input(results: Results, job: Job, name: str, digest: str) -> Iterator[Finding]:
     """What is wrong with one input of a job."""
-    path, name = results.path(recorded), job_name(record)
+    path, shown = results.path(name), results.place(name)
     found = results.sha256(path)
     beside, producer = results.sidecar(path)
+    made = paths.maker(name)
     if found is None:
-        yield Finding("UNKNOWN", name, f"its input {recorded} is missing", recorded)
+        yield Finding("UNKNOWN", job.name, f"its input {shown} is missing", name)
     elif producer is None:
         why = f"{beside.name} {_UNREADABLE}" if beside else "no sidecar says what made it"
-        yield Finding("UNKNOWN", name, f"its input {recorded}: {why}", recorded)
-    elif all(results.path(product) != path for product in producer.outputs):
-        why = f"the sidecar beside {recorded} is that of {product(path, producer) or next(iter(producer.outputs))}"
-        yield Finding("TAMPERED", name, why, recorded)
+        yield Finding("UNKNOWN", job.name, f"its input {shown}: {why}", name)
+    elif producer.digest_of(path) is None or (made and made[0] != producer.stage):
+        of = job_name(producer.stage, producer.wildcards)
+        why = f"the sidecar beside {shown} is that of {product(path, producer) or producer.first}, which {of} made"
+        yield Finding("TAMPERED", job.name, why, name)
     elif producer.digest_of(path) != found:
-        yield _edited(producer, recorded)
+        yield _edited(results, job_name(*made) if made else name, name)
     elif found != digest:
         when = producer.ended[:16].replace("T", " ")
-        why = f"{recorded} was made again, with other bytes than it read, at {when}"
-        yield Finding("STALE", name, why, next(iter(record.outputs), None))
+        why = f"{shown} has other bytes than it read: it was made at {when}"
+        yield Finding("STALE", job.name, why, job.first)
 
 
-def _edited(record: Sidecar, recorded: str | None) -> Finding:
-    return Finding("TAMPERED", job_name(record), f"{recorded}: these are not the bytes that it wrote", recorded)
+def _absent(results: Results, stage: str, wildcards: dict[str, str], name: str) -> Finding:
+    why = f"{results.place(name)}: the study asks for it, and it is not there"
+    return Finding("STALE", job_name(stage, wildcards), why, name)
 
 
-def _unknown(report: Report, why: str) -> None:
-    """Report a file without a sidecar; only what the study makes can be made again."""
-    made = report.recorded is not None and source.makes(report.study, report.results, report.recorded)
-    key = sidecars.key_in(report.path.read_bytes()) if report.path.is_file() and not made else None
-    hint = f"; it carries provenance key {key}: name the results that it came from with --results" if key else ""
-    name = report.recorded or str(report.path)
-    report.findings.append(Finding("UNKNOWN", name, why + hint, report.recorded if made else None))
+def _edited(results: Results, job: str, name: str) -> Finding:
+    return Finding("TAMPERED", job, f"{results.place(name)}: these are not the bytes that it wrote", name)
 
 
-def _gone(reports: list[Report], folders: list[Path]) -> list[Path]:
-    """The products in these folders that a sidecar behind the reports speaks of, but that are no longer there."""
-    behind = {sidecar: (report.results, record) for report in reports for sidecar, record in report.jobs.items()}
-    recorded = [results.path(recorded) for results, record in behind.values() for recorded in record.outputs]
-    return [path for path in recorded if any(path.is_relative_to(folder) for folder in folders) and not path.exists()]
+def _asked_for(report: Report) -> bool:
+    """Whether the study makes something of this name where this file lies."""
+    made = report.name and paths.maker(report.name)
+    try:
+        return bool(made) and source.load(report.study, report.results).has_job(made[1])
+    except source.Unreadable:
+        return False
 
 
-def _record_around(report: Report) -> dict | None:
-    """The nearest sidecar in the results folder that names a study: for a product which none speaks of."""
-    folders = [folder for folder in report.path.parents if folder.is_relative_to(report.results.folder)]
-    for folder in folders:
-        for sidecar in sorted(folder.rglob(f"*{sidecars.SUFFIX}")):
-            if (record := sidecars.read(sidecar)) and record.study:
-                return record
-    return None
+def _origin_around(results: Results) -> dict | None:
+    """What the first sidecar of these results that names a study says that Snakemake ran with."""
+    return next((record.origin for record in results.records.values() if record.study), None)
+
+
+def _studies(folder: Path) -> list[Path]:
+    """The folders of studies that a folder is, or holds."""
+    below = sorted(path.parent for path in folder.glob(f"*/{paths.STUDY}"))
+    return below or [folder]

@@ -12,7 +12,9 @@ from pydantic_core import PydanticCustomError
 from workflow_scripts.config.errors import Misconfigured, Mistake, Misused, Wrong
 
 Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+NAME = "[A-Za-z][A-Za-z0-9_-]*"
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+StudyName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
 # digits as text are taken too: that is what --config seeds='[0,1]' gives
 _DIGITS = BeforeValidator(lambda value: int(value) if isinstance(value, str) and value.isdecimal() else value)
 Seed = Annotated[int, Field(ge=0, lt=2**32), _DIGITS]

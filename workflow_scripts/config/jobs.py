@@ -1,7 +1,6 @@
-"""What each job reads: its settings, which are all of the study that it sees, and its files, in order.
+"""The jobs of a study, and what each reads: its settings, which are all of the study that it sees, and its files.
 
-The rules and the audit ask here alone. A job's settings list its files too, so that other files, or the same ones in
-another order, make another job.
+The rules and the audit ask here alone. A job's settings name its files too, by the options of its command.
 """
 
 from workflow_scripts.config import kinds, paths
@@ -32,7 +31,42 @@ def inputs(study: Study, stage: str, **wildcards: str) -> dict[str, list[str]]:
     found = _of(stage, _INPUTS, study, wildcards)
     if "experiment" not in wildcards or "seed" in wildcards:
         return found
-    seeds = sorted(study.seeds_of(wildcards["experiment"]))
+    return _of_every_seed(found, sorted(study.seeds_of(wildcards["experiment"])))
+
+
+def files(cfg: dict) -> dict[str, list[str]]:
+    """The same from a job's settings."""
+    return _of_every_seed(cfg["inputs"], cfg["seeds"]) if "seeds" in cfg else cfg["inputs"]
+
+
+def of_study(study: Study) -> dict[str, tuple[str, dict[str, str]]]:
+    """Every job that makes something that the whole study asks for, or that is behind it.
+
+    The product that stands for it -> its stage and wildcards, what is asked for first.
+    """
+    found, made, waiting = {}, set(), targets(study)
+    for path in waiting:
+        if path not in made:
+            stage, wildcards = paths.maker(path)
+            first, *others = paths.products(stage, wildcards)
+            found[first] = stage, wildcards
+            made |= {first, *others}
+            waiting += (file for of in inputs(study, stage, **wildcards).values() for file in of)
+    return found
+
+
+def targets(study: Study) -> list[str]:
+    """What the whole study asks for."""
+    return [
+        *(path for name in study.experiments for path in paths.of_seeds(name, study.seeds_of(name), "final.npz")),
+        *(paths.of_experiment(name, file) for name in study.experiments for file in ("summary.csv", "nulls.csv")),
+        *map(paths.simulation, study.simulations),
+        *(f"figures/{name}.svg" for name in study.figures),
+        *(f"tables/{name}.csv" for name in study.tables),
+    ]
+
+
+def _of_every_seed(found: dict[str, list[str]], seeds: list[int]) -> dict[str, list[str]]:
     return {option: _each(files, seeds) if option in PER_SEED else files for option, files in found.items()}
 
 
@@ -96,7 +130,7 @@ def _distill(study: Study, explainer: str, task: str = "", experiment: str = "",
     return {
         "settings": _plain(x),
         "task": _plain(study.tasks[task]),
-        "device": study.device,
+        "device": study.device if x.fit.trains_network else "cpu",
     }
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from workflow_scripts.config import kinds
-from workflow_scripts.config.base import Name, Seed, Strict, parse
+from workflow_scripts.config.base import Name, Seed, Strict, StudyName, parse
 from workflow_scripts.config.checks import named as _named
 from workflow_scripts.config.checks import unique as _unique
 from workflow_scripts.config.errors import Wrong
@@ -46,6 +46,7 @@ class Experiment(Strict):
 class Study(Strict):
     """Everything that a config file may say."""
 
+    study: StudyName = Field(description="its name: results lie in results/{study}")
     seeds: list[Seed] = Field(min_length=1, description="a training run of every experiment for each seed")
     device: Device = Field("auto", description="where networks run; auto: CUDA if there is one, else CPU")
     data_root: str = Field("data", description="folder of downloaded data sets; relative to the working directory")

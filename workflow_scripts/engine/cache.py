@@ -17,7 +17,7 @@ from snakemake.logging import logger
 
 from workflow_scripts.config.errors import Missing
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance import equal, fingerprints, sidecars, upgrades
+from workflow_scripts.provenance import differences, equal, fingerprints, sidecars, upgrades
 
 _STAGE = re.compile(r"-m workflow_scripts\.(\w+)")
 
@@ -32,9 +32,8 @@ class CheckedCache(OutputFileCache):
 
     async def get_outputfiles_and_cachefiles(self, job) -> list[tuple[Path, Path]]:
         """The job's products and their places in the cache: of code that is equal, where such an entry lies."""
-        inputs = {Path(path): hashing.sha256(Path(path)) for path in job.input}
-        cfg = json.loads(job.params.cfg)
-        entries = [sidecars.key(job.rule.name, cfg, code, inputs) for code in _codes(job.rule, cfg)]
+        cfg, inputs = json.loads(job.params.cfg), _inputs(job)
+        entries = [sidecars.key(_stage(job.rule), cfg, code, inputs, bits={}) for code in _codes(job.rule, cfg)]
         endings = list(self.get_outputfiles(job))
         found = [key for key in entries if any((self.path / f"{key}{ending}").exists() for _, ending in endings)]
         key = (found or entries)[0]
@@ -52,7 +51,7 @@ class CheckedCache(OutputFileCache):
         folder = pairs[0][0].parent
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder, prefix=".cache-") as scratch:
-            copies = {product: Path(scratch, entry.name) for product, entry in pairs}
+            copies = {product: Path(scratch, product.name) for product, _ in pairs}
             try:
                 for product, entry in pairs:
                     shutil.copyfile(entry, copies[product])
@@ -100,7 +99,7 @@ def spell_out(workflow) -> None:
 
 def _codes(rule, cfg: dict) -> list[str]:
     """The fingerprint of a job's code, then those of code that was shown to be equal to it."""
-    stage = _STAGE.search(rule.shellcmd)[1]
+    stage = _stage(rule)
     code = fingerprints.of_job(stage, cfg)
     standing = equal.standing(stage, code["digest"])
     return [fingerprints.of(digest, code["libraries"]) for digest in (standing, *equal.before(stage, standing))]
@@ -114,14 +113,25 @@ def _wrong(copies: dict[Path, Path], job) -> str | None:
         return "its sidecar can't be read"
     if not record.is_sealed:
         return "its sidecar was edited"
-    if upgrades.cfg(record) != json.loads(job.params.cfg) or upgrades.fingerprint(record) != job.params.code:
+    other = differences.settings(record.cfg, json.loads(job.params.cfg))
+    if other or upgrades.fingerprint(record) != job.params.code or not record.has_its_key:
         return "it belongs to another job"
     for product, copy in copies.items():
         if product != sidecar and record.digest_of(product) != hashing.sha256(copy):
             return f"{product.name} is not what was stored"
-    if record.inputs != {str(path): hashing.sha256(Path(path)) for path in job.input}:
+    if [read.sha256 for read in record.inputs] != _inputs(job):
         return "it was made from other inputs"
     return None
+
+
+def _inputs(job) -> list[str]:
+    """The SHA-256s of what a job reads, in the order of its options."""
+    return [hashing.sha256(Path(path)) for option in sorted(job.input.keys()) for path in job.input.get(option)]
+
+
+def _stage(rule) -> str:
+    """The stage that a rule calls."""
+    return _STAGE.search(rule.shellcmd)[1]
 
 
 def _sidecar_last(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:

@@ -4,35 +4,56 @@ Written for Snakemake 9.27.1, which has no setting for the class of its records.
 """
 
 import functools
+import json
 from pathlib import Path
 
-from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
+from snakemake.persistence import NO_PARAMS_CHANGE, RECORD_FORMAT_VERSION, MetadataRecord, ParamsChange
 from snakemake.persistence.file import FilePersistence
 
-from workflow_scripts.files import hashing
-from workflow_scripts.provenance import sidecars, upgrades
+from workflow_scripts.provenance import differences, sidecars, upgrades
 
 
 class SidecarPersistence(FilePersistence):
     """What a result was made with, settings, code and inputs, is what its sidecar says, not what .snakemake says.
 
     So results that were copied, that an earlier release made, that the jobs of a killed Snakemake finished, and all of
-    them once .snakemake is lost, are current or not by what they are.
+    them once .snakemake is lost, are current or not by what they are. Names don't count, of the study, of its parts or
+    of files: only what is in them. A result whose sidecar can't be read is made again.
     """
 
     def metadata(self, target) -> MetadataRecord | None:
-        """What its sidecar tells, with the rest from its record; None where it has neither."""
+        """Its record, empty where there is none or an earlier release made it, whose rules were others."""
         record, beside = super().metadata(target), _sidecar(str(target))
-        if beside is None:
-            return record
-        recorded = _recorded(beside)
-        if record is None or beside.version < sidecars.SCHEMA:  # rules have changed since then
-            return MetadataRecord(record_format_version=RECORD_FORMAT_VERSION, **recorded)
-        return record.model_copy(update=recorded)
+        if record is None or (beside and beside.version < sidecars.SCHEMA):
+            return MetadataRecord(record_format_version=RECORD_FORMAT_VERSION)
+        return record
+
+    def params_changed(self, job, file=None):
+        """Whether the job reads other settings, runs other code or reads other bytes than its sidecar tells of."""
+        if not _has_sidecar(job):
+            return super().params_changed(job, file)
+        beside = _sidecar(job.output.provenance)
+        if beside and not _changes(job, beside):
+            return NO_PARAMS_CHANGE
+        told = {beside.key} if beside else set()
+        return ParamsChange(only_old=told, only_new={"the job as it is now"}, files={str(job.output.provenance)})
+
+    def input_checksums(self, job, input_path) -> set[str]:
+        """The digests of an input that the job read, as its sidecar tells."""
+        if not _has_sidecar(job):
+            return super().input_checksums(job, input_path)
+        if not (beside := _sidecar(job.output.provenance)):
+            return set()
+        return {
+            f"sha256:{read.sha256}" for path, read in zip(_read(job), beside.inputs, strict=False) if path == input_path
+        }
+
+    def _input_changed(self, job, file=None) -> bool:
+        return not _has_sidecar(job) and super()._input_changed(job, file)
 
     def _clear_cache(self) -> None:
         super()._clear_cache()
-        _read.cache_clear()
+        _known.cache_clear()
         _sidecar.cache_clear()
 
 
@@ -43,20 +64,33 @@ def install() -> None:
     module.FilePersistence = SidecarPersistence
 
 
-def _recorded(record: sidecars.Sidecar) -> dict:
-    """What Snakemake compares with the params and the inputs of a job."""
-    params = [hashing.canonical_json(upgrades.cfg(record)), upgrades.fingerprint(record)]
-    checksums = {path: f"sha256:{digest}" for path, digest in record.inputs.items()}
-    return {"params": sorted(map(repr, params)), "input_checksums": checksums}
+def _has_sidecar(job) -> bool:
+    return hasattr(job.output, "provenance")
+
+
+def _changes(job, record: sidecars.Sidecar) -> bool:
+    """Whether a job differs from the one that a sidecar tells of."""
+    if upgrades.fingerprint(record) != job.params.code or differences.settings(record.cfg, json.loads(job.params.cfg)):
+        return True
+    for path, read in zip(_read(job), record.inputs, strict=True):
+        maker = _sidecar(path)
+        if maker and maker.digest_of(Path(path)) != read.sha256:
+            return True
+    return False
+
+
+def _read(job) -> list[str]:
+    """The files that a job reads, in the order in which sidecars tell them."""
+    return [path for option in sorted(job.input.keys()) for path in job.input.get(option)]
 
 
 @functools.cache
 def _sidecar(target: str) -> sidecars.Sidecar | None:
     """The sidecar that speaks of a result, if it is as it was written."""
     path = Path(target)
-    beside = path if path.name.endswith(sidecars.SUFFIX) else sidecars.find(path, _read)
-    record = _read(beside) if beside else None
-    return record if record and record.is_sealed else None
+    beside = path if path.name.endswith(sidecars.SUFFIX) else sidecars.find(path, _known)
+    record = _known(beside) if beside else None
+    return record if record and record.is_sealed and record.has_its_key else None
 
 
-_read = functools.cache(sidecars.read)
+_known = functools.cache(sidecars.read)

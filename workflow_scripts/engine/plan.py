@@ -8,7 +8,7 @@ from pathlib import Path
 
 from workflow_scripts.config.errors import Damaged
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance import differences, fingerprints, sidecars, upgrades
+from workflow_scripts.provenance import differences, fingerprints, sidecars
 
 FOLDER = Path(".snakemake/plans")
 #: environment variable with the path of the frozen plan
@@ -110,7 +110,7 @@ def _why(job, dag, folder: Path) -> list[str]:
     words = []
     if record:
         cfg = json.loads(job.params.cfg)
-        words += differences.settings(upgrades.cfg(record), cfg)
+        words += differences.settings(record.cfg, cfg)
         words += differences.code(record, cfg)
     if reason.missing_output:
         words.append(f"{_first(reason.missing_output)} missing" if record else "not made yet")

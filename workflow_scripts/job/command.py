@@ -15,11 +15,12 @@ from types import SimpleNamespace
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
+from workflow_scripts.config import paths
 from workflow_scripts.config.base import parse_json
 from workflow_scripts.config.errors import Changed, Missing, Misused, StudyError
 from workflow_scripts.files import hashing
 from workflow_scripts.job import locks, scratch
-from workflow_scripts.provenance import equal, fingerprints, sidecars
+from workflow_scripts.provenance import equal, fingerprints, machine, sidecars
 
 #: part of every job's code: raise it when an edit of this package, or of how it reads settings (config.base.parse),
 #: changes what jobs write, and all jobs run again
@@ -34,7 +35,8 @@ log = logging.getLogger("workflow_scripts")
 class Job:
     """One call of a stage: its settings, typed and as plain data, and the files that it reads and writes, by name.
 
-    sidecar: where it tells of itself, if it does; read: input -> SHA-256; key: stands for the job (sidecars.key).
+    sidecar: where it tells of itself, if it does; read: what it reads, in the order of its options; bits: see
+    machine.bits; key: stands for the job (sidecars.key).
     """
 
     stage: str
@@ -43,7 +45,8 @@ class Job:
     inputs: SimpleNamespace
     outputs: dict[str, Path]
     sidecar: Path | None
-    read: dict[Path, str]
+    read: list[sidecars.Input]
+    bits: dict[str, str]
     key: str
     started: datetime
 
@@ -106,7 +109,7 @@ def main(
 def _job(stage: str, config: type[BaseModel], arguments, inputs: list[str], outputs: list[str], folders) -> Job:
     """What the arguments ask for. Raises StudyError where code or inputs are not what they were planned or made as."""
     started = datetime.now(UTC)
-    settings = parse_json(config, arguments.cfg)
+    settings = _resolved(parse_json(config, arguments.cfg))
     cfg = settings.model_dump(mode="json")
     code = fingerprints.of_job(stage, cfg)
     standing = equal.fingerprint(stage, code["digest"], code["libraries"])
@@ -115,21 +118,48 @@ def _job(stage: str, config: type[BaseModel], arguments, inputs: list[str], outp
             f"{stage}: the code (or a library's version) has changed since this job was planned: "
             "run snakemake again so that it is planned with the code as it is now"
         )
-    paths = SimpleNamespace(**{name: getattr(arguments, name) for name in [*inputs, *folders]})
-    read = _read([path for name in inputs for path in _as_list(getattr(paths, name))])
-    key = arguments.key or sidecars.key(stage, cfg, fingerprints.of(code["digest"], code["libraries"]), read)
+    given = SimpleNamespace(**{name: getattr(arguments, name) for name in [*inputs, *folders]})
     final = {name: getattr(arguments, name) for name in outputs}
-    return Job(stage, settings, cfg, paths, final, arguments.provenance, read, key, started)
+    read = _read([path for name in sorted(inputs) for path in _as_list(getattr(given, name))])
+    bits = machine.bits(cfg.get("device"))
+    fingerprint = fingerprints.of(code["digest"], code["libraries"])
+    key = arguments.key or sidecars.key(stage, cfg, fingerprint, [digest for _, digest in read], bits)
+    folder = _study_folder(stage, cfg, final)
+    told = [sidecars.Input(_told(path, folder), digest) for path, digest in read]
+    return Job(stage, settings, cfg, given, final, arguments.provenance, told, bits, key, started)
 
 
-def _read(paths: list[Path]) -> dict[Path, str]:
-    """Input -> SHA-256. Raises StudyError for one that is missing, or is not what its own job wrote."""
-    for path in paths:
+def _resolved(settings: BaseModel) -> BaseModel:
+    """The settings with the device that is meant by `auto` here."""
+    if getattr(settings, "device", None) != "auto":
+        return settings
+    from workflow_scripts.training import devices  # here: most stages need no PyTorch
+
+    return settings.model_copy(update={"device": devices.resolved()})
+
+
+def _study_folder(stage: str, cfg: dict, outputs: dict[str, Path]) -> Path | None:
+    """The folder of a study's results that a job writes to; None where its products lie elsewhere."""
+    first = Path(paths.products(stage, cfg["wildcards"])[0])
+    path = next((path.absolute() for path in outputs.values() if path.name == first.name), Path("/"))
+    folder = path.parents[len(first.parts) - 1] if len(path.parts) > len(first.parts) else None
+    return folder if folder and folder / first == path else None
+
+
+def _told(path: Path, folder: Path | None) -> str:
+    """How a sidecar calls an input: by its path in the study's results, or by that from the root."""
+    path = path.absolute()
+    return str(path.relative_to(folder) if folder and path.is_relative_to(folder) else path)
+
+
+def _read(given: list[Path]) -> list[tuple[Path, str]]:
+    """Each input and its SHA-256. Raises StudyError for one that is missing, or is not what its own job wrote."""
+    for path in given:
         if not path.is_file():
             raise Missing(f"{path}: no such file: run the stage that makes it first")
-    read = {path: hashing.sha256(path) for path in paths}
+    read = {path: hashing.sha256(path) for path in given}
     sidecars.check_inputs(read)
-    return read
+    return [(path, read[path]) for path in given]
 
 
 def _do(job: Job, run: Run) -> None:
@@ -159,7 +189,8 @@ def _make(job: Job, run: Run) -> None:
             raise
         moves = {path: written[name] for name, path in job.outputs.items()}
         if job.sidecar:
-            record = sidecars.of_job(job.stage, job.cfg, job.read, moves, job.started, job.key)
+            products = {path.name: there for path, there in moves.items()}
+            record = sidecars.of_job(job.stage, job.cfg, job.read, products, job.bits, job.started, job.key)
             moves[job.sidecar] = folder / "provenance.json"
             sidecars.write(moves[job.sidecar], record)
         for path, there in moves.items():

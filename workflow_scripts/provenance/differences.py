@@ -4,14 +4,19 @@ from collections import Counter
 from typing import Any
 
 from workflow_scripts.provenance import equal, fingerprints, upgrades
-from workflow_scripts.provenance.sidecars import SCHEMA, Sidecar
+from workflow_scripts.provenance.sidecars import SCHEMA, Sidecar, essence
 
 
 def settings(old: dict, new: dict) -> list[str]:
     """The keys whose values differ, such as `sgd.lr 0.1 -> 0.2` or `seeds: 2 added`; cfg as plain data.
 
-    Which files a job reads (`inputs`) follows from the other settings, so it is told only where none of these differs.
+    old: of a job that was done, new: as it is planned: device auto is whatever it was done on. What a job and its files
+    are called doesn't count. How many files it reads (`inputs`) follows from the other settings, so it is told only
+    where none of these differs.
     """
+    old, new = essence(old), essence(new)
+    if new.get("device") == "auto":
+        new["device"] = old.get("device")
     names = dict.fromkeys([*old, *new])
     others = [text for name in names if name != "inputs" for text in _one(old, new, name, name)]
     return others or (_one(old, new, "inputs", "inputs") if "inputs" in names else [])

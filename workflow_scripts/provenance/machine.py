@@ -33,10 +33,11 @@ def snakemake() -> str | None:
 
 def git(*arguments: str) -> str | None:
     """What git says of this repository; None without git, or where the project is only a folder inside another one."""
+    elsewhere = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # as hooks set
 
     def said(*arguments: str) -> str:
         return subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+            ["git", *arguments], cwd=ROOT, env=elsewhere, capture_output=True, text=True, timeout=20, check=True
         ).stdout.strip()
 
     try:
@@ -55,11 +56,41 @@ def user() -> str | None:
 
 def cpu() -> str | None:
     """The model of the CPU."""
+    lines = _cpuinfo()
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
+    return model or platform.processor() or None
+
+
+def _cpuinfo() -> list[str]:
+    """What Linux tells of the first CPU; nothing elsewhere."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0].splitlines()
     except OSError:
-        return platform.processor() or None
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)
+        return []
+
+
+def bits(device: str | None) -> dict[str, str]:
+    """What decides on the last bits of a result besides settings, code and inputs: instruction sets, libc, GPUs.
+
+    device: the one that networks run on. Libraries choose their way of computing by these.
+    """
+    found = {"cpu": _instructions(), "libc": " ".join(platform.libc_ver())}
+    if "hwcaps" in (tunables := os.environ.get("GLIBC_TUNABLES", "")):
+        found["libc"] += f" {tunables}"
+    if device == "cuda":
+        torch = sys.modules["torch"]
+        found["gpu"] = ", ".join(sorted({torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}))
+    return found
+
+
+def _instructions() -> str:
+    """The maker of the CPU and those of its instruction sets by which libraries choose."""
+    told = dict(line.split(":", 1) for line in _cpuinfo() if ":" in line)
+    told = {name.strip(): value.strip() for name, value in told.items()}
+    flags = {*told.get("flags", told.get("Features", "")).split()}
+    maker = told.get("vendor_id") or told.get("CPU implementer") or platform.processor()
+    chosen = sorted(flag for flag in flags if flag.startswith(("avx", "amx", "fma", "sse4", "asimd", "sve", "bf16")))
+    return " ".join([platform.machine(), maker, *chosen])
 
 
 def gpu() -> dict[str, str | None]:

@@ -12,19 +12,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, Field
 
+from workflow_scripts.config import paths
 from workflow_scripts.config.errors import Changed
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance import fingerprints, machine
+from workflow_scripts.provenance import fingerprints, machine, upgrades
 from workflow_scripts.provenance.definitions import DISTRIBUTIONS
 
-SCHEMA = 3
+SCHEMA = 4
 SUFFIX = ".prov.json"
 
 Recorded = Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$")]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Code(BaseModel, strict=True, frozen=True):
@@ -40,19 +42,6 @@ class Code(BaseModel, strict=True, frozen=True):
         return fingerprints.of(self.digest, self.libraries)
 
 
-class ModulesCode(BaseModel, strict=True, frozen=True):
-    """Of schema 2: module -> hash of its syntax tree, distribution -> version, and the fingerprint of both."""
-
-    fingerprint: str
-    modules: dict[str, str]
-    distributions: dict[str, str]
-
-    @property
-    def libraries(self) -> dict[str, str]:
-        """What schema 3 calls it."""
-        return self.distributions
-
-
 class Origin(BaseModel, strict=True, frozen=True):
     """What Snakemake ran with: its config files (none: the default study), and the values of --config."""
 
@@ -60,20 +49,30 @@ class Origin(BaseModel, strict=True, frozen=True):
     config: dict[str, Any]
 
 
+class Input(NamedTuple):
+    """A file that a job read: its path in the study's results (elsewhere: as it was given), and its SHA-256."""
+
+    path: Recorded
+    sha256: Digest
+
+
 class Sidecar(BaseModel, strict=True, frozen=True, extra="allow"):
     """What a job tells of itself; None: unknown. Equal text on disk gives equal objects, whatever a later version adds.
 
-    inputs, outputs: path -> SHA-256; key: see `key`; seal: the digest of all else.
+    version: the schema that it was written in; all else is told as today (see upgrades). inputs: in the order of their
+    options, by name; outputs: name of a product beside it -> SHA-256; bits: what decided on the last bits besides (see
+    machine.bits); key: see `key`; is_sealed: whether it is as it was written.
     """
 
-    version: Literal[2, 3] = Field(alias="schema")
+    version: int
     stage: Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
     wildcards: dict[str, str]
     cfg: dict[str, Any]
-    code: Code | ModulesCode
+    code: Code | upgrades.ModulesCode
     key: str
-    inputs: dict[Recorded, str]
-    outputs: Annotated[dict[Recorded, str], Field(min_length=1)]
+    inputs: list[Input]
+    outputs: Annotated[dict[Recorded, Digest], Field(min_length=1)]
+    bits: dict[str, str]
     study: Origin | None
     snakemake: str | None
     commit: str | None
@@ -93,29 +92,46 @@ class Sidecar(BaseModel, strict=True, frozen=True, extra="allow"):
     started: str
     ended: str
     peak_memory_mib: int
-    seal: str
-
-    @functools.cached_property
-    def is_sealed(self) -> bool:
-        """Whether it is as it was written."""
-        return _seal(self.model_dump(by_alias=True)) == self.seal
+    is_sealed: bool
 
     @property
     def origin(self) -> dict | None:
         """What Snakemake ran with, as plain data."""
         return self.study and self.study.model_dump()
 
+    @property
+    def first(self) -> str:
+        """The product that stands for all."""
+        return next(iter(self.outputs))
+
+    @property
+    def has_its_key(self) -> bool:
+        """Whether its key is that of the job that it tells of; of earlier schemas this isn't known."""
+        if self.version < SCHEMA:
+            return True
+        return self.key == key(self.stage, self.cfg, self.code.fingerprint, [i.sha256 for i in self.inputs], self.bits)
+
     def digest_of(self, path: Path) -> str | None:
         """The SHA-256 that it tells of a product in its folder."""
-        return next((digest for product, digest in self.outputs.items() if Path(product).name == path.name), None)
+        return self.outputs.get(path.name)
 
 
-def key(stage: str, cfg: dict, code: str, inputs: dict[Path, str]) -> str:
-    """The 16 hex digits that stand for a job: its settings, its code and the bytes that it reads. Figures carry it.
+def key(stage: str, cfg: dict, code: str, inputs: list[str], bits: dict[str, str]) -> str:
+    """The 16 hex digits that stand for a job: what decides on the bytes that it writes, and no name. Figures carry it.
 
-    code: the fingerprint; inputs: path -> SHA-256, in the order in which the job reads them.
+    cfg: its settings; code: the fingerprint; inputs: SHA-256s in the order of their options, by name; bits: see
+    machine.bits.
     """
-    return hashing.of([stage, cfg, code, list(inputs.values())])[:16]
+    return hashing.of([stage, essence(cfg), code, inputs, bits])[:16]
+
+
+def essence(cfg: dict) -> dict:
+    """Of a job's settings what decides on its products: not what it is called, nor what the files are that it reads.
+
+    Of these there is the number that each option takes.
+    """
+    inputs = {option: len(files) for option, files in cfg.get("inputs", {}).items()}
+    return {name: value for name, value in cfg.items() if name != "wildcards"} | {"inputs": inputs}
 
 
 def key_in(content: bytes) -> str | None:
@@ -138,9 +154,15 @@ def check_inputs(inputs: dict[Path, str]) -> None:
 
 
 def of_job(
-    stage: str, cfg: dict, inputs: dict[Path, str], outputs: dict[Path, Path], started: datetime, key: str
+    stage: str,
+    cfg: dict,
+    inputs: list[Input],
+    outputs: dict[str, Path],
+    bits: dict[str, str],
+    started: datetime,
+    key: str,
 ) -> dict:
-    """The sidecar of a finished job as plain data; inputs: path -> SHA-256; outputs: path -> where its bytes lie."""
+    """The sidecar of a finished job as plain data; outputs: name of each product -> where its bytes lie."""
     record = {
         "schema": SCHEMA,
         "stage": stage,
@@ -148,8 +170,9 @@ def of_job(
         "cfg": cfg,
         "code": fingerprints.of_job(stage, cfg),
         "key": key,
-        "inputs": {str(path): digest for path, digest in inputs.items()},
-        "outputs": {str(path): hashing.sha256(there) for path, there in outputs.items()},
+        "inputs": inputs,
+        "outputs": {name: hashing.sha256(path) for name, path in outputs.items()},
+        "bits": bits,
         "study": machine.study(),
         "snakemake": machine.snakemake(),
         "commit": machine.git("rev-parse", "HEAD"),
@@ -168,24 +191,24 @@ def of_job(
         "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / machine.maxrss_per_mib()),
     }
-    return {**record, "seal": _seal(record)}
+    return seal(record)
 
 
 def write(path: Path, record: dict) -> None:
     """Write a sidecar as indented JSON."""
-    path.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def read(path: Path) -> Sidecar | None:
     """A sidecar, or None where there is none that can be read and has a schema that is known."""
     try:
-        content = json.loads(path.read_bytes())
-        record = Sidecar.model_validate(content)
-        hashing.canonical_json(content)
-    except (OSError, ValueError, RecursionError):
+        written = json.loads(path.read_bytes())
+        told = upgrades.READERS[written["schema"]](written)
+        told = {**told, "outputs": _named(told["stage"], told["outputs"], path)}
+        record = Sidecar(**told, version=written["schema"], is_sealed=_seal(written) == written["seal"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    sound = record.cfg.get("wildcards") == record.wildcards
-    return record if sound and isinstance(record.code, Code if record.version == SCHEMA else ModulesCode) else None
+    return record if record.cfg.get("wildcards") == record.wildcards else None
 
 
 def find(path: Path, read: Callable[[Path], Sidecar | None] = read) -> Path | None:
@@ -198,6 +221,16 @@ def find(path: Path, read: Callable[[Path], Sidecar | None] = read) -> Path | No
         return own
     others = sorted(path.parent.glob(f"*{SUFFIX}"))
     return next((other for other in others if (record := read(other)) and record.digest_of(path)), None)
+
+
+def _named(stage: str, outputs: dict[str, str], path: Path) -> dict[str, str]:
+    """The products as they are called beside a sidecar: another study may call a figure or an explainer otherwise.
+
+    The first one stands for all.
+    """
+    ordered = dict.fromkeys([*paths.options(stage, outputs).values(), *outputs])
+    was, now = Path(next(iter(ordered))).stem, Path(path.name.removesuffix(SUFFIX)).stem
+    return {Path(name).with_stem(now).name if Path(name).stem == was else name: outputs[name] for name in ordered}
 
 
 def seal(record: dict) -> dict:

@@ -1,19 +1,25 @@
 """Sidecars of earlier schemas in today's terms, so that the results of an earlier release stay usable.
 
 Schema 2 (until commit a7cca9c) hashed modules, not definitions. Where these hashes are those of the release, its code
-is known, and `equal.json` says which of today's it equals. Its settings held a few keys that nothing read.
+is known, and `equal.json` says which of today's it equals. Its settings held a few keys that nothing read. Schema 3
+(until commit 0b51816) called files by their paths from the working directory, and did not say in which order they were
+read; the command that it tells does.
 """
 
 import ast
 import hashlib
 import itertools
-from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
 
 from workflow_scripts.config.jobs import PER_SEED
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import equal, fingerprints
-from workflow_scripts.provenance.sidecars import ModulesCode, Sidecar
+
+if TYPE_CHECKING:
+    from workflow_scripts.provenance.sidecars import Sidecar
 
 #: stage -> keys of its settings that schema 2 had besides
 _DROPPED = {
@@ -47,28 +53,67 @@ _SHOWN = {
 }
 
 
-def cfg(record: Sidecar) -> dict:
-    """What its job read of the study."""
-    if not isinstance(record.code, ModulesCode):
-        return record.cfg
-    kept = {key: value for key, value in record.cfg.items() if key not in _DROPPED.get(record.stage, ())}
-    if record.stage in _SHOWN:
-        shown = {key: kept[key] for key in _SHOWN[record.stage][kept["settings"]["kind"]] if key in kept}
+class ModulesCode(BaseModel, strict=True, frozen=True):
+    """Of schema 2: module -> hash of its syntax tree, distribution -> version, and the fingerprint of both."""
+
+    fingerprint: str
+    modules: dict[str, str]
+    distributions: dict[str, str]
+
+    @property
+    def libraries(self) -> dict[str, str]:
+        """What later schemas call it."""
+        return self.distributions
+
+
+def _of_schema_2(written: dict) -> dict:
+    """As schema 3 tells it: settings without the keys that nothing read, and with the files that the job reads."""
+    stage = written["stage"]
+    cfg = {key: value for key, value in written["cfg"].items() if key not in _DROPPED.get(stage, ())}
+    if stage in _SHOWN:
+        shown = {key: cfg[key] for key in _SHOWN[stage][cfg["settings"]["kind"]] if key in cfg}
         if "found_in" in shown:
             shown["explainers"] = {name: list(found) for name, found in shown.pop("found_in").items()}
-        kept = {"wildcards": kept["wildcards"], "settings": kept["settings"], "shown": shown}
-    return {**kept, "inputs": _without_seeds(_inputs(record), kept.get("seeds", []))}
+        cfg = {"wildcards": cfg["wildcards"], "settings": cfg["settings"], "shown": shown}
+    inputs = {option: [_relative(path) for path in paths] for option, paths in _read(written).items()}
+    return _of_schema_3({**written, "cfg": {**cfg, "inputs": _without_seeds(inputs, cfg.get("seeds", []))}})
 
 
-def _inputs(record: Sidecar) -> dict[str, list[str]]:
-    """Option of its command -> the files that it read by it, relative to the results folder."""
+def _of_schema_3(written: dict) -> dict:
+    """As schema 4 tells it: files as they are called in the study's results, in order; the device that was used."""
+    read = _read(written)
+    inputs = [(_relative(path), written["inputs"][path]) for option in sorted(read) for path in read[option]]
+    if len(inputs) != len(written["inputs"]):
+        raise ValueError("the command doesn't name all that was read")
+    cfg = dict(written["cfg"])
+    if "device" in cfg:
+        cfg["device"] = "cuda" if written["gpu"] else "cpu"
+    outputs = {Path(path).name: digest for path, digest in written["outputs"].items()}
+    return {**written, "cfg": cfg, "inputs": inputs, "outputs": outputs, "bits": {}}
+
+
+def _of_schema_4(written: dict) -> dict:
+    return written
+
+
+#: schema -> what a sidecar tells, in today's terms
+READERS = {2: _of_schema_2, 3: _of_schema_3, 4: _of_schema_4}
+
+
+def _read(written: dict) -> dict[str, list[str]]:
+    """Option of a job's command -> the files that it read by it."""
     found, option = {}, ""
-    for argument in _given(record):
+    for argument in itertools.dropwhile(lambda argument: not argument.startswith("--"), written["argv"]):
         if argument.startswith("--"):
             option = argument[2:].replace("-", "_")
-        elif argument in record.inputs:
-            found.setdefault(option, []).append(str(Path(*Path(argument).parts[1:])))
+        elif argument in written["inputs"]:
+            found.setdefault(option, []).append(argument)
     return found
+
+
+def _relative(path: str) -> str:
+    """A file in the folder of the results, `results/` until schema 3, as it is called there."""
+    return path.removeprefix("results/")
 
 
 def _without_seeds(inputs: dict[str, list[str]], seeds: list[int]) -> dict[str, list[str]]:
@@ -83,47 +128,32 @@ def _without_seeds(inputs: dict[str, list[str]], seeds: list[int]) -> dict[str, 
     }
 
 
-def argv(record: Sidecar) -> list[str]:
-    """The arguments of its command, from the first option on."""
-    given = _given(record)
-    if not isinstance(record.code, ModulesCode) or record.stage not in _SHOWN:
-        return given
-    read = _inputs(record)
-    files = [f"results/{path}" for name in sorted(read) for path in read[name]]
-    written = [word for pair in pairwise(given) if pair[1] in record.outputs for word in pair]
-    return ["--inputs", *files, *written]
-
-
-def _given(record: Sidecar) -> list[str]:
-    return list(itertools.dropwhile(lambda argument: not argument.startswith("--"), record.argv))
-
-
-def digest(record: Sidecar) -> str:
+def digest(record: "Sidecar") -> str:
     """The digest that stands for its code: of one that was shown to be equal, the latest."""
     return equal.standing(record.stage, own_digest(record))
 
 
-def own_digest(record: Sidecar) -> str:
+def own_digest(record: "Sidecar") -> str:
     """The digest of its code itself; of schema 2, of its modules and the kinds that its settings name."""
     if isinstance(record.code, ModulesCode):
-        return hashing.of([record.code.modules, sorted(fingerprints.kinds(cfg(record)))])[:16]
+        return hashing.of([record.code.modules, sorted(fingerprints.kinds(record.cfg))])[:16]
     return record.code.digest
 
 
-def libraries(record: Sidecar) -> dict[str, str]:
+def libraries(record: "Sidecar") -> dict[str, str]:
     """Distribution -> version, of the libraries that count."""
     if not isinstance(record.code, ModulesCode):
         return record.code.libraries
-    now = fingerprints.of_job(record.stage, cfg(record))["libraries"]
+    now = fingerprints.of_job(record.stage, record.cfg)["libraries"]
     return {name: record.distributions[name] for name in now if name in record.distributions}
 
 
-def fingerprint(record: Sidecar) -> str:
+def fingerprint(record: "Sidecar") -> str:
     """What Snakemake tracked, were the job planned today with the code that it had."""
     return fingerprints.of(digest(record), libraries(record))
 
 
-def other_code(record: Sidecar, root: Path) -> list[str]:
+def other_code(record: "Sidecar", root: Path) -> list[str]:
     """The definitions (schema 2: modules) of its code that differ in a copy of this repository. Raises StudyError."""
     if isinstance(record.code, ModulesCode):
         changed = [name for name, was in record.code.modules.items() if _module(root, name) != was]

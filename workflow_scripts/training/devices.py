@@ -16,6 +16,11 @@ from workflow_scripts.config.errors import Blocked, Unfit
 log = logging.getLogger("workflow_scripts")
 
 
+def resolved() -> str:
+    """What `auto` means here: `cuda` or `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def prepare(device: str) -> torch.device:
     """The device for `auto`, `cpu` or `cuda`, set up so that equal seeds give equal bits.
 
