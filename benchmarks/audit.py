@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def study_of(seeds: int) -> dict:
     """One experiment with an explainer of true labels and one of f_inf's."""
     return {
+        "study": "s",
         "seeds": list(range(seeds)),
         "datasets": {"d": {"kind": "sinusoid"}},
         "tasks": {"t": {"dataset": "d"}},

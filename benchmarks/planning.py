@@ -81,6 +81,7 @@ rule plot:
 def study(seeds: int) -> dict:
     """A study of one experiment with that many seeds, the shape that BARE has."""
     return {
+        "study": "s",
         "seeds": list(range(seeds)),
         "datasets": {"d": {"kind": "digits"}},
         "tasks": {"t": {"dataset": "d"}},

@@ -28,6 +28,7 @@ def study(experiments: int, seeds: int) -> dict:
     """Experiments with explainers of each kind of labels, a figure of each, and a table of all."""
     names = [f"e{number:03}" for number in range(experiments)]
     return {
+        "study": "s",
         "seeds": list(range(seeds)),
         "datasets": {"waves": {"kind": "sinusoid", "train": 200, "test": 100, "dimension": 4, "fresh": 50}},
         "tasks": {"waves": {"dataset": "waves"}},

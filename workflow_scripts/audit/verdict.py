@@ -121,20 +121,15 @@ class Auditor:
 
     def _absent(self, folders: list[Path], reports: list[Report]) -> list[Report]:
         """Reports on what the studies of these folders ask for there, but that is not there."""
-        found = {results.folder: results for results in (report.results for report in reports)}
-        around = [study_folder(at / paths.STUDY, None) for at in folders]
-        studies = [
-            folder for at, found in zip(folders, around, strict=True) for folder in ([found] if found else _studies(at))
-        ]
-        found |= {folder: self._results(folder) for folder in studies}
         absent = []
-        for results in found.values():
+        for results in dict.fromkeys(self._results(study) for folder in folders for study in _studies(folder)):
             told = self._compared_with(results, None)
             try:
                 asked = jobs.of_study(source.load(told, results)) if told else {}
             except source.Unreadable as error:
-                absent.append(Report(results.folder, results, study=told))
-                absent[-1].findings.append(Finding("UNKNOWN", "", str(error), None))
+                if all(report.results is not results for report in reports):
+                    absent.append(Report(results.folder, results, study=told))
+                    absent[-1].findings.append(Finding("UNKNOWN", "", str(error), None))
                 continue
             for stage, wildcards in asked.values():
                 for name in paths.products(stage, wildcards):
@@ -371,6 +366,6 @@ def _origin_around(results: Results) -> dict | None:
 
 
 def _studies(folder: Path) -> list[Path]:
-    """The folders of studies that a folder is, or holds."""
+    """The folders of the studies that a folder holds, or the one that it is or lies in."""
     below = sorted(path.parent for path in folder.glob(f"*/{paths.STUDY}"))
-    return below or [folder]
+    return below or [study_folder(folder / paths.STUDY, None) or folder]
