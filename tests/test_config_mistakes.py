@@ -10,6 +10,7 @@ from workflow_scripts.config import study
 from workflow_scripts.config.errors import Damaged, Misconfigured, Missing, Misused
 
 STUDY = """
+study: tiny
 seeds: [0, 1]
 device: cpu
 datasets:
