@@ -216,8 +216,11 @@ def test_the_plotted_points_are_the_summary(study):
     np.testing.assert_array_equal(drawn["std"], told["std"])
 
 
-def test_a_new_step_size_retrains_that_experiment_alone(study, tmp_path):
-    plan = planned(study, "--config", "experiments={sinusoid: {sgd: {lr: 0.3}}}")
+def test_a_new_step_size_retrains_that_experiment_alone(finished, tmp_path):
+    project = shutil.copytree(finished, tmp_path / "project")
+    config = merged([TINY], {"experiments": {"sinusoid": {"sgd": {"lr": 0.3}}}})
+    (project / "tests/tiny.yaml").write_text(yaml.safe_dump(config))
+    plan = planned(project, configfiles=("tests/tiny.yaml",), root=project)
     assert plan["train"] == plan["measure"] == 2
     assert plan["null_models"] == plan["summarize"] == 1
     assert "distill_final_labels" not in plan
