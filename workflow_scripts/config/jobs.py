@@ -66,6 +66,12 @@ def targets(study: Study) -> list[str]:
     ]
 
 
+def unnamed(task: dict) -> dict:
+    """A task as plain data, for stages to which it is all one what its data set and its groups are called."""
+    groups = task["groups"] and {f"group{i}": sorted(of) for i, of in enumerate(task["groups"].values())}
+    return {"dataset": "dataset", "groups": groups, "leave_out": sorted(task["leave_out"])}
+
+
 def _of_every_seed(found: dict[str, list[str]], seeds: list[int]) -> dict[str, list[str]]:
     return {option: _each(files, seeds) if option in PER_SEED else files for option, files in found.items()}
 
@@ -104,7 +110,7 @@ def _train(study: Study, experiment: str, seed: str) -> dict:
     e = study.experiments[experiment]
     return {
         "seed": int(seed),
-        "task": _plain(study.tasks[e.task]),
+        "task": unnamed(_plain(study.tasks[e.task])),
         "network": _plain(e.network),
         "init": e.init,
         "init_scale": e.init_scale,
@@ -118,7 +124,7 @@ def _train(study: Study, experiment: str, seed: str) -> dict:
 def _extract_final(study: Study, experiment: str, seed: str) -> dict:
     e = study.experiments[experiment]
     return {
-        "task": _plain(study.tasks[e.task]),
+        "task": unnamed(_plain(study.tasks[e.task])),
         "network": _plain(e.network),
     }
 
@@ -128,8 +134,8 @@ def _distill(study: Study, explainer: str, task: str = "", experiment: str = "",
     x = study.explainers[explainer]
     task = study.experiments[experiment].task if experiment else task
     return {
-        "settings": _plain(x),
-        "task": _plain(study.tasks[task]),
+        "settings": _plain(x) | {"reference": x.reference and "reference"},
+        "task": unnamed(_plain(study.tasks[task])),
         "device": study.device if x.fit.trains_network else "cpu",
     }
 
@@ -137,7 +143,7 @@ def _distill(study: Study, explainer: str, task: str = "", experiment: str = "",
 def _measure(study: Study, experiment: str, seed: str) -> dict:
     e = study.experiments[experiment]
     return {
-        "task": _plain(study.tasks[e.task]),
+        "task": _plain(study.tasks[e.task]) | {"dataset": "dataset"},
         "explainers": e.explainers,
         "nested": e.nested,
     }
@@ -147,7 +153,7 @@ def _null_models(study: Study, experiment: str) -> dict:
     e = study.experiments[experiment]
     return {
         "seeds": sorted(study.seeds_of(experiment)),
-        "task": _plain(study.tasks[e.task]),
+        "task": unnamed(_plain(study.tasks[e.task])),
         "explainers": e.explainers,
         "references": _references(study, experiment),
         "nulls": _plain(study.nulls),
@@ -158,7 +164,7 @@ def _summarize(study: Study, experiment: str) -> dict:
     e = study.experiments[experiment]
     return {
         "seeds": sorted(study.seeds_of(experiment)),
-        "task": _plain(study.tasks[e.task]),
+        "task": unnamed(_plain(study.tasks[e.task])),
         "explainers": e.explainers,
         "references": _references(study, experiment),
         "nested": e.nested,
@@ -168,7 +174,7 @@ def _summarize(study: Study, experiment: str) -> dict:
 def _order_examples(study: Study, experiment: str) -> dict:
     return {
         "seeds": sorted(study.seeds_of(experiment)),
-        "task": _plain(study.tasks[study.experiments[experiment].task]),
+        "task": _plain(study.tasks[study.experiments[experiment].task]) | {"dataset": "dataset"},
     }
 
 
@@ -178,7 +184,7 @@ def _decompose(study: Study, experiment: str) -> dict:
         raise Misused(f"decompose: {experiment!r} {why}")
     return {
         "seeds": sorted(study.seeds_of(experiment)),
-        "task": _plain(study.tasks[e.task]),
+        "task": _plain(study.tasks[e.task]) | {"dataset": "dataset"},
         "lr": e.sgd.lr,
     }
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from workflow_scripts.config.jobs import PER_SEED
+from workflow_scripts.config.jobs import PER_SEED, unnamed
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import equal, fingerprints
 
@@ -80,7 +80,10 @@ def _of_schema_2(written: dict) -> dict:
 
 
 def _of_schema_3(written: dict) -> dict:
-    """As schema 4 tells it: files as they are called in the study's results, in order; the device that was used."""
+    """As schema 4 tells it: files as they are called in the study's results, in order; the device that was used.
+
+    What a data set, a group or an explainer is called is told to those stages alone that write it down.
+    """
     read = _read(written)
     inputs = [(_relative(path), written["inputs"][path]) for option in sorted(read) for path in read[option]]
     if len(inputs) != len(written["inputs"]):
@@ -88,6 +91,11 @@ def _of_schema_3(written: dict) -> dict:
     cfg = dict(written["cfg"])
     if "device" in cfg:
         cfg["device"] = "cuda" if written["gpu"] else "cpu"
+    if "task" in cfg:
+        named = written["stage"] in ("measure", "decompose", "order_examples")
+        cfg["task"] = {**cfg["task"], "dataset": "dataset"} if named else unnamed(cfg["task"])
+    if written["stage"] == "distill":
+        cfg["settings"] = cfg["settings"] | {"reference": cfg["settings"]["reference"] and "reference"}
     outputs = {Path(path).name: digest for path, digest in written["outputs"].items()}
     return {**written, "cfg": cfg, "inputs": inputs, "outputs": outputs, "bits": {}}
 
