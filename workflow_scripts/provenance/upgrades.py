@@ -86,7 +86,7 @@ def _of_schema_3(written: dict) -> dict:
     """
     read = _read(written)
     inputs = [(_relative(path), written["inputs"][path]) for option in sorted(read) for path in read[option]]
-    if len(inputs) != len(written["inputs"]):
+    if {path for of in read.values() for path in of} != {*written["inputs"]}:
         raise ValueError("the command doesn't name all that was read")
     cfg = dict(written["cfg"])
     if "device" in cfg:
