@@ -15,10 +15,10 @@ PATH = Path(__file__).with_name("golden.json")
 
 def of(folder: Path) -> dict:
     """What a finished study has: the kind of machine, and of each job its key and the SHA-256 of its products."""
-    records = [sidecars.read(path) for path in sorted(folder.glob(f"results/tiny/**/*{sidecars.SUFFIX}"))]
-    jobs = {next(iter(record.outputs)): record for record in records}
+    results = folder / "results/tiny"
+    jobs = {str(path.relative_to(results)): sidecars.read(path) for path in results.rglob(f"*{sidecars.SUFFIX}")}
     return {
-        "machine": f"{platform.system()} {platform.machine()}, {machine.cpu()}, Python {platform.python_version()}",
+        "machine": machine.bits("cpu") | {"python": platform.python_version()},
         "keys": {job: record.key for job, record in jobs.items()},
         "outputs": {job: record.outputs for job, record in jobs.items()},
     }

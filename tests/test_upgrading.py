@@ -18,8 +18,8 @@ RELEASE = ROOT / "tests" / "data" / "results_of_a7cca9c.tar.xz"
 CONFIG = "tests/tiny.yaml"
 TABLES = ("table1", "table2", "claims")
 ALL = (
-    *("trained", "finals", "explainers", "measures", "nulls", "simulations", "results/figures/fig4.svg"),
-    *(f"results/tables/{table}.csv" for table in TABLES),
+    *("trained", "finals", "explainers", "measures", "nulls", "simulations", "results/tiny/figures/fig4.svg"),
+    *(f"results/tiny/tables/{table}.csv" for table in TABLES),
 )
 
 
@@ -32,8 +32,10 @@ def upgraded(tmp_path) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(original, copy) if original.is_dir() else shutil.copy2(original, copy)
     with tarfile.open(RELEASE) as archive:
-        archive.extractall(project, filter="data")
-    record = sidecars.read(project / "results/figures/fig4.svg.prov.json")
+        archive.extractall(tmp_path, filter="data")
+    (project / "results").mkdir()
+    (tmp_path / "results").rename(project / "results/tiny")  # as docs/provenance.md says
+    record = sidecars.read(project / "results/tiny/figures/fig4.svg.prov.json")
     for name, version in record.distributions.items():
         folder = project / f"{name.replace('-', '_')}-{version}.dist-info"
         folder.mkdir()
@@ -71,7 +73,7 @@ def test_an_edit_of_code_reruns_what_reaches_it(upgraded):
 
 
 def test_results_of_other_code_than_that_of_the_release_rerun(upgraded):
-    path = upgraded / "results/digits/seed0/measures.csv.prov.json"
+    path = upgraded / "results/tiny/digits/seed0/measures.csv.prov.json"
     record = json.loads(path.read_text())
     record["code"]["modules"]["workflow_scripts.information"] = "0" * 64
     path.write_text(json.dumps(sidecars.seal(record)))
@@ -83,7 +85,7 @@ def test_results_of_other_code_than_that_of_the_release_rerun(upgraded):
 
 
 def test_the_audit_finds_them_current_and_tells_the_evidence(upgraded):
-    done = forks.run("workflow_scripts.audit", "results/figures/fig4.svg", "results/tables/claims.csv", cwd=upgraded)
+    done = forks.run("workflow_scripts.audit", "results/tiny/figures/fig4.svg", "results/tiny/tables/claims.csv", cwd=upgraded)
     assert done.stdout.startswith("CURRENT\n"), done.stdout + done.stderr
     assert "made again just now: the same bytes" in done.stdout
     assert "code of train: counts as today's" in done.stdout
