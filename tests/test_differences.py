@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from workflow_scripts.provenance import differences, equal, fingerprints, sidecars
+from workflow_scripts.provenance import differences, equal, fingerprints, sidecars, upgrades
 
 CFG = {
-    "study": "tiny",
     "seeds": [0, 1],
     "sgd": {"lr": 0.1, "momentum": 0.0},
     "network": {"kind": "mlp", "widths": [8]},
@@ -50,21 +49,38 @@ def changed(key: str, *value) -> dict:
         (changed("seeds", [0, 1, 2, 2]), ["seeds: 2 added"]),
         (changed("seeds", list(range(9))), ["seeds: 2 added, 3 added, 4 added, 5 added, 6 added, 2 more"]),
         (changed("seeds", 3), ["seeds [0, 1] -> 3"]),
-        (changed("wildcards.experiment", "x" * 99), [f"wildcards.experiment digits -> {'x' * 57}..."]),
+        (changed("task.groups", "x" * 99), [f"task.groups none -> {'x' * 57}..."]),
+        (changed("wildcards.experiment", "others"), []),
     ],
 )
 def test_settings_that_differ_are_told_by_key(new, words):
     assert differences.settings(CFG, new) == words
 
 
-def test_other_files_are_told_where_no_other_setting_tells_why():
+def test_the_number_of_files_is_told_where_no_other_setting_tells_why_and_their_names_never():
     files = {"measures": ["digits/seed0/measures.csv", "digits/seed1/measures.csv"]}
-    one = {"measures": files["measures"][:1]}
+    one, named = {"measures": files["measures"][:1]}, {"measures": ["others/seed0/measures.csv", "measures.csv"]}
     old = CFG | {"inputs": files}
-    assert differences.settings(old, CFG | {"inputs": one}) == ["inputs.measures: digits/seed1/measures.csv removed"]
+    assert differences.settings(old, CFG | {"inputs": one}) == ["inputs.measures 2 -> 1"]
     assert differences.settings(old, changed("seeds", [0]) | {"inputs": one}) == ["seeds: 1 removed"]
-    assert differences.settings(CFG, old) == [f"inputs added: {str(files)[:57]}..."]
+    assert differences.settings(CFG, old) == ["inputs.measures added: 2"]
+    assert differences.settings(old, CFG) == ["inputs.measures removed: 2"]
     assert differences.settings(old, old) == []
+    assert differences.settings(old, CFG | {"inputs": named}) == []
+
+
+@pytest.mark.parametrize(
+    ("was", "planned", "words"),
+    [
+        ("cpu", "auto", []),
+        ("cuda", "auto", []),
+        ("cpu", "cuda", ["device cpu -> cuda"]),
+        ("cuda", "cpu", ["device cuda -> cpu"]),
+        ("auto", "cpu", ["device auto -> cpu"]),
+    ],
+)
+def test_a_planned_auto_is_whatever_device_it_was_done_on(was, planned, words):
+    assert differences.settings(CFG | {"device": was}, CFG | {"device": planned}) == words
 
 
 def test_the_settings_of_two_kinds_of_network_are_told_key_by_key():
@@ -117,10 +133,12 @@ def record(tmp_path):
     product = tmp_path / "theorem1.csv"
     product.write_text("a\n1\n")
     cfg = {"wildcards": {"simulation": "theorem1"}, "inputs": {}}
-    told = sidecars.of_job("simulate", cfg, {}, {product: product}, datetime.now(UTC), "k")
+    told = sidecars.of_job("simulate", cfg, [], {product.name: product}, {}, datetime.now(UTC), "k")
+    beside = tmp_path / "theorem1.csv.prov.json"
 
     def made(**code):
-        return sidecars.Sidecar.model_validate(told | {"code": told["code"] | code}), cfg
+        sidecars.write(beside, sidecars.seal(told | {"code": told["code"] | code}))
+        return sidecars.read(beside), cfg
 
     return made
 
@@ -149,10 +167,13 @@ def test_code_that_was_shown_to_be_equal_is_none_that_differs(record, monkeypatc
     assert told.startswith("numpy 1.0 -> ")
 
 
-def test_code_of_an_earlier_release_is_told_as_such(record):
+def test_code_of_an_earlier_release_is_told_as_such_where_it_is_told_by_module(record):
     told, cfg = record()
-    modules = sidecars.ModulesCode(fingerprint="0" * 16, modules={"workflow_scripts.simulate": "1"}, distributions={})
+    modules = upgrades.ModulesCode(fingerprint="0" * 16, modules={"workflow_scripts.simulate": "1"}, distributions={})
     old = told.model_copy(update={"version": 2, "code": modules})
     assert differences.code(old, cfg)[0] == (
         "code of an earlier release, which wrote down modules: not shown to be equal"
     )
+    definitions = {**told.code.definitions, "simulate": {**told.code.definitions["simulate"], "run": "0"}}
+    old = record(digest="0" * 16, definitions=definitions)[0].model_copy(update={"version": 3})
+    assert differences.code(old, cfg) == ["simulate.run changed"]

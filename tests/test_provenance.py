@@ -16,6 +16,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from workflow_scripts.config import paths
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.files import hashing, npz
 from workflow_scripts.provenance import fingerprints, machine, sidecars
@@ -144,14 +145,23 @@ def test_no_stage_unpickles():
 
 
 def test_the_key_of_a_job_stands_for_settings_code_and_the_bytes_read():
-    job = {"stage": "plot", "cfg": {"a": 1, "b": 2}, "code": "f", "inputs": {Path("x"): "1", Path("y"): "2"}}
+    job = {"stage": "plot", "cfg": {"a": 1, "b": 2}, "code": "f", "inputs": ["1", "2"], "bits": {"cpu": "avx"}}
     key = sidecars.key(**job)
     assert re.fullmatch("[0-9a-f]{16}", key)
     assert sidecars.key(**job | {"cfg": {"b": 2, "a": 1}}) == key
-    assert sidecars.key(**job | {"inputs": {Path("/moved/x"): "1", Path("/moved/y"): "2"}}) == key
-    others = [{"stage": "tabulate"}, {"cfg": {"a": 2, "b": 1}}, {"code": "g"}]
-    others.append({"inputs": {Path("x"): "2", Path("y"): "1"}})
-    assert len({key, *(sidecars.key(**job | other) for other in others)}) == 5
+    others = [{"stage": "tabulate"}, {"cfg": {"a": 2, "b": 1}}, {"code": "g"}, {"inputs": ["2", "1"]}, {"bits": {}}]
+    assert len({key, *(sidecars.key(**job | other) for other in others)}) == 6
+
+
+def test_the_key_of_a_job_has_no_name_in_it():
+    def key(cfg):
+        return sidecars.key("measure", cfg, "f", ["1", "2"], {})
+
+    cfg = {"wildcards": {"experiment": "a", "seed": "0"}, "inputs": {"data": ["data/x.npz"], "trajectory": ["a/0.npz"]}}
+    other = {"wildcards": {"experiment": "b", "seed": "7"}, "inputs": {"data": ["y.npz"], "trajectory": ["/z/b.npz"]}}
+    assert key(other) == key(cfg)
+    fewer = {"data": ["data/x.npz"]}
+    assert len({key(cfg | {"inputs": inputs}) for inputs in (cfg["inputs"], fewer, {"data": ["x", "y"]}, {})}) == 4
 
 
 @pytest.mark.parametrize("kind", ["svg", "pdf", "png"])
@@ -172,17 +182,18 @@ def job(package, tmp_path, monkeypatch):
     """A job of the package above that reads x.npz and writes y.npz and z.csv: its sidecar as it lies on disk."""
     _, fingerprint = package
     fingerprint()
+    places = {"y": "{experiment}/seed{seed}/y.npz", "z": "{experiment}/seed{seed}/z.csv"}
+    monkeypatch.setitem(paths.PRODUCTS, "stage", places)
     for name in ("y.npz", "z.csv"):
         (tmp_path / name).write_bytes(name.encode())
 
     def told():
-        cfg = {"wildcards": {"experiment": "digits", "seed": "0"}, "lr": 0.1}
-        outputs = {Path(f"results/tiny/{name}"): tmp_path / name for name in ("y.npz", "z.csv")}
+        cfg = {"wildcards": {"experiment": "digits", "seed": "0"}, "inputs": {"x": ["digits/x.npz"]}, "lr": 0.1}
+        outputs = {name: tmp_path / name for name in ("y.npz", "z.csv")}
         started = datetime.now(UTC) - timedelta(seconds=2)
         path = tmp_path / "y.npz.prov.json"
-        sidecars.write(
-            path, sidecars.of_job("stage", cfg, {Path("results/tiny/x.npz"): "a" * 64}, outputs, started, "k")
-        )
+        read = [sidecars.Input("digits/x.npz", "a" * 64)]
+        sidecars.write(path, sidecars.of_job("stage", cfg, read, outputs, {"cpu": "avx"}, started, "k"))
         return json.loads(path.read_text())
 
     return told
@@ -192,15 +203,18 @@ def test_a_sidecar_says_what_made_a_result(job, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "42")
     monkeypatch.setenv(machine.STUDY, '{"configfiles": ["mine.yaml"], "config": {"device": "cpu"}}')
     record = job()
-    assert set(record) == {"schema", *sidecars.Sidecar.model_fields} - {"version"}
-    assert record["schema"] == 3
-    assert sidecars.read(tmp_path / "y.npz.prov.json").model_dump(by_alias=True) == record
+    assert set(record) == {"schema", "seal", *sidecars.Sidecar.model_fields} - {"version", "is_sealed"}
+    assert record["schema"] == 4
+    read = sidecars.read(tmp_path / "y.npz.prov.json")
+    assert (read.version, read.is_sealed, read.first) == (4, True, "y.npz")
+    assert json.loads(read.model_dump_json(exclude={"version", "is_sealed"})) | {"schema": 4} == record
     assert (record["stage"], record["key"]) == ("stage", "k")
     assert record["wildcards"] == record["cfg"]["wildcards"] == {"experiment": "digits", "seed": "0"}
     assert record["cfg"]["lr"] == 0.1
     assert record["code"] == fingerprints.of_job("stage", record["cfg"])
-    assert record["inputs"] == {"results/tiny/x.npz": "a" * 64}
-    assert record["outputs"] == {f"results/tiny/{name}": hashing.sha256(tmp_path / name) for name in ("y.npz", "z.csv")}
+    assert record["inputs"] == [["digits/x.npz", "a" * 64]]
+    assert record["outputs"] == {name: hashing.sha256(tmp_path / name) for name in ("y.npz", "z.csv")}
+    assert record["bits"] == {"cpu": "avx"}
     assert record["study"] == {"configfiles": ["mine.yaml"], "config": {"device": "cpu"}}
     assert record["snakemake"] == metadata.version("snakemake")
     assert record["argv"] == sys.orig_argv
@@ -315,18 +329,30 @@ def test_a_sidecar_with_a_wrong_or_missing_part_reads_as_none(job, tmp_path):
     for name in record:
         for edited in ({**record, name: [[0]]}, {key: value for key, value in record.items() if key != name}):
             sidecars.write(path, sidecars.seal(edited) if name != "seal" else edited)
-            assert sidecars.read(path) is None, name
+            read = sidecars.read(path)
+            assert read is None or (name == "seal" and edited.get(name) and not read.is_sealed), name
     for wrong in (
         {"schema": 1},
         {"cfg": record["cfg"] | {"lr": float("inf")}},
-        {"inputs": {"results/tiny/x.npz": 3}},
-        {"inputs": {"results/\0": "a"}},
+        {"cfg": record["cfg"] | {"inputs": {"x": "digits/x.npz"}}},
+        {"cfg": record["cfg"] | {"inputs": ["digits/x.npz"]}},
+        {"cfg": record["cfg"] | {"seeds": 3}},
+        {"inputs": [["digits/x.npz", 3]]},
+        {"inputs": [["digits/x.npz", "a"]]},
+        {"inputs": [["digits/\0", "a" * 64]]},
+        {"inputs": [["", "a" * 64]]},
+        {"inputs": [["digits/x.npz"]]},
+        {"inputs": {"digits/x.npz": "a" * 64}},
         {"outputs": {}},
+        *({"outputs": {name: "a" * 64}} for name in ("", "/", ".", "..", "../y.npz", "/y.npz", "a/y.npz", "y\0.npz")),
         {"wildcards": {"experiment": "sinusoid"}},
         {"code": {**record["code"], "definitions": {"a": 1}}},
         {"code": {**record["code"], "definitions": {"a": {"b": 1}}}},
         {"code": {"fingerprint": "0" * 16, "modules": {}, "distributions": {}}},
         {"schema": 2},
+        {"schema": 3},
+        {"schema": 5},
+        {"schema": "4"},
         {"study": {"configfiles": "mine.yaml", "config": {}}},
     ):
         sidecars.write(path, record | wrong)

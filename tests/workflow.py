@@ -147,6 +147,13 @@ def is_recorder(module: str) -> bool:
     return any(f"{module}.".startswith(f"{recorder}.") for recorder in fingerprints.RECORDERS)
 
 
+def sealed(record: dict) -> dict:
+    """A sidecar as who forges one well would write it: with the key of the job that it tells of, and a new seal."""
+    code = fingerprints.of(record["code"]["digest"], record["code"]["libraries"])
+    read = [digest for _, digest in record["inputs"]]
+    return sidecars.seal(record | {"key": sidecars.key(record["stage"], record["cfg"], code, read, record["bits"])})
+
+
 def products(folder: Path) -> dict[str, bytes]:
     """Path -> bytes of every result, without logs and sidecars, which tell times, and whose results they are."""
     results = folder / RESULTS

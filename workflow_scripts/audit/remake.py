@@ -28,6 +28,8 @@ def compare(record: Sidecar, folder: Path, inputs: list[str]) -> tuple[str, str]
 
     folder: of its study's results; inputs: what it reads there, in the order in which its sidecar tells.
     """
+    if [*places.options(record.stage, record.outputs).values()] != [*record.outputs]:
+        return "UNKNOWN", f"it can't be made again: {record.stage} makes nothing that is called as its sidecar says"
     with TemporaryDirectory() as scratch:
         made = {name: Path(scratch, name) for name in record.outputs}
         command = [sys.executable, "-P", "-m", f"{fingerprints.PACKAGE}.{record.stage}"]
@@ -57,9 +59,8 @@ def _read(record: Sidecar, paths: list[Path]) -> list[str]:
         words += [_flag(option), *islice(left, len(files))]
     if record.stage in LISTED:
         words = ["--inputs", *map(str, paths)]
-    if "--data-root" in record.argv:
-        words += ["--data-root", record.argv[record.argv.index("--data-root") + 1]]
-    return words
+    at = record.argv.index("--data-root") if "--data-root" in record.argv else len(record.argv)
+    return words + record.argv[at : at + 2]
 
 
 def _written(record: Sidecar, made: dict[str, Path]) -> list[str]:

@@ -72,11 +72,11 @@ def _changes(job, record: sidecars.Sidecar) -> bool:
     """Whether a job differs from the one that a sidecar tells of."""
     if upgrades.fingerprint(record) != job.params.code or differences.settings(record.cfg, json.loads(job.params.cfg)):
         return True
-    for path, read in zip(_read(job), record.inputs, strict=True):
-        maker = _sidecar(path)
-        if maker and maker.digest_of(Path(path)) != read.sha256:
-            return True
-    return False
+    files = _read(job)
+    if len(files) != len(record.inputs):
+        return True
+    made = [(_sidecar(path), path, read) for path, read in zip(files, record.inputs, strict=True)]
+    return any(maker and maker.digest_of(Path(path)) != read.sha256 for maker, path, read in made)
 
 
 def _read(job) -> list[str]:

@@ -124,7 +124,7 @@ def _job(stage: str, config: type[BaseModel], arguments, inputs: list[str], outp
     bits = machine.bits(cfg.get("device"))
     fingerprint = fingerprints.of(code["digest"], code["libraries"])
     key = arguments.key or sidecars.key(stage, cfg, fingerprint, [digest for _, digest in read], bits)
-    folder = _study_folder(stage, cfg, final)
+    folder = _study_folder(stage, cfg["wildcards"], next(iter(final.values())).absolute())
     told = [sidecars.Input(_told(path, folder), digest) for path, digest in read]
     return Job(stage, settings, cfg, given, final, arguments.provenance, told, bits, key, started)
 
@@ -138,12 +138,10 @@ def _resolved(settings: BaseModel) -> BaseModel:
     return settings.model_copy(update={"device": devices.resolved()})
 
 
-def _study_folder(stage: str, cfg: dict, outputs: dict[str, Path]) -> Path | None:
+def _study_folder(stage: str, wildcards: dict[str, str], output: Path) -> Path | None:
     """The folder of a study's results that a job writes to; None where its products lie elsewhere."""
-    first = Path(paths.products(stage, cfg["wildcards"])[0])
-    path = next((path.absolute() for path in outputs.values() if path.name == first.name), Path("/"))
-    folder = path.parents[len(first.parts) - 1] if len(path.parts) > len(first.parts) else None
-    return folder if folder and folder / first == path else None
+    made = stage, wildcards
+    return next((at for at in output.parents if paths.maker(output.relative_to(at).as_posix()) == made), None)
 
 
 def _told(path: Path, folder: Path | None) -> str:

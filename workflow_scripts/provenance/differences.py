@@ -5,7 +5,7 @@ from typing import Any
 
 from workflow_scripts.provenance import equal, fingerprints, upgrades
 from workflow_scripts.provenance.definitions import ABSENT
-from workflow_scripts.provenance.sidecars import SCHEMA, Sidecar, essence
+from workflow_scripts.provenance.sidecars import Sidecar, essence
 
 
 def settings(old: dict, new: dict) -> list[str]:
@@ -20,7 +20,7 @@ def settings(old: dict, new: dict) -> list[str]:
         new["device"] = old.get("device")
     names = dict.fromkeys([*old, *new])
     others = [text for name in names if name != "inputs" for text in _one(old, new, name, name)]
-    return others or (_one(old, new, "inputs", "inputs") if "inputs" in names else [])
+    return others or _one(old, new, "inputs", "inputs")
 
 
 def _values(old: Any, new: Any, key: str) -> list[str]:
@@ -53,7 +53,7 @@ def code(record: Sidecar, cfg: dict) -> list[str]:
     changed = versions(then, here)
     if upgrades.digest(record) == equal.standing(record.stage, now["digest"]):
         return changed
-    if record.version < SCHEMA:
+    if isinstance(record.code, upgrades.ModulesCode):
         return ["code of an earlier release, which wrote down modules: not shown to be equal", *changed]
     return (definitions(record.code.definitions, now["definitions"]) or ["its code is put together anew"]) + changed
 

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from workflow_scripts.config import paths
 from workflow_scripts.config.errors import Changed
@@ -26,6 +26,7 @@ SCHEMA = 4
 SUFFIX = ".prov.json"
 
 Recorded = Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$")]
+Name = Annotated[str, Field(pattern=r"^[^\x00/]{0,254}[^\x00/.]$")]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -56,6 +57,19 @@ class Input(NamedTuple):
     sha256: Digest
 
 
+class _Settings(BaseModel, strict=True):
+    """What the settings of any job have, besides those of its stage."""
+
+    wildcards: dict[str, str]
+    inputs: dict[str, list[str]]
+    seeds: list[int] = []
+
+
+def _checked(cfg: dict) -> dict:
+    _Settings.model_validate(cfg)
+    return cfg
+
+
 class Sidecar(BaseModel, strict=True, frozen=True, extra="allow"):
     """What a job tells of itself; None: unknown. Equal text on disk gives equal objects, whatever a later version adds.
 
@@ -67,11 +81,11 @@ class Sidecar(BaseModel, strict=True, frozen=True, extra="allow"):
     version: int
     stage: Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
     wildcards: dict[str, str]
-    cfg: dict[str, Any]
+    cfg: Annotated[dict[str, Any], AfterValidator(_checked)]
     code: Code | upgrades.ModulesCode
     key: str
     inputs: list[Input]
-    outputs: Annotated[dict[Recorded, Digest], Field(min_length=1)]
+    outputs: Annotated[dict[Name, Digest], Field(min_length=1)]
     bits: dict[str, str]
     study: Origin | None
     snakemake: str | None
@@ -204,11 +218,13 @@ def read(path: Path) -> Sidecar | None:
     try:
         written = json.loads(path.read_bytes())
         told = upgrades.READERS[written["schema"]](written)
-        told = {**told, "outputs": _named(told["stage"], told["outputs"], path)}
         record = Sidecar(**told, version=written["schema"], is_sealed=_seal(written) == written["seal"])
+        record = record.model_copy(update={"outputs": _named(record.stage, record.outputs, path)})
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    return record if record.cfg.get("wildcards") == record.wildcards else None
+    by_module = isinstance(record.code, upgrades.ModulesCode)
+    sound = record.cfg["wildcards"] == record.wildcards and by_module == (record.version == 2)
+    return record if sound else None
 
 
 def find(path: Path, read: Callable[[Path], Sidecar | None] = read) -> Path | None:
