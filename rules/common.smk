@@ -13,7 +13,7 @@ sys.path.insert(0, workflow.basedir)
 from workflow_scripts.config import jobs, kinds, paths
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.study import load
-from workflow_scripts.engine import cache, orphans, owner, persistence, plan
+from workflow_scripts.engine import cache, cluster, orphans, owner, persistence, plan
 from workflow_scripts.files import hashing, listed
 from workflow_scripts.progress import report as progress
 from workflow_scripts.provenance import equal, fingerprints, machine, sidecars
@@ -29,6 +29,7 @@ try:
         owner.check(STUDY, ORIGIN)
     cache.install(workflow)
     persistence.install()
+    cluster.tell_refusals()
 except StudyError as error:
     sys.exit(f"error: {error}")  # not a WorkflowError: Snakemake would add a file and a line that the user can't mend
 
@@ -64,6 +65,7 @@ onstart:
     if workflow.is_main_process:
         try:
             orphans.refuse(Path.cwd())
+            cluster.refuse(workflow)
         except StudyError as error:
             sys.exit(f"error: {error}")
         owner.write(STUDY, ORIGIN)

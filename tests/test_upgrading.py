@@ -85,7 +85,9 @@ def test_results_of_other_code_than_that_of_the_release_rerun(upgraded):
 
 
 def test_the_audit_finds_them_current_and_tells_the_evidence(upgraded):
-    done = forks.run("workflow_scripts.audit", "results/tiny/figures/fig4.svg", "results/tiny/tables/claims.csv", cwd=upgraded)
+    done = forks.run(
+        "workflow_scripts.audit", "results/tiny/figures/fig4.svg", "results/tiny/tables/claims.csv", cwd=upgraded
+    )
     assert done.stdout.startswith("CURRENT\n"), done.stdout + done.stderr
     assert "made again just now: the same bytes" in done.stdout
     assert "code of train: counts as today's" in done.stdout
