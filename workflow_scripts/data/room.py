@@ -1,0 +1,17 @@
+"""Whether arrays fit into memory, asked before they are made."""
+
+import os
+
+from workflow_scripts.config.errors import Unfit
+
+
+def check(n_bytes: int, what: str, remedy: str) -> None:
+    """Raise Unfit where so many bytes are more than the memory of this machine.
+
+    what: `where: what takes them`; remedy: which keys to lower.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if n_bytes > memory:
+        raise Unfit(
+            f"{what} take {n_bytes >> 30:,} GiB, more than the {memory / 2**30:.1f} GiB of memory here: {remedy}"
+        )
