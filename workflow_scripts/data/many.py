@@ -48,10 +48,10 @@ def check(failed: list[tuple[str, StudyError]]) -> None:
     raise type(first)(f"{first}; {len(others)} more can't be used: {several([name for name, _ in others], NAMED - 1)}")
 
 
-def several(names: list[str], most: int = 5) -> str:
-    """The first of several names, on one line, and how many more there are."""
+def several(names: list[str], most: int = 5, length: int = 24) -> str:
+    """The first of several names, on one line, each not longer than this, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(shown(name, 24) for name in names[:most]) + more
+    return ", ".join(shown(name, length) for name in names[:most]) + more
 
 
 def _follow(blocks: Iterator[None], n: int) -> None:

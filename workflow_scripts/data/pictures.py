@@ -80,19 +80,19 @@ def read(
     return arrays, hashes
 
 
-def warn_of_equal(images: np.ndarray, names: list[str], **tellings: list) -> None:
+def warn_of_equal(images: np.ndarray, names: list[str], tellings: dict[str, list]) -> None:
     """Warn in the log of pictures whose arrays are equal, though they differ in what is told of them.
 
-    tellings: what it is -> its value for each picture, such as the part or the label.
+    tellings: how they differ, such as "in several parts" -> what is told of each picture, such as its part.
     """
     alike = defaultdict(list)
     for index, image in enumerate(images):
         alike[hashlib.sha256(np.ascontiguousarray(image)).digest()].append(index)
-    for what, values in tellings.items():
-        found = [of for of in alike.values() if len({values[index] for index in of}) > 1]
-        if found:
-            shown_ones = many.several([" = ".join(names[index] for index in of[:3]) for of in found])
-            log.warning("%d pictures are there more than once, with another %s: %s", len(found), what, shown_ones)
+    for how, told in tellings.items():
+        found = [{told[index]: names[index] for index in reversed(of)} for of in alike.values()]
+        examples = [" = ".join(shown(name, 60) for name in reversed(of.values())) for of in found if len(of) > 1]
+        if examples:
+            log.warning("the same picture %s, %d times: %s", how, len(examples), many.several(examples, length=200))
 
 
 def _check_room(pictures: Pictures, shape: tuple[int, ...]) -> None:

@@ -111,7 +111,8 @@ def make(settings: ImageFolder, data_root: Path) -> dict[str, np.ndarray]:
     _check(settings, path, digest)
     index = {name: number for number, name in enumerate(settings.classes)}
     labels = np.array([index[name.split("/")[1]] for name in names])
-    pictures.warn_of_equal(images, names, part=[part for part in chosen for _ in chosen[part]], label=labels)
+    part_of = [part for part, of_part in chosen.items() for _ in of_part]
+    pictures.warn_of_equal(images, names, {"in several parts": part_of, "under several labels": labels})
     ends = np.cumsum([len(of_part) for of_part in chosen.values()])[:-1]
     split = zip(chosen, np.split(images, ends), np.split(labels, ends), strict=True)
     return parts.arrays({part: (x, y) for part, x, y in split}, settings.classes, {"pictures": digest})
