@@ -19,16 +19,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from workflow_scripts.data import pictures
+from workflow_scripts.data import listing, picture_files
 
 
 def loop(path: Path) -> tuple[float, int]:
     """Seconds to read and decode every picture in a plain loop, and how many there are."""
     start = time.perf_counter()
-    with pictures.opened(path) as found:
-        for name in found.listed:
+    with picture_files.opened(path) as found:
+        for name in found.stamps:
             np.asarray(Image.open(io.BytesIO(found.read(name))))
-    return time.perf_counter() - start, len(found.listed)
+    return time.perf_counter() - start, len(found.stamps)
 
 
 def ours(path: Path, classes: list[str]) -> float:
@@ -50,10 +50,10 @@ def main() -> None:
     parser.add_argument("--classes", nargs="+", help="class folders (default: those that are there)")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    with pictures.opened(arguments.path) as found:
-        classes = arguments.classes or sorted({name.split("/")[1] for name in found.listed})
+    with picture_files.opened(arguments.path) as found:
+        classes = arguments.classes or sorted({name.split("/")[1] for name in found.stamps})
     listed = time.perf_counter()
-    pictures.listing(arguments.path)
+    listing.of(arguments.path)
     listed = time.perf_counter() - listed
     ratios = []
     for number in range(arguments.rounds):

@@ -36,8 +36,9 @@ def decoded(where: str, content: bytes, mode: str | None, size: list[int] | None
 
     try:
         image = Image.open(io.BytesIO(_without_texts(content)), formats=("PNG", "JPEG"))
-        if why := _unfit(image, mode):
-            raise Unfit(f"{where}: {why}")
+        if (unfit := _unfit(image, mode)) is not None:
+            why, remedy = unfit
+            raise Unfit(f"{where}: {why}: {remedy}")
         image.load()
         if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
             raise Unfit(f"{where}: some of it is transparent: put it on a background, or move it away")
@@ -54,16 +55,16 @@ def decoded(where: str, content: bytes, mode: str | None, size: list[int] | None
         raise Damaged(f"{where}: damaged ({reason(error)}): replace it, or move it away") from None
 
 
-def _unfit(image, mode: str | None) -> str | None:
-    """Why a picture can't be used as it is; None: it can."""
+def _unfit(image, mode: str | None) -> tuple[str, str] | None:
+    """Why a picture can't be used as it is, and the remedy; None: it can."""
     if image.format == "PNG" and "16" in image.tile[0].args:  # such as RGB;16B
-        return "it has 16 bits per channel, data sets have 8: scale it to 8 bits, or move it away"
+        return "it has 16 bits per channel, data sets have 8", "scale it to 8 bits, or move it away"
     if image.format == "PNG" and image.is_animated:
-        return "it is an animation: save the frame that you mean, or move it away"
+        return "it is an animation", "save the frame that you mean, or move it away"
     if image.mode == "CMYK":
-        return "it is in CMYK, whose colours depend on inks: convert it to RGB, or move it away"
+        return "it is in CMYK, whose colours depend on inks", "convert it to RGB, or move it away"
     if mode is None and image.mode not in ("L", "RGB"):
-        return f"it is of mode {image.mode}: set mode to L or RGB, which converts it"
+        return f"it is of mode {image.mode}", "set mode to L or RGB, which converts it"
     return None
 
 

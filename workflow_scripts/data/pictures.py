@@ -98,7 +98,8 @@ def warn_of_equal(images: np.ndarray, names: list[str], tellings: dict[str, list
 def _check_room(pictures: Pictures, shape: tuple[int, ...]) -> None:
     room.check(
         math.prod(shape),
-        f"{pictures.path}: {shape[0]} pictures of shape {list(shape[1:])}",
+        str(pictures.path),
+        f"{shape[0]} pictures of shape {list(shape[1:])}",
         "lower train and test, or set a smaller size",
     )
 

@@ -38,7 +38,8 @@ def make(settings: Ball, data_root: Path) -> dict[str, np.ndarray]:
     """
     room.check(
         64 * sum(parts.sizes(settings).values()),  # while they are drawn, in double precision
-        "train + test + fresh: so many points",
+        "train + test + fresh",
+        "so many points",
         "lower one of them",
     )
     rng = np.random.default_rng(settings.seed)

@@ -34,7 +34,8 @@ def make(settings: Sinusoid, data_root: Path) -> dict[str, np.ndarray]:
     """The arrays (`parts.arrays`), drawn: x float32[N, dimension]. Raises Unfit where they don't fit in memory."""
     room.check(
         12 * (sum(parts.sizes(settings).values()) + 4) * settings.dimension,  # in single and double precision; w and w'
-        "train + test + fresh: so many examples, of so many numbers,",
+        "train + test + fresh",
+        "so many examples, of so many numbers,",
         "lower one of them, or dimension",
     )
     rng = np.random.default_rng(settings.seed)
