@@ -13,5 +13,6 @@ def check(n_bytes: int, where: str, what: str, remedy: str) -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if n_bytes > memory:
         raise Unfit(
-            f"{where}: {what} take {n_bytes >> 30:,} GiB, more than the {memory / 2**30:.1f} GiB of memory here: {remedy}"
+            f"{where}: {what} take {n_bytes >> 30:,} GiB, more than the {memory / 2**30:.1f} GiB of memory here: "
+            f"{remedy}"
         )
