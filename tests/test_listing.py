@@ -311,12 +311,17 @@ def test_snakemake_and_the_audit_notice_changed_pictures_and_need_none_that_are_
     assert done.returncode == 0, done.stderr
     digest = pin(np.load(work / "results/data/pets.npz"))
     assert planned(work, "data", configfiles=(config,)) == {}
-    picture(0).save(pets / "train" / "cat" / "9.png")
+    swapped(pets / "train" / "cat" / "0.png", pets / "train" / "dog" / "0.png")
     again = snakemake(work, "data", "--dry-run", configfiles=(config,))
     assert "prepare_data pets (1 job): listing " in again.stderr
     assert audit(work, config).startswith("STALE")
-    (pets / "train" / "cat" / "9.png").unlink()
+    swapped(pets / "train" / "cat" / "0.png", pets / "train" / "dog" / "0.png")
     assert audit(work, config).startswith("CURRENT")
+    (pets / "train").rename(tmp_path / "train")
+    refusing = snakemake(work, "data", "--dry-run", configfiles=(config,))
+    assert refusing.returncode == 1 and f"error: {Path('..') / pets.name}: " in refusing.stderr
+    assert "Traceback" not in refusing.stderr and "listing" not in refusing.stderr
+    (tmp_path / "train").rename(pets / "train")
     config.write_text(yaml.safe_dump(a_study(Path("..") / pets.name, sha256=digest)))
     assert snakemake(work, "data", configfiles=(config,)).returncode == 0
     pets.rename(tmp_path / "elsewhere")
