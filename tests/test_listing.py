@@ -306,6 +306,7 @@ def audit(work: Path, config: Path) -> str:
 @pytest.mark.slow
 def test_snakemake_and_the_audit_notice_changed_pictures_and_need_none_that_are_pinned(pets, tmp_path):
     config, work = tmp_path / "pets.yaml", tmp_path / "work"
+    pets = pets.rename(tmp_path / "{x}:%s pets")
     config.write_text(yaml.safe_dump(a_study(Path("..") / pets.name)))
     done = snakemake(work, "data", configfiles=(config,))
     assert done.returncode == 0, done.stderr

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pets import counted, made, noise, picture, put, refused, same, zipped
-from tests.refusals import assert_holds
-from workflow_scripts.config.errors import Blocked, Changed, Damaged, Foreign, Missing, Unfit
+from tests.pets import counted, job, made, noise, picture, put, refused, same, zipped
+from tests.refusals import assert_holds, call
+from workflow_scripts.config.errors import Blocked, Changed, Damaged, Foreign, Misconfigured, Missing, Unfit
 from workflow_scripts.data import many, picture_files
 from workflow_scripts.data.parts import PARTS
 
@@ -420,6 +420,24 @@ def test_a_member_whose_header_is_wrong_is_refused(at, n, pets):
 def test_any_path_will_do(name, pets):
     expected = made(pets)
     same(made(pets.rename(pets.parent / name)), expected)
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_what_can_be_no_path_is_refused(path, tmp_path):
+    error = call("prepare_data", job(path), data=tmp_path / "out.npz")
+    assert type(error) is Misconfigured and [mistake.kind for mistake in error.mistakes] == ["bad_value"]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".cat", "thumbs.DB", "@eaDir", "a\0b", "a\\b"])
+def test_what_can_be_no_class_folder_is_refused(name, pets):
+    error = call("prepare_data", job(pets, classes=["cat", name]), data=pets / "out.npz")
+    assert type(error) is Misconfigured and [mistake.kind for mistake in error.mistakes] == ["bad_value"]
+
+
+def test_a_path_that_is_too_long_is_refused():
+    with pytest.raises(Blocked) as raised:
+        made(Path("p" * 300))
+    assert_holds(str(raised.value), "long path")
 
 
 def test_home_is_expanded_and_an_unknown_user_refused(pets, monkeypatch):
