@@ -95,7 +95,10 @@ def growing(**first):
 @functools.lru_cache(maxsize=1)
 def settings(stage, **wildcards):
     """All that one job reads of the study. Snakemake asks for both params of a job, one after the other."""
-    return jobs.settings(STUDY, stage, **wildcards)
+    try:
+        return jobs.settings(STUDY, stage, **wildcards)
+    except StudyError as error:
+        sys.exit(f"error: {error}")
 
 
 def code(stage, cfg):

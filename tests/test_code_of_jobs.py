@@ -123,7 +123,7 @@ NOTHING = {
     "help of a command": changed("measure.py", "the part of each class (.csv)", "each class (.csv)"),
     "code that nothing calls": several(
         appended("training/sgd.py", "\n\ndef unused(x):\n    return x\n\n\nUNUSED = 1\n"),
-        changed("data/pictures.py", "BLOCK = 16", "BLOCK = 8"),
+        changed("data/many.py", "BLOCK = 16", "BLOCK = 8"),
     ),
     "every module reformatted, with other comments and docstrings": reformatted,
 }

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from pydantic import Field
 
+from tests import pets
 from tests.refusals import assert_mistake, refusal
 from tests.workflow import ROOT, STUDIES, TINY
 from workflow_scripts.config import jobs, reference, study
@@ -49,7 +50,9 @@ def test_every_shipped_study_loads(paths):
 
 
 @EACH_STUDY
-def test_every_stage_takes_the_config_that_its_rule_gives_it(paths):
+def test_every_stage_takes_the_config_that_its_rule_gives_it(paths, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pets.put(tmp_path / "pets", ("cat", "dog", "rabbit"))
     loaded = study.load(merged(paths))
     for stage, wildcards in every_job(loaded):
         given = jobs.settings(loaded, stage, **wildcards)

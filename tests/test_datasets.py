@@ -1,9 +1,13 @@
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 from scipy import stats
 
+from tests.refusals import refusal
 from workflow_scripts.config import kinds
+from workflow_scripts.config.errors import Unfit
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.data import tasks
 from workflow_scripts.data.parts import PARTS
@@ -110,6 +114,26 @@ def test_another_seed_draws_another_ball_and_the_same_seed_the_same():
     assert not rows(first, "train") & rows(other, "train")
     assert not np.array_equal(first["train_flipped"], other["train_flipped"])
     np.testing.assert_array_equal(first["grid_inputs"], other["grid_inputs"])
+
+
+@pytest.mark.parametrize("kind", ["ball", "sinusoid"])
+@pytest.mark.parametrize("key", ["train", "test", "fresh", "dimension"])
+@pytest.mark.parametrize("n", [10**11, 10**12, 10**30])
+def test_more_than_memory_holds_is_refused_before_anything_is_drawn(kind, key, n, monkeypatch):
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: pytest.fail("something is drawn"))
+    if (kind, key) != ("ball", "dimension"):
+        with refusal(Unfit, "train + test + fresh", f"{key} GiB" if key == "dimension" else "GiB"):
+            made(kind, **{key: n})
+
+
+def test_what_fits_into_memory_is_drawn_and_what_does_not_is_not(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 12 * 10, "SC_PHYS_PAGES": 64}.get)
+    assert made("sinusoid", train=40, test=20, dimension=10)
+    with pytest.raises(Unfit):
+        made("sinusoid", train=41, test=20, dimension=10)
+    assert made("ball", train=100, test=20)
+    with pytest.raises(Unfit):
+        made("ball", train=101, test=20)
 
 
 def test_a_label_map_groups_classes_and_drops_those_left_out(tmp_path):

@@ -4,6 +4,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import os
 import pickle
 import socket
 import tarfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torchvision.datasets import CIFAR10, MNIST
 
 from tests.refusals import assert_nothing_in, assert_refused, call
@@ -151,9 +153,87 @@ def test_the_real_mnist_is_accepted_and_an_altered_label_is_noticed(shared_data,
     assert_nothing_in(tmp_path / "out")
 
 
+def legacy(root: Path) -> None:
+    """What old versions of torchvision left behind, and new ones prefer to the files that are published."""
+    folder = root / "MNIST" / "processed"
+    folder.mkdir(parents=True)
+    for name in (MNIST.training_file, MNIST.test_file):
+        torch.save((torch.zeros(60, 28, 28, dtype=torch.uint8), torch.zeros(60, dtype=torch.int64)), folder / name)
+    assert MNIST(str(root)).data.max() == 0, "torchvision does so still"
+
+
+@pytest.mark.parametrize("absent", [False, True])
+def test_only_the_published_files_are_read_and_downloaded_whatever_lies_beside_them(
+    absent, tmp_path, small_mnist, mirror
+):
+    put(small_mnist, tmp_path / "plain")
+    assert prepare_mnist(tmp_path / "plain", tmp_path / "expected") is None
+    if not absent:
+        put(small_mnist, tmp_path / "root")
+    legacy(tmp_path / "root")
+    assert prepare_mnist(tmp_path / "root", tmp_path / "out") is None
+    assert (tmp_path / "out" / "mnist.npz").read_bytes() == (tmp_path / "expected" / "mnist.npz").read_bytes()
+
+
+def once(monkeypatch) -> None:
+    """A file below `root` holds rubbish as soon as it was read."""
+    read_bytes = Path.read_bytes
+
+    def then_overwritten(path: Path) -> bytes:
+        content = read_bytes(path)
+        if "root" in path.parts:
+            path.write_bytes(bytes(len(content)))
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", then_overwritten)
+
+
+def test_the_bytes_of_mnist_that_are_hashed_are_those_that_are_decoded(tmp_path, small_mnist, monkeypatch):
+    put(small_mnist, tmp_path / "plain")
+    put(small_mnist, tmp_path / "root")
+    assert prepare_mnist(tmp_path / "plain", tmp_path / "expected") is None
+    once(monkeypatch)
+    assert prepare_mnist(tmp_path / "root", tmp_path / "out") is None
+    assert (tmp_path / "out" / "mnist.npz").read_bytes() == (tmp_path / "expected" / "mnist.npz").read_bytes()
+
+
+def test_data_root_may_be_in_home_or_have_any_name(tmp_path, small_mnist, monkeypatch):
+    put(small_mnist, tmp_path / "{x}: my data")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert prepare_mnist(Path("~/{x}: my data"), tmp_path / "out") is None
+    assert_refused(prepare_mnist(Path("~nobody-of-this-name"), tmp_path / "other"), Missing, "~nobody-of-this-name")
+
+
+@pytest.mark.parametrize("first", ["absent", "damaged", "not listening"])
+def test_a_mirror_that_fails_is_passed_over(first, served, tmp_path, small_mnist, mirror, monkeypatch):
+    folder, address = served
+    (folder / "damaged").mkdir()
+    for name, _ in MNIST.resources:
+        (folder / "damaged" / name).write_bytes(b"rubbish")
+    bad = {"absent": f"{address}absent/", "damaged": f"{address}damaged/", "not listening": "http://127.0.0.1:1/"}
+    monkeypatch.setattr(MNIST, "mirrors", [bad[first], address])
+    assert prepare_mnist(tmp_path / "root", tmp_path / "out") is None
+
+
 # CIFAR-10
 
 CIFAR = SOURCE | {"source": SOURCE["source"] | {"kind": "cifar10"}}
+
+
+def of_python_2(value) -> bytes:
+    """What Python 2 pickled, as the files of CIFAR-10 were."""
+    if isinstance(value, str):
+        return b"U" + bytes([len(value)]) + value.encode()
+    if isinstance(value, int):
+        return b"J" + value.to_bytes(4, "little")
+    if isinstance(value, list | tuple):
+        return b"(" + b"".join(map(of_python_2, value)) + (b"l" if isinstance(value, list) else b"t")
+    if isinstance(value, dict):
+        return b"(" + b"".join(of_python_2(one) for pair in value.items() for one in pair) + b"d"
+    dtype = b"cnumpy\ndtype\n" + of_python_2(("u1", 0, 1)) + b"R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+    content = b"\x89T" + value.nbytes.to_bytes(4, "little") + value.tobytes()
+    empty = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n" + of_python_2((0,)) + b"U\x01btR"
+    return empty + b"(K\x01" + of_python_2(value.shape) + dtype + content + b"tb"
 
 
 @pytest.fixture
@@ -167,7 +247,7 @@ def small_cifar(tmp_path, monkeypatch) -> Path:
     rng = np.random.default_rng(0)
 
     def written(name: str, content: dict) -> str:
-        (folder / name).write_bytes(pickle.dumps(content))
+        (folder / name).write_bytes(b"\x80\x02" + of_python_2(content) + b".")
         return hashlib.md5((folder / name).read_bytes()).hexdigest()
 
     def batch(n: int) -> dict:
@@ -250,3 +330,30 @@ def test_a_damaged_file_of_cifar_is_named_and_not_unpickled(name, tmp_path, smal
     assert_refused(error, Damaged, small_cifar / name, "CIFAR-10 MD5 delete")
     assert_nothing_in(tmp_path / "out")
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("name", ["data_batch_1", "test_batch", "batches.meta"])
+@pytest.mark.parametrize("trap", [lambda path: (os.mkdir, (path,)), lambda path: (eval, (f"open({path!r}, 'w')",))])
+def test_a_forged_file_of_cifar_calls_nothing(name, trap, tmp_path, small_cifar, monkeypatch):
+    class Trap:
+        def __reduce__(self):
+            return trap(str(tmp_path / "sprung"))
+
+    forged = pickle.dumps({"data": Trap(), "labels": [Trap()], "label_names": Trap()})
+    (small_cifar / name).write_bytes(forged)
+    md5 = hashlib.md5(forged).hexdigest()
+    for attribute in ("train_list", "test_list"):
+        digests = [[of, md5 if of == name else digest] for of, digest in getattr(CIFAR10, attribute)]
+        monkeypatch.setattr(CIFAR10, attribute, digests)
+    if name == CIFAR10.meta["filename"]:
+        monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": md5})
+    error = prepare_cifar(tmp_path / "root", tmp_path / "out")
+    assert_refused(error, Damaged, small_cifar / name, "CIFAR-10 delete")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_the_bytes_of_cifar_that_are_hashed_are_those_that_are_unpickled(tmp_path, small_cifar, monkeypatch):
+    assert prepare_cifar(tmp_path / "root", tmp_path / "expected") is None
+    once(monkeypatch)
+    assert prepare_cifar(tmp_path / "root", tmp_path / "out") is None
+    assert (tmp_path / "out" / "cifar.npz").read_bytes() == (tmp_path / "expected" / "cifar.npz").read_bytes()

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests import forks
+from tests import forks, pets
 from tests.workflow import ROOT, STUDIES, TINY, check_figures_and_tables, planned, products, snakemake
 from workflow_scripts.audit import verdict
 from workflow_scripts.config import jobs
@@ -253,7 +253,8 @@ def test_agreement_is_made_from_what_is_trained_and_traced_back_to_it(finished, 
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_every_shipped_study_is_planned_without_any_data(tmp_path, name):
+def test_every_shipped_study_is_planned_without_any_download(tmp_path, name):
+    pets.put(tmp_path / "pets", ("cat", "dog", "rabbit"))
     assert planned(tmp_path, configfiles=() if name == "default" else STUDIES[name]) == PLANS[name]
 
 

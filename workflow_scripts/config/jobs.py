@@ -5,9 +5,8 @@ The rules and the audit ask here alone. A job's settings name its files too, by 
 
 from workflow_scripts.config import kinds, paths
 from workflow_scripts.config.base import Strict, unknown_name
-from workflow_scripts.config.errors import Misused, StudyError
+from workflow_scripts.config.errors import Misused
 from workflow_scripts.config.study import Study
-from workflow_scripts.data.source import Source
 
 #: options that take the files of every seed, where a job reads several seeds
 PER_SEED = ("trajectories", "explainers", "measures", "class_measures")
@@ -91,15 +90,7 @@ def _of(stage: str, functions: dict, study: Study, wildcards: dict[str, str]) ->
 
 def _prepare_data(study: Study, dataset: str) -> dict:
     source = study.datasets[dataset]
-    return {"source": _plain(source), "listing": _listing(source)}
-
-
-def _listing(source: Source) -> str | None:
-    """What changes when the user's own files change; None where they can't be listed: the job will say why."""
-    try:
-        return source.listing
-    except (StudyError, OSError):
-        return None
+    return {"source": _plain(source), "listing": source.listing}
 
 
 def _simulate(study: Study, simulation: str) -> dict:

@@ -1,12 +1,13 @@
 """Images that are published as a training set and a test set of 10,000: their settings, where they lie, their split."""
 
 import contextlib
+import hashlib
 import logging
 import sys
 from collections.abc import Iterable
+from http.client import HTTPException
 from pathlib import Path
-from typing import ClassVar
-from urllib.error import URLError
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -14,9 +15,11 @@ from pydantic import Field, model_validator
 from workflow_scripts.config.base import Count, Seed
 from workflow_scripts.config.errors import Damaged, Missing, Wrong
 from workflow_scripts.data import parts
-from workflow_scripts.data.source import Source
+from workflow_scripts.data.source import Source, expanded
 
 log = logging.getLogger("workflow_scripts")
+
+_DOWNLOAD_ERRORS = (RuntimeError, HTTPException, OSError)
 
 
 class Published(Source):
@@ -46,26 +49,58 @@ class Published(Source):
         return self
 
 
-def folder(published: type, title: str, data_root: Path, below: str, names: Iterable[str]) -> Path:
-    """The folder of a published data set's files, downloaded by torchvision unless they lie there.
+class Archive(NamedTuple):
+    """A file to download: its name, the folder under data_root where it is unpacked, its addresses, its MD5."""
 
-    published: torchvision's class; title: how errors call the data set; below: the folder under data_root; names: its
-    files. Raises StudyError where they are absent and can't be downloaded.
+    name: str
+    into: str
+    urls: list[str]
+    md5: str
+
+
+def folder(title: str, data_root: Path, below: str, names: Iterable[str], archives: Iterable[Archive]) -> Path:
+    """The folder of a published data set's files; the archives are downloaded and unpacked unless these lie there.
+
+    title: how errors call the data set; below: the folder under data_root; names: its files. Raises StudyError where
+    they are absent and can't be downloaded.
     """
-    kept = data_root / below
+    root = expanded(data_root)
+    kept = root / below
     if all((kept / name).is_file() for name in names):
         return kept
     log.info("no %s in %s: downloading it", title, kept)
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            published(str(data_root), download=True)
-    except (RuntimeError, URLError, OSError) as error:
+            for archive in archives:
+                _download(archive, root / archive.into)
+    except _DOWNLOAD_ERRORS as error:
         raise Missing(
             f"{kept}: {title} is not there and can't be downloaded ({' '.join(str(error).split())[:120]}): put "
             f"{', '.join(names)} there, set data_root to a folder that has them under {below}, "
             "or run once where the internet is reached"
         ) from None
     return kept
+
+
+def _download(archive: Archive, into: Path) -> None:
+    """Download and unpack from the first address that serves it."""
+    from torchvision.datasets.utils import download_and_extract_archive
+
+    *others, last = archive.urls
+    for url in others:
+        try:
+            return download_and_extract_archive(url, into, filename=archive.name, md5=archive.md5)
+        except _DOWNLOAD_ERRORS as error:
+            log.info("%s: %s", url, error)
+    download_and_extract_archive(last, into, filename=archive.name, md5=archive.md5)
+
+
+def verified(path: Path, title: str, digest: str, expected: str) -> bytes:
+    """The bytes of a file of a published data set. Raises Damaged unless they have the digest (SHA-256, MD5)."""
+    content = path.read_bytes()
+    if hashlib.new(digest.replace("-", ""), content, usedforsecurity=False).hexdigest() != expected:
+        raise damaged(path, title, digest)
+    return content
 
 
 def damaged(path: Path, title: str, digest: str) -> Damaged:

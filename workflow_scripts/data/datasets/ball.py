@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.config.base import Count, Seed
-from workflow_scripts.data import parts
+from workflow_scripts.data import parts, room
 from workflow_scripts.data.source import Source
 
 
@@ -33,8 +33,15 @@ Settings = Ball
 def make(settings: Ball, data_root: Path) -> dict[str, np.ndarray]:
     """The arrays (`parts.arrays`), drawn, and `{part}_flipped`, bool[N]: the examples whose label is flipped.
 
-    Inputs are float32[N, 2]. The grid covers [-1, 1]^2 row by row from below; its labels have no noise.
+    Inputs are float32[N, 2]. The grid covers [-1, 1]^2 row by row from below; its labels have no noise. Raises Unfit
+    where they don't fit in memory.
     """
+    room.check(
+        64 * sum(parts.sizes(settings).values()),  # while they are drawn, in double precision
+        "train + test + fresh",
+        "so many points",
+        "lower one of them",
+    )
     rng = np.random.default_rng(settings.seed)
     drawn, flipped = {}, {}
     for part, n in parts.sizes(settings).items():

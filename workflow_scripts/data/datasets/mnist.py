@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from workflow_scripts.data import published
-from workflow_scripts.data.published import Published
-from workflow_scripts.files import hashing
+from workflow_scripts.data.published import Archive, Published
 
+RAW = "MNIST/raw"
 #: SHA-256 of the uncompressed files, so that a damaged or truncated one is noticed before use
 FILES = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -32,19 +32,28 @@ Settings = Mnist
 def make(settings: Mnist, data_root: Path) -> dict[str, np.ndarray]:
     """The arrays of MNIST (`parts.arrays`), uint8[N, 1, 28, 28], from `MNIST/raw` under data_root.
 
-    Raises StudyError when a file is absent and can't be downloaded, or damaged.
+    Each file is read once: the bytes that are compared with FILES are those that are decoded. Raises StudyError when a
+    file is absent and can't be downloaded, or damaged.
     """
     from torchvision.datasets import MNIST
 
-    folder = published.folder(MNIST, "MNIST", data_root, "MNIST/raw", FILES)
-    for name, expected in FILES.items():
-        if hashing.sha256(folder / name) != expected:
-            raise published.damaged(folder / name, "MNIST", "SHA-256")
-    training, testing = (MNIST(str(data_root), train=train) for train in (True, False))
+    archives = [
+        Archive(name, RAW, [f"{mirror}{name}" for mirror in MNIST.mirrors], md5) for name, md5 in MNIST.resources
+    ]
+    folder = published.folder("MNIST", data_root, RAW, FILES, archives)
+    content = [published.verified(folder / name, "MNIST", "SHA-256", expected) for name, expected in FILES.items()]
+    images, labels, test_images, test_labels = map(_decoded, content)
     return published.split(
         settings,
-        (training.data.numpy()[:, None], training.targets.numpy()),
-        (testing.data.numpy()[:, None], testing.targets.numpy()),
+        (images[:, None], labels),
+        (test_images[:, None], test_labels),
         [str(digit) for digit in range(10)],
         FILES,
     )
+
+
+def _decoded(content: bytes) -> np.ndarray:
+    """The array of an IDX file of uint8: two zeros, the type, the number of axes; their lengths, big-endian; values."""
+    n_axes = content[3]
+    shape = np.frombuffer(content, ">u4", n_axes, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * n_axes).reshape(shape)

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from workflow_scripts.config.base import Count, Seed
-from workflow_scripts.data import parts
+from workflow_scripts.data import parts, room
 from workflow_scripts.data.source import Source
 
 
@@ -31,7 +31,13 @@ Settings = Sinusoid
 
 
 def make(settings: Sinusoid, data_root: Path) -> dict[str, np.ndarray]:
-    """The arrays (`parts.arrays`), drawn: x float32[N, dimension]."""
+    """The arrays (`parts.arrays`), drawn: x float32[N, dimension]. Raises Unfit where they don't fit in memory."""
+    room.check(
+        12 * (sum(parts.sizes(settings).values()) + 4) * settings.dimension,  # in single and double precision; w and w'
+        "train + test + fresh",
+        "so many examples, of so many numbers,",
+        "lower one of them, or dimension",
+    )
     rng = np.random.default_rng(settings.seed)
     w, w_prime = np.linalg.qr(rng.standard_normal((settings.dimension, 2)))[0].T
     drawn = {}
