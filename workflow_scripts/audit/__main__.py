@@ -134,6 +134,7 @@ def _facts(report: Report) -> list[str]:
     behind = f"{_count(report.jobs, 'job')} and {_count(report.files, 'file')}"
     lines = [by, f"{behind} as recorded, settings and code as now"]
     lines += _equal_codes(job.record for job in report.jobs.values())
+    lines += [f"{job.name}: {job.note}" for job in report.jobs.values() if job.note]
     if report.remade:
         lines.append("made again just now: the same bytes")
     used = {name for job in report.jobs.values() for name in job.record.code.libraries}

@@ -1,5 +1,6 @@
 """The verdict on a result: what is wrong with it, or with anything behind it."""
 
+import contextlib
 import functools
 import hashlib
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path, PurePath
 from workflow_scripts.audit import remake, source
 from workflow_scripts.audit.records import Results, product, products, study_folder
 from workflow_scripts.config import jobs, paths
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config.errors import Missing, StudyError
 from workflow_scripts.config.jobs import STAGES
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import differences, sidecars
@@ -36,7 +37,8 @@ class Finding:
 class Job:
     """A job at its place: its first product, its stage and wildcards, what its sidecar says, and what it reads.
 
-    now: its settings as the study has them, None where it has no such job; inputs: the files that it reads, by name.
+    now: its settings as the study has them, None where it has no such job; inputs: the files that it reads, by name;
+    note: what of it could not be compared here.
     """
 
     first: str
@@ -45,6 +47,7 @@ class Job:
     record: Sidecar
     now: dict | None
     inputs: list[str]
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -284,15 +287,21 @@ def _job(report: Report, beside: Path, record: Sidecar) -> Job:
     told = [read.path for read in record.inputs]
     if stage != record.stage:
         return Job(first, record.stage, record.wildcards, record, None, told)
+    note = ""
     try:
         study = source.load(report.study, results)
         if not study.has_job(wildcards):
             return Job(first, stage, wildcards, record, None, told)
-        now, files = jobs.settings(study, stage, **wildcards), jobs.inputs(study, stage, **wildcards)
+        files = jobs.inputs(study, stage, **wildcards)
+        with contextlib.chdir(results.home):  # which paths in config files are relative to
+            now = jobs.settings(study, stage, **wildcards)
+    except Missing as error:
+        now, files = {**record.cfg, **jobs.unlisted(study, **wildcards)}, {}
+        note = f"not compared: {error}"
     except (source.Unreadable, StudyError, TypeError):
         return Job(first, stage, wildcards, record, None, told)
     asked = [name for option in sorted(files) for name in files[option]]
-    return Job(first, stage, wildcards, record, now, asked if len(asked) == len(told) else told)
+    return Job(first, stage, wildcards, record, now, asked if len(asked) == len(told) else told, note)
 
 
 def _findings(report: Report, beside: Path, job: Job) -> Iterator[Finding]:

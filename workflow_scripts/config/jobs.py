@@ -93,6 +93,11 @@ def _prepare_data(study: Study, dataset: str) -> dict:
     return {"source": _plain(source), "listing": source.listing}
 
 
+def unlisted(study: Study, dataset: str) -> dict:
+    """What making a data set reads of the study, where the user's own files are absent and can't be listed."""
+    return {"source": _plain(study.datasets[dataset])}
+
+
 def _simulate(study: Study, simulation: str) -> dict:
     return {"settings": _plain(study.simulations[simulation])}
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from workflow_scripts.config import paths
+from workflow_scripts.config import kinds, paths
 from workflow_scripts.config.errors import Changed
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import fingerprints, machine, upgrades
@@ -140,12 +140,16 @@ def key(stage: str, cfg: dict, code: str, inputs: list[str], bits: dict[str, str
 
 
 def essence(cfg: dict) -> dict:
-    """Of a job's settings what decides on its products: not what it is called, nor what the files are that it reads.
+    """Of a job's settings what decides on its products: not what it is called, nor where the files lie that it reads.
 
     Of these there is the number that each option takes.
     """
     inputs = {option: len(files) for option, files in cfg.get("inputs", {}).items()}
-    return {name: value for name, value in cfg.items() if name != "wildcards"} | {"inputs": inputs}
+    kept = {name: value for name, value in cfg.items() if name != "wildcards"} | {"inputs": inputs}
+    if source := kept.get("source"):
+        places = kinds.of("data.datasets", source["kind"]).Settings.places
+        kept["source"] = {name: value for name, value in source.items() if name not in places}
+    return kept
 
 
 def key_in(content: bytes) -> str | None:
