@@ -217,6 +217,7 @@ def test_pictures_that_change_after_they_were_listed_and_before_they_are_decoded
 
 def a_study(path: Path, **keys) -> dict:
     return {
+        "study": "tiny",
         "seeds": [0],
         "device": "cpu",
         "datasets": {"pets": {"kind": "images", "path": str(path), "classes": [*CLASSES], **keys}},
@@ -300,7 +301,7 @@ def test_a_label_map_numbers_the_classes_in_the_order_listed(pets):
 
 def audit(work: Path, config: Path) -> str:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return forks.run("workflow_scripts.audit", "results", "--configfile", config, cwd=work, env=environment).stdout
+    return forks.run("workflow_scripts.audit", "results/tiny/data", "--configfile", config, cwd=work, env=environment).stdout
 
 
 @pytest.mark.slow
@@ -310,7 +311,7 @@ def test_snakemake_and_the_audit_notice_changed_pictures_and_need_none_that_are_
     config.write_text(yaml.safe_dump(a_study(Path("..") / pets.name)))
     done = snakemake(work, "data", configfiles=(config,))
     assert done.returncode == 0, done.stderr
-    digest = pin(np.load(work / "results/data/pets.npz"))
+    digest = pin(np.load(work / "results/tiny/data/pets.npz"))
     assert planned(work, "data", configfiles=(config,)) == {}
     swapped(pets / "train" / "cat" / "0.png", pets / "train" / "dog" / "0.png")
     again = snakemake(work, "data", "--dry-run", configfiles=(config,))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pets import counted, job, made, noise, picture, put, refused, same, zipped
+from tests.pets import CLASSES, counted, job, made, noise, picture, put, refused, same, zipped
 from tests.refusals import assert_holds, call
 from workflow_scripts.config.errors import Blocked, Changed, Damaged, Foreign, Misconfigured, Missing, Unfit
 from workflow_scripts.data import many, picture_files
@@ -72,7 +72,7 @@ def test_the_number_of_threads_changes_nothing(pets, monkeypatch):
         picture(100 + number).save(pets / "train" / "cat" / f"more{number}.png")
     several = []
     for workers in (1, 2, 8):
-        monkeypatch.setattr(many, "_workers", lambda n=workers: n)
+        monkeypatch.setattr(many, "cores", lambda n=workers: n)
         several.append(made(zipped(pets)))
     for other in several[1:]:
         same(several[0], other)
@@ -209,12 +209,29 @@ def test_all_damaged_pictures_are_counted_and_the_first_are_named_whatever_the_n
         (pets / "train" / "cat" / f"x{number:03}.png").write_bytes(b"no picture")
     (pets / "test" / "dog" / "0.png").write_bytes(b"")
     for workers in (1, 8):
-        monkeypatch.setattr(many, "_workers", lambda n=workers: n)
+        monkeypatch.setattr(many, "cores", lambda n=workers: n)
         names = [f"train/cat/x{number:03}.png" for number in range(10)]
         refused(pets, Damaged, f"{' '.join(names)} 200 191")
     for path in (pets / "train" / "cat").glob("[0-9].png"):
         path.unlink()
     refused(pets, Damaged, "train/cat/x000.png train/cat/x009.png 200 191")
+
+
+def test_all_that_lies_out_of_place_is_counted_and_the_first_is_named(pets):
+    for number in (2, 0, 1):
+        os.mkfifo(pets / "train" / "cat" / f"x{number}.png")
+        (pets / "test" / "dog" / f"x{number}.png").mkdir()
+        (pets / "train" / "dog" / f"x{number}.png").symlink_to("nowhere")
+    names = [f"train/{group}/x{number}.png" for group in CLASSES for number in range(3)]
+    refused(pets, Foreign, f"{' '.join(names)} 8 test/dog/x0.png")
+
+
+def test_all_members_that_cannot_be_pictures_are_counted_and_the_first_is_named(pets):
+    path = zipped(pets)
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in (2, 0, 1):
+            archive.writestr(f"train/cat/more/{number}.png", b"x")
+    refused(path, Foreign, "train/cat/more/0.png train/cat/more/1.png train/cat/more/2.png 2")
 
 
 def test_all_pictures_of_another_size_are_counted(pets):
@@ -434,31 +451,10 @@ def test_what_can_be_no_class_folder_is_refused(name, pets):
     assert type(error) is Misconfigured and [mistake.kind for mistake in error.mistakes] == ["bad_value"]
 
 
-<<<<<<< HEAD
-def a_study(path: Path, **keys) -> dict:
-    return {
-        "study": "tiny",
-        "seeds": [0],
-        "device": "cpu",
-        "datasets": {"pets": {"kind": "images", "path": str(path), "classes": [*CLASSES], **keys}},
-        "tasks": {"pets": {"dataset": "pets"}},
-        "explainers": {"linear": {"labels": "true"}},
-        "experiments": {
-            "pets": {
-                "title": "Pets",
-                "task": "pets",
-                "network": {"kind": "linear"},
-                "sgd": {"lr": 0.1, "batch_size": 2, "epochs": 1},
-                "explainers": ["linear"],
-            }
-        },
-    }
-=======
 def test_a_path_that_is_too_long_is_refused():
     with pytest.raises(Blocked) as raised:
         made(Path("p" * 300))
     assert_holds(str(raised.value), "long path")
->>>>>>> pictures
 
 
 def test_home_is_expanded_and_an_unknown_user_refused(pets, monkeypatch):
@@ -471,54 +467,6 @@ def test_home_is_expanded_and_an_unknown_user_refused(pets, monkeypatch):
 # Equal pictures
 
 
-<<<<<<< HEAD
-def test_a_batch_is_compared_with_the_number_of_pictures_where_that_is_set(pets):
-    config = a_study(pets)
-    config["experiments"]["pets"]["sgd"]["batch_size"] = 1000
-    study.load(config)
-    config["datasets"]["pets"]["train"] = 6
-    with pytest.raises(Misconfigured) as raised:
-        study.load(config)
-    (mistake,) = raised.value.mistakes
-    assert (mistake.key, mistake.kind) == ("experiments.pets.sgd.batch_size", "too_many")
-    assert_holds(mistake.line, "1000 6")
-
-
-def test_a_label_map_numbers_the_classes_in_the_order_listed(pets):
-    config = a_study(pets)
-    config["tasks"]["pets"]["groups"] = {"a": [0], "b": [2]}
-    with pytest.raises(Misconfigured) as raised:
-        study.load(config)
-    (mistake,) = raised.value.mistakes
-    assert (mistake.key, mistake.kind) == ("tasks.pets.groups", "unknown_name")
-    assert_holds(mistake.line, "2 'pets' 0 1")
-
-
-def audit(work: Path, config: Path) -> str:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return forks.run("workflow_scripts.audit", "results", "--configfile", config, cwd=work, env=environment).stdout
-
-
-@pytest.mark.slow
-def test_snakemake_and_the_audit_notice_changed_pictures_and_need_none_that_are_pinned(pets, tmp_path):
-    config, work = tmp_path / "pets.yaml", tmp_path / "work"
-    config.write_text(yaml.safe_dump(a_study(Path("..") / pets.name)))
-    done = snakemake(work, "data", configfiles=(config,))
-    assert done.returncode == 0, done.stderr
-    digest = pin(np.load(work / "results/tiny/data/pets.npz"))
-    assert planned(work, "data", configfiles=(config,)) == {}
-    picture(0).save(pets / "train" / "cat" / "9.png")
-    again = snakemake(work, "data", "--dry-run", configfiles=(config,))
-    assert "prepare_data pets (1 job): listing " in again.stderr
-    assert audit(work, config).startswith("STALE")
-    (pets / "train" / "cat" / "9.png").unlink()
-    assert audit(work, config).startswith("CURRENT")
-    config.write_text(yaml.safe_dump(a_study(Path("..") / pets.name, sha256=digest)))
-    assert snakemake(work, "data", configfiles=(config,)).returncode == 0
-    pets.rename(tmp_path / "elsewhere")
-    assert planned(work, "data", configfiles=(config,)) == {}
-    assert audit(work, config).startswith("CURRENT")
-=======
 def test_equal_pictures_in_two_parts_or_under_two_labels_are_told(pets, caplog):
     made(pets)
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
@@ -531,4 +479,3 @@ def test_equal_pictures_in_two_parts_or_under_two_labels_are_told(pets, caplog):
     parts, labels = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert_holds(parts, "parts 1 train/cat/0.png test/cat/7.png")
     assert_holds(labels, "labels 1 train/cat/1.png train/dog/7.png")
->>>>>>> pictures
