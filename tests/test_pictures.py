@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pets import counted, job, made, noise, picture, put, refused, same, zipped
+from tests.pets import CLASSES, counted, job, made, noise, picture, put, refused, same, zipped
 from tests.refusals import assert_holds, call
 from workflow_scripts.config.errors import Blocked, Changed, Damaged, Foreign, Misconfigured, Missing, Unfit
 from workflow_scripts.data import many, picture_files
@@ -72,7 +72,7 @@ def test_the_number_of_threads_changes_nothing(pets, monkeypatch):
         picture(100 + number).save(pets / "train" / "cat" / f"more{number}.png")
     several = []
     for workers in (1, 2, 8):
-        monkeypatch.setattr(many, "_workers", lambda n=workers: n)
+        monkeypatch.setattr(many, "cores", lambda n=workers: n)
         several.append(made(zipped(pets)))
     for other in several[1:]:
         same(several[0], other)
@@ -209,12 +209,29 @@ def test_all_damaged_pictures_are_counted_and_the_first_are_named_whatever_the_n
         (pets / "train" / "cat" / f"x{number:03}.png").write_bytes(b"no picture")
     (pets / "test" / "dog" / "0.png").write_bytes(b"")
     for workers in (1, 8):
-        monkeypatch.setattr(many, "_workers", lambda n=workers: n)
+        monkeypatch.setattr(many, "cores", lambda n=workers: n)
         names = [f"train/cat/x{number:03}.png" for number in range(10)]
         refused(pets, Damaged, f"{' '.join(names)} 200 191")
     for path in (pets / "train" / "cat").glob("[0-9].png"):
         path.unlink()
     refused(pets, Damaged, "train/cat/x000.png train/cat/x009.png 200 191")
+
+
+def test_all_that_lies_out_of_place_is_counted_and_the_first_is_named(pets):
+    for number in (2, 0, 1):
+        os.mkfifo(pets / "train" / "cat" / f"x{number}.png")
+        (pets / "test" / "dog" / f"x{number}.png").mkdir()
+        (pets / "train" / "dog" / f"x{number}.png").symlink_to("nowhere")
+    names = [f"train/{group}/x{number}.png" for group in CLASSES for number in range(3)]
+    refused(pets, Foreign, f"{' '.join(names)} 8 test/dog/x0.png")
+
+
+def test_all_members_that_cannot_be_pictures_are_counted_and_the_first_is_named(pets):
+    path = zipped(pets)
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in (2, 0, 1):
+            archive.writestr(f"train/cat/more/{number}.png", b"x")
+    refused(path, Foreign, "train/cat/more/0.png train/cat/more/1.png train/cat/more/2.png 2")
 
 
 def test_all_pictures_of_another_size_are_counted(pets):
