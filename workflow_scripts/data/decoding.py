@@ -9,7 +9,7 @@ import io
 import numpy as np
 
 from workflow_scripts.config.errors import Damaged, StudyError, Unfit
-from workflow_scripts.data.picture_files import reason
+from workflow_scripts.data.many import reason
 
 PNG = b"\x89PNG\r\n\x1a\n"
 #: chunks of a PNG that change no pixel, and whose length Pillow limits

@@ -41,6 +41,7 @@ def hashes(pictures: Pictures, names: Iterable[str]) -> dict[str, str]:
     hashed = many.each(
         sorted(name for name in names if name not in known),
         lambda name: hashlib.sha256(pictures.read(name)).hexdigest(),
+        many.cores(),
     )
     if hashed:
         _remember(pictures, known | hashed, settled_before=(now - SETTLED_AFTER_S) * 1e9)

@@ -1,14 +1,13 @@
-"""The same work for each of many pictures: by threads, with a line in the log now and then, and one error for all."""
+"""The same work for each of many pictures, with one error for all that fail; and names as errors show them."""
 
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.data.picture_files import shown
 
 log = logging.getLogger("workflow_scripts")
 
@@ -21,8 +20,11 @@ NAMED = 10
 Made = TypeVar("Made")
 
 
-def each(names: list[str], work: Callable[[str], Made]) -> dict[str, Made]:
-    """What the work gives for each name. Raises one StudyError for all names that fail: of the first, naming others."""
+def each(names: Sequence[str], work: Callable[[str], Made], workers: int = 1) -> dict[str, Made]:
+    """What the work gives for each name, by threads. The log tells now and then how far it is.
+
+    Raises the StudyError of the first name that fails, with how many others do, and which.
+    """
     made, failed = {}, {}
 
     def do(start: int) -> None:
@@ -32,20 +34,28 @@ def each(names: list[str], work: Callable[[str], Made]) -> dict[str, Made]:
             except StudyError as error:
                 failed[name] = error
 
-    with ThreadPoolExecutor(_workers()) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         _follow(pool.map(do, range(0, len(names), BLOCK)), len(names))
-    check([(name, failed[name]) for name in names if name in failed])
+    if failed:
+        raise _together([name for name in names if name in failed], failed)
     return made
 
 
-def check(failed: list[tuple[str, StudyError]]) -> None:
-    """Raise the first of these errors, if there is one, with how many there are and names of the others."""
-    if not failed:
-        return
-    (_, first), *others = failed
-    if not others:
-        raise first
-    raise type(first)(f"{first}; {len(others)} more can't be used: {several([name for name, _ in others], NAMED - 1)}")
+def cores() -> int:
+    """Threads to read with: a core each, of those that this process may use."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(usable or 1, 8)
+
+
+def shown(name: str, most: int = 80) -> str:
+    """A name as errors show it: on one line, and not too long."""
+    name = name if name.isprintable() else repr(name)
+    return name if len(name) <= most else f"...{name[-most:]}"
+
+
+def reason(error: Exception) -> str:
+    """Why a library failed, on one line, and not too long."""
+    return shown(" ".join(str(error).split()) or type(error).__name__)
 
 
 def several(names: list[str], most: int = 5, length: int = 24) -> str:
@@ -66,7 +76,7 @@ def _follow(blocks: Iterator[None], n: int) -> None:
         log.info("picture %d of %d: %.0f pictures/s, %d min %d s left", count, n, rate, *divmod((n - count) / rate, 60))
 
 
-def _workers() -> int:
-    """Threads to read with: a core each, of those that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, 8)
+def _together(names: list[str], failed: dict[str, StudyError]) -> StudyError:
+    """The error of the first name, with how many others there are, and which."""
+    first, others = failed[names[0]], names[1:]
+    return type(first)(f"{first}; {len(others)} more can't be used: {several(others, NAMED - 1)}") if others else first

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from workflow_scripts.config.errors import Blocked, Damaged, Foreign, Missing, StudyError, Unfit
+from workflow_scripts.data import many
+from workflow_scripts.data.many import reason, shown
 
 PARTS = ("train", "test")
 LAYOUT = "expected train/{class}/{picture} and test/{class}/{picture}"
@@ -76,25 +78,13 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def shown(name: str, most: int = 80) -> str:
-    """A name as errors show it: on one line, and not too long."""
-    name = name if name.isprintable() else repr(name)
-    return name if len(name) <= most else f"...{name[-most:]}"
-
-
-def reason(error: Exception) -> str:
-    """Why a library failed, on one line, and not too long."""
-    return shown(" ".join(str(error).split()) or type(error).__name__)
-
-
 def _folder(root: Path) -> Pictures:
-    status = {}
     for part in PARTS:
         if not os.path.lexists(root / part):
             raise _no_part(root, part)
-        for group in _entries(root, part):
-            for file in _entries(root, group):
-                status[file] = _status(root, file, stat.S_ISREG)
+    groups = [group for part in PARTS for group in _entries(root, part)]
+    files = [file for of_group in many.each(groups, lambda group: _entries(root, group)).values() for file in of_group]
+    status = many.each(files, lambda file: _status(root, file, stat.S_ISREG))
     spelled = _spelled(root, status)
     stamps = {name: _stamp(status[file]) for name, file in spelled.items()}
     return Pictures(root, stamps, lambda name: _content(root, name, root / spelled[name]))
@@ -107,7 +97,7 @@ def _entries(root: Path, below: str) -> list[str]:
         names = os.listdir(root / below)
     except OSError as error:
         raise _unreadable(root / below, error) from None
-    return [f"{below}/{name}" for name in names if not is_passed_over(name)]
+    return [f"{below}/{name}" for name in sorted(names) if not is_passed_over(name)]
 
 
 def _status(root: Path, name: str, is_expected: Callable[[int], bool]) -> os.stat_result:
@@ -123,6 +113,8 @@ def _status(root: Path, name: str, is_expected: Callable[[int], bool]) -> os.sta
         if os.path.islink(path):
             raise Foreign(f"{root}: {shown(name)} is a link that leads nowhere: remove it") from None
         raise _unreadable(path, error) from None
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise Foreign(f"{root}: {shown(name)} is neither a file nor a folder: move it away")
     if not is_expected(status.st_mode):
         raise _misplaced(root, name)
     return status
@@ -184,10 +176,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
     for part in PARTS:
         if not any(name.startswith(f"{part}/") for name in members):
             raise _no_part(path, part)
-    for name, member in members.items():
-        if name.count("/") != 2:
-            raise _misplaced(path, name)
-        _check(path, name, member)
+    many.each(sorted(members), lambda name: _check(path, name, members[name]))
     return {name: members[raw] for name, raw in _spelled(path, members).items()}
 
 
@@ -209,6 +198,8 @@ def _name(path: Path, member: zipfile.ZipInfo) -> str:
 
 
 def _check(path: Path, name: str, member: zipfile.ZipInfo) -> None:
+    if name.count("/") != 2:
+        raise _misplaced(path, name)
     if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
         raise Damaged(f"{path}: {shown(name)} is a link: make the .zip file again, with the pictures themselves")
     if member.flag_bits & 1:

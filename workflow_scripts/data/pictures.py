@@ -12,7 +12,8 @@ import numpy as np
 from workflow_scripts.config.errors import Foreign, Missing, StudyError, Unfit
 from workflow_scripts.data import many, room
 from workflow_scripts.data.decoding import decoded
-from workflow_scripts.data.picture_files import PARTS, Pictures, shown
+from workflow_scripts.data.many import shown
+from workflow_scripts.data.picture_files import PARTS, Pictures
 
 log = logging.getLogger("workflow_scripts")
 
@@ -67,12 +68,12 @@ def read(
         try:
             shape = one(names[0])[0].shape
         except StudyError:
-            many.each(names, lambda name: one(name)[1])  # tells of all that can't be used
+            many.each(names, lambda name: one(name)[1], many.cores())  # tells of all that can't be used
             raise
         _check_room(pictures, (len(names), *shape))
         arrays = np.empty((len(names), *shape), np.uint8)
         log.info("%d pictures of shape %s in %s", len(names), list(shape), pictures.path)
-        hashes = many.each(names, one_of_all)
+        hashes = many.each(names, one_of_all, many.cores())
     if unequal := [name for name in names if shapes[name] != shape]:
         raise _unequal(pictures, names[0], shape, unequal, shapes[unequal[0]])
     for change, n in sorted(Counter(itertools.chain(*changes.values())).items()):
