@@ -1,4 +1,4 @@
-# make run      set up .venv and build the default study: results/figures, results/tables
+# make run      set up .venv and build the default study: results/default/figures, results/default/tables
 # make test     set up and run the tests; with the thorough ones (below) it took 11 and a half minutes on two cores
 # make test-thorough  those left out: every kind of change planned and audited, coverage of intervals by simulation
 #                     make test TESTS="not slurm" runs both, in less time than one after the other

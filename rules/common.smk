@@ -124,8 +124,14 @@ def tracked(stage):
 def reads(stage, *options):
     """The named inputs of a rule: the files that its stage takes by each of these options of its command."""
 
+    def given(wildcards, option):
+        found = jobs.inputs(STUDY, stage, **wildcards)
+        if option not in found:
+            sys.exit(f"error: rules/{stage}.smk: config/jobs.py names no files for {option}, only {', '.join(found)}")
+        return found[option]
+
     def files(option):
-        return lambda wildcards: [results(path) for path in jobs.inputs(STUDY, stage, **wildcards)[option]]
+        return lambda wildcards: [results(path) for path in given(wildcards, option)]
 
     return {option: files(option) for option in options}
 
@@ -142,7 +148,7 @@ def results(path):
 
 def makes(stage, files=None):
     """The named outputs of a rule: its products, and the sidecar beside the first one."""
-    found = {option: results(path) for option, path in (files or paths.PRODUCTS[stage]).items()}
+    found = {option: results(path) for option, path in (files or jobs.OF_STAGE[stage].products).items()}
     return found | {"provenance": next(iter(found.values())) + sidecars.SUFFIX}
 
 

@@ -1,4 +1,4 @@
-# In: the trajectories and explainers of every seed. Out: results/{experiment}/nulls.csv
+# In: the trajectories and explainers of every seed. Out: results/{study}/{experiment}/nulls.csv
 
 
 rule null_models:

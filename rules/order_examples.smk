@@ -1,4 +1,4 @@
-# In: the trajectories of every seed. Out: results/{experiment}/examples.csv
+# In: the trajectories of every seed. Out: results/{study}/{experiment}/examples.csv
 
 
 rule order_examples:

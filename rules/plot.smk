@@ -1,4 +1,4 @@
-# In: the files that the kind of figure reads. Out: results/figures/{figure}.{pdf,png,svg} and the points as CSV.
+# In: the files that the kind of figure reads. Out: results/{study}/figures/{figure}.{pdf,png,svg} and the points as CSV.
 
 
 rule plot:

@@ -1,4 +1,4 @@
-# In: nothing, downloaded files under data_root, or the user's pictures. Out: results/data/{dataset}.npz
+# In: nothing, downloaded files under data_root, or the user's pictures. Out: results/{study}/data/{dataset}.npz
 
 
 rule prepare_data:

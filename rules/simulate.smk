@@ -1,4 +1,4 @@
-# In: nothing. Out: results/simulations/{simulation}.csv
+# In: nothing. Out: results/{study}/simulations/{simulation}.csv
 
 
 rule simulate:

@@ -1,4 +1,4 @@
-# In: the files that the kind of table reads. Out: results/tables/{table}.csv and the same as a page.
+# In: the files that the kind of table reads. Out: results/{study}/tables/{table}.csv and the same as a page.
 
 
 rule tabulate:

@@ -1,4 +1,4 @@
-# In: results/data/{dataset}.npz. Out: trajectory.npz and network.safetensors of one seed.
+# In: results/{study}/data/{dataset}.npz. Out: trajectory.npz and network.safetensors of one seed.
 
 
 rule train:

@@ -54,19 +54,19 @@ def changed(key: str, *value) -> dict:
     ],
 )
 def test_settings_that_differ_are_told_by_key(new, words):
-    assert differences.settings(CFG, new) == words
+    assert differences.settings("measure", CFG, new) == words
 
 
 def test_the_number_of_files_is_told_where_no_other_setting_tells_why_and_their_names_never():
     files = {"measures": ["digits/seed0/measures.csv", "digits/seed1/measures.csv"]}
     one, named = {"measures": files["measures"][:1]}, {"measures": ["others/seed0/measures.csv", "measures.csv"]}
     old = CFG | {"inputs": files}
-    assert differences.settings(old, CFG | {"inputs": one}) == ["inputs.measures 2 -> 1"]
-    assert differences.settings(old, changed("seeds", [0]) | {"inputs": one}) == ["seeds: 1 removed"]
-    assert differences.settings(CFG, old) == ["inputs.measures added: 2"]
-    assert differences.settings(old, CFG) == ["inputs.measures removed: 2"]
-    assert differences.settings(old, old) == []
-    assert differences.settings(old, CFG | {"inputs": named}) == []
+    assert differences.settings("measure", old, CFG | {"inputs": one}) == ["inputs.measures 2 -> 1"]
+    assert differences.settings("measure", old, changed("seeds", [0]) | {"inputs": one}) == ["seeds: 1 removed"]
+    assert differences.settings("measure", CFG, old) == ["inputs.measures added: 2"]
+    assert differences.settings("measure", old, CFG) == ["inputs.measures removed: 2"]
+    assert differences.settings("measure", old, old) == []
+    assert differences.settings("measure", old, CFG | {"inputs": named}) == []
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_the_number_of_files_is_told_where_no_other_setting_tells_why_and_their_
     ],
 )
 def test_a_planned_auto_is_whatever_device_it_was_done_on(was, planned, words):
-    assert differences.settings(CFG | {"device": was}, CFG | {"device": planned}) == words
+    assert differences.settings("measure", CFG | {"device": was}, CFG | {"device": planned}) == words
 
 
 def test_the_settings_of_two_kinds_of_network_are_told_key_by_key():
     cnn = changed("network", {"kind": "cnn", "channels": [4, 8]})
-    assert differences.settings(CFG, cnn) == [
+    assert differences.settings("measure", CFG, cnn) == [
         "network.kind mlp -> cnn",
         "network.widths removed: [8]",
         "network.channels added: [4, 8]",

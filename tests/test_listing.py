@@ -301,7 +301,9 @@ def test_a_label_map_numbers_the_classes_in_the_order_listed(pets):
 
 def audit(work: Path, config: Path) -> str:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return forks.run("workflow_scripts.audit", "results/tiny/data", "--configfile", config, cwd=work, env=environment).stdout
+    return forks.run(
+        "workflow_scripts.audit", "results/tiny/data", "--configfile", config, cwd=work, env=environment
+    ).stdout
 
 
 @pytest.mark.slow

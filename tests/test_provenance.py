@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from workflow_scripts.config import paths
+from workflow_scripts.config import jobs
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.files import hashing, npz
 from workflow_scripts.provenance import fingerprints, machine, sidecars
@@ -183,7 +183,7 @@ def job(package, tmp_path, monkeypatch):
     _, fingerprint = package
     fingerprint()
     places = {"y": "{experiment}/seed{seed}/y.npz", "z": "{experiment}/seed{seed}/z.csv"}
-    monkeypatch.setitem(paths.PRODUCTS, "stage", places)
+    monkeypatch.setitem(jobs.PRODUCTS, "stage", places)
     for name in ("y.npz", "z.csv"):
         (tmp_path / name).write_bytes(name.encode())
 

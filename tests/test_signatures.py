@@ -78,7 +78,7 @@ def test_what_is_absent_is_named(copy, keys, tmp_path):
     with pytest.raises(Missing, match="nosigners"):
         signatures.signer(path, tmp_path / "nosigners")
     signatures.path_of(path).unlink()
-    with pytest.raises(Missing, match="json.sig"):
+    with pytest.raises(Missing, match=r"json\.sig"):
         signatures.signer(path, keys / "signers")
 
 

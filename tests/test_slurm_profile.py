@@ -176,3 +176,14 @@ def test_no_key_goes_without_a_comment():
 def test_rules_ask_for_resources_that_grow_and_leave_retries_to_the_profile():
     assert "retries" not in RULES
     assert RULES.count("**growing(mem_mb=") == len(NAMES)
+
+
+def test_every_stage_has_its_place_in_the_profile():
+    profile = yaml.safe_load((ROOT / "slurm/config.yaml").read_text())
+    rules = {
+        rule
+        for path in (ROOT / "rules").glob("*.smk")
+        for rule in re.findall(r"^(?:use )?rule (?:\w+ as )?(\w+)", path.read_text(), re.M)
+    }
+    of_their_own = {"train", "simulate", *(rule for rule in rules if rule.endswith("_by_sgd")), "distill_true_labels"}
+    assert rules == {*profile["groups"], *profile["set-resources"], *of_their_own}

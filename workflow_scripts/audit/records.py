@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from workflow_scripts.config import paths
+from workflow_scripts.config import jobs, paths
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars
 from workflow_scripts.provenance.sidecars import Sidecar
@@ -92,7 +92,7 @@ def study_folder(path: Path, record: Sidecar | None) -> Path | None:
             return folder
     if record is None:
         return None
-    made = {name: Path(name) for name in paths.products(record.stage, record.wildcards)}
+    made = {name: Path(name) for name in jobs.products(record.stage, record.wildcards)}
     return next(
         (path.parents[len(to.parts) - 1] for name, to in made.items() if path.as_posix().endswith(f"/{name}")), None
     )

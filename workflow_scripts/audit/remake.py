@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from workflow_scripts.audit import source
 from workflow_scripts.audit.records import Results
 from workflow_scripts.config import jobs
-from workflow_scripts.config import paths as places
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import fingerprints, machine
 from workflow_scripts.provenance.sidecars import Sidecar
@@ -28,7 +27,7 @@ def compare(record: Sidecar, folder: Path, inputs: list[str]) -> tuple[str, str]
 
     folder: of its study's results; inputs: what it reads there, in the order in which its sidecar tells.
     """
-    if [*places.options(record.stage, record.outputs).values()] != [*record.outputs]:
+    if [*jobs.options(record.stage, record.outputs).values()] != [*record.outputs]:
         return "UNKNOWN", f"it can't be made again: {record.stage} makes nothing that is called as its sidecar says"
     with TemporaryDirectory() as scratch:
         made = {name: Path(scratch, name) for name in record.outputs}
@@ -65,7 +64,7 @@ def _read(record: Sidecar, paths: list[Path]) -> list[str]:
 
 def _written(record: Sidecar, made: dict[str, Path]) -> list[str]:
     """The options of a job's command for what it writes."""
-    options = places.options(record.stage, made)
+    options = jobs.options(record.stage, made)
     return [word for option, name in options.items() for word in (_flag(option), str(made[name]))]
 
 

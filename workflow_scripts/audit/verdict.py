@@ -67,7 +67,7 @@ class Job:
     def wrote(self) -> list[tuple[str, str, str]]:
         """Option of its command, name and SHA-256 of each file that it wrote."""
         folder, wrote = PurePath(self.first).parent, self.record.outputs
-        return [(option, str(folder / name), wrote[name]) for option, name in paths.options(self.stage, wrote).items()]
+        return [(option, str(folder / name), wrote[name]) for option, name in jobs.options(self.stage, wrote).items()]
 
 
 @dataclass
@@ -137,7 +137,7 @@ class Auditor:
                     absent[-1].findings.append(Finding("UNKNOWN", "", str(error), None))
                 continue
             for stage, wildcards in asked.values():
-                for name in paths.products(stage, wildcards):
+                for name in jobs.products(stage, wildcards):
                     path = results.path(name)
                     if any(path.is_relative_to(folder) for folder in folders) and not path.exists():
                         absent.append(Report(path, results, name, study=told))
@@ -152,7 +152,7 @@ class Auditor:
         results = self._results(folder) if folder else outside
         report = Report(path, results, results.name(path), study=self._compared_with(results, record))
         if not path.is_file() and _asked_for(report):
-            report.findings.append(_absent(results, *paths.maker(report.name), report.name))
+            report.findings.append(_absent(results, *jobs.maker(report.name), report.name))
         elif not path.is_file():
             self._unknown(report, "no such file")
         elif beside and not record:
@@ -166,7 +166,7 @@ class Auditor:
     def _in_place(self, report: Report, beside: Path, record: Sidecar) -> None:
         """Look behind a result that lies in its study's folder."""
         report.record = record
-        made = paths.maker(report.name)
+        made = jobs.maker(report.name)
         if record.digest_of(report.path) is None or made is None or made[0] != record.stage:
             theirs = product(report.path, record) or record.first
             of = job_name(record.stage, record.wildcards)
@@ -283,7 +283,7 @@ def _job(report: Report, beside: Path, record: Sidecar) -> Job:
     """The job at the place of a sidecar, as the study has it, or where it has none as the sidecar tells."""
     results = report.results
     first = results.name(beside.with_name(record.first)) or record.first
-    stage, wildcards = paths.maker(first) or (record.stage, record.wildcards)
+    stage, wildcards = jobs.maker(first) or (record.stage, record.wildcards)
     told = [read.path for read in record.inputs]
     if stage != record.stage:
         return Job(first, record.stage, record.wildcards, record, None, told)
@@ -313,7 +313,7 @@ def _findings(report: Report, beside: Path, job: Job) -> Iterator[Finding]:
         return
     try:
         source.load(report.study, report.results)
-        for why in [_NO_JOB] if job.now is None else differences.settings(record.cfg, job.now):
+        for why in [_NO_JOB] if job.now is None else differences.settings(record.stage, record.cfg, job.now):
             yield Finding("STALE", job.name, why, None if job.now is None else job.first)
     except source.Unreadable as error:
         yield Finding("UNKNOWN", "", str(error), None)
@@ -338,7 +338,7 @@ def _input(results: Results, job: Job, name: str, digest: str) -> Iterator[Findi
     path, shown = results.path(name), results.place(name)
     found = results.sha256(path)
     beside, producer = results.sidecar(path)
-    made = paths.maker(name)
+    made = jobs.maker(name)
     if found is None:
         yield Finding("UNKNOWN", job.name, f"its input {shown} is missing", name)
     elif producer is None:
@@ -366,11 +366,12 @@ def _edited(results: Results, job: str, name: str) -> Finding:
 
 
 def _asked_for(report: Report) -> bool:
-    """Whether the study makes something of this name where this file lies."""
-    made = report.name and paths.maker(report.name)
+    """Whether the study asks for something of this name where this file lies."""
+    made = report.name and jobs.maker(report.name)
     try:
-        return bool(made) and source.load(report.study, report.results).has_job(made[1])
-    except source.Unreadable:
+        known = made and source.load(report.study, report.results)
+        return bool(known) and known.has_job(made[1]) and jobs.products(*made)[0] in jobs.of_study(known)
+    except (source.Unreadable, StudyError):
         return False
 
 

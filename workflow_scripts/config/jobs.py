@@ -3,14 +3,33 @@
 The rules and the audit ask here alone. A job's settings name its files too, by the options of its command.
 """
 
+import functools
+import re
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
 from workflow_scripts.config import kinds, paths
-from workflow_scripts.config.base import Strict, unknown_name
+from workflow_scripts.config.base import NAME, Strict, unknown_name
 from workflow_scripts.config.errors import Misused
 from workflow_scripts.config.study import Study
 
-#: options that take the files of every seed, where a job reads several seeds
-PER_SEED = ("trajectories", "explainers", "measures", "class_measures")
+#: options that take the same files for every seed, where a job reads several seeds
+SHARED = ("data",)
 SEED = "{seed}"
+
+
+class Stage(NamedTuple):
+    """What there is to say of the jobs of a stage.
+
+    settings, files: of the study and a job's wildcards, all that it reads; products: option of its command -> file in
+    the study's results, of which the first one stands for all; writes_names: whether its wildcards stand in its
+    products, so that they count.
+    """
+
+    settings: Callable[..., dict]
+    files: Callable[..., dict[str, list[str]]]
+    products: dict[str, str]
+    writes_names: bool = False
 
 
 def settings(study: Study, stage: str, **wildcards: str) -> dict:
@@ -18,8 +37,8 @@ def settings(study: Study, stage: str, **wildcards: str) -> dict:
 
     Files of several seeds stand there once, with {seed} for each of the job's seeds. Raises StudyError.
     """
-    found = _of(stage, _SETTINGS, study, wildcards)
-    return {"wildcards": wildcards, **found, "inputs": _of(stage, _INPUTS, study, wildcards)}
+    found = _of(stage, "settings", study, wildcards)
+    return {"wildcards": wildcards, **found, "inputs": _of(stage, "files", study, wildcards)}
 
 
 def inputs(study: Study, stage: str, **wildcards: str) -> dict[str, list[str]]:
@@ -27,7 +46,7 @@ def inputs(study: Study, stage: str, **wildcards: str) -> dict[str, list[str]]:
 
     Of several seeds those of the first one, in order, then those of the second; seeds ascend. Raises StudyError.
     """
-    found = _of(stage, _INPUTS, study, wildcards)
+    found = _of(stage, "files", study, wildcards)
     if "experiment" not in wildcards or "seed" in wildcards:
         return found
     return _of_every_seed(found, sorted(study.seeds_of(wildcards["experiment"])))
@@ -46,8 +65,8 @@ def of_study(study: Study) -> dict[str, tuple[str, dict[str, str]]]:
     found, made, waiting = {}, set(), targets(study)
     for path in waiting:
         if path not in made:
-            stage, wildcards = paths.maker(path)
-            first, *others = paths.products(stage, wildcards)
+            stage, wildcards = maker(path)
+            first, *others = products(stage, wildcards)
             found[first] = stage, wildcards
             made |= {first, *others}
             waiting += (file for of in inputs(study, stage, **wildcards).values() for file in of)
@@ -65,6 +84,30 @@ def targets(study: Study) -> list[str]:
     ]
 
 
+def maker(path: str) -> tuple[str, dict[str, str]] | None:
+    """The stage whose job makes a file of a study, and its wildcards; None: no stage makes a file of this name."""
+    for stage, pattern in _patterns():
+        if found := pattern.fullmatch(path):
+            return stage, found.groupdict()
+    return None
+
+
+def products(stage: str, wildcards: dict[str, str]) -> list[str]:
+    """The files that a job makes; the first one stands for all."""
+    files = paths.OF_TRUE_LABELS if "task" in wildcards else OF_STAGE[stage].products
+    return [file.format(**wildcards) for file in files.values()]
+
+
+def options(stage: str, names: Iterable[str]) -> dict[str, str]:
+    """Option of a stage's command -> the product of this name in its folder, the first one first."""
+    found = {}
+    for option, file in OF_STAGE[stage].products.items():
+        pattern = _pattern(file.rpartition("/")[2])
+        if called := next(filter(pattern.fullmatch, names), None):
+            found[option] = called
+    return found
+
+
 def unnamed(task: dict) -> dict:
     """A task as plain data, for stages to which it is all one what its data set and its groups are called."""
     groups = task["groups"] and {f"group{i}": sorted(of) for i, of in enumerate(task["groups"].values())}
@@ -72,18 +115,18 @@ def unnamed(task: dict) -> dict:
 
 
 def _of_every_seed(found: dict[str, list[str]], seeds: list[int]) -> dict[str, list[str]]:
-    return {option: _each(files, seeds) if option in PER_SEED else files for option, files in found.items()}
+    return {option: files if option in SHARED else _each(files, seeds) for option, files in found.items()}
 
 
 def _each(files: list[str], seeds: list[int]) -> list[str]:
     return [file.replace(SEED, str(seed)) for seed in seeds for file in files]
 
 
-def _of(stage: str, functions: dict, study: Study, wildcards: dict[str, str]) -> dict:
-    if stage not in functions:
-        raise Misused(unknown_name("stage", stage, functions))
+def _of(stage: str, what: str, study: Study, wildcards: dict[str, str]) -> dict:
+    if stage not in OF_STAGE:
+        raise Misused(unknown_name("stage", stage, OF_STAGE))
     try:
-        return functions[stage](study, **wildcards)
+        return getattr(OF_STAGE[stage], what)(study, **wildcards)
     except KeyError as error:
         raise Misused(f"{stage}: nothing in the config is called {error.args[0]!r}") from None
 
@@ -201,35 +244,15 @@ def _tabulate(study: Study, table: str) -> dict:
     }
 
 
-_SETTINGS = {
-    "prepare_data": _prepare_data,
-    "simulate": _simulate,
-    "train": _train,
-    "extract_final": _extract_final,
-    "distill": _distill,
-    "measure": _measure,
-    "null_models": _null_models,
-    "summarize": _summarize,
-    "order_examples": _order_examples,
-    "decompose": _decompose,
-    "plot": _plot,
-    "tabulate": _tabulate,
-}
-
-
-def _of_data_set(study: Study, dataset: str) -> dict[str, list[str]]:
+def _no_files(study: Study, **wildcards: str) -> dict[str, list[str]]:
     return {}
 
 
-def _of_simulation(study: Study, simulation: str) -> dict[str, list[str]]:
-    return {}
-
-
-def _of_training(study: Study, experiment: str, seed: str) -> dict[str, list[str]]:
+def _train_files(study: Study, experiment: str, seed: str) -> dict[str, list[str]]:
     return {"data": _data(study, experiment)}
 
 
-def _of_extraction(study: Study, experiment: str, seed: str) -> dict[str, list[str]]:
+def _extract_final_files(study: Study, experiment: str, seed: str) -> dict[str, list[str]]:
     return {
         "data": _data(study, experiment),
         "trajectory": [paths.of_seed(experiment, seed, "trajectory.npz")],
@@ -237,7 +260,7 @@ def _of_extraction(study: Study, experiment: str, seed: str) -> dict[str, list[s
     }
 
 
-def _of_distillation(study: Study, explainer: str, task: str = "", experiment: str = "", seed: str = "") -> dict:
+def _distill_files(study: Study, explainer: str, task: str = "", experiment: str = "", seed: str = "") -> dict:
     x = study.explainers[explainer]
     if not experiment:
         return {"data": [paths.dataset(study.tasks[task].dataset)]}
@@ -250,7 +273,7 @@ def _of_distillation(study: Study, explainer: str, task: str = "", experiment: s
     }
 
 
-def _of_measurement(study: Study, experiment: str, seed: str) -> dict[str, list[str]]:
+def _measure_files(study: Study, experiment: str, seed: str) -> dict[str, list[str]]:
     return {
         "data": _data(study, experiment),
         "trajectory": [paths.of_seed(experiment, seed, "trajectory.npz")],
@@ -258,47 +281,30 @@ def _of_measurement(study: Study, experiment: str, seed: str) -> dict[str, list[
     }
 
 
-def _of_null_models(study: Study, experiment: str) -> dict[str, list[str]]:
-    return {**_of_all_trajectories(study, experiment), "explainers": paths.explainers(study, experiment, SEED)}
+def _null_models_files(study: Study, experiment: str) -> dict[str, list[str]]:
+    return {**_all_trajectories(study, experiment), "explainers": paths.explainers(study, experiment, SEED)}
 
 
-def _of_summary(study: Study, experiment: str) -> dict[str, list[str]]:
+def _summarize_files(study: Study, experiment: str) -> dict[str, list[str]]:
     return {
-        **_of_null_models(study, experiment),
+        **_null_models_files(study, experiment),
         "measures": [paths.of_seed(experiment, SEED, "measures.csv")],
         "class_measures": [paths.of_seed(experiment, SEED, "classes.csv")],
     }
 
 
-def _of_all_trajectories(study: Study, experiment: str) -> dict[str, list[str]]:
+def _all_trajectories(study: Study, experiment: str) -> dict[str, list[str]]:
     return {"data": _data(study, experiment), "trajectories": [paths.of_seed(experiment, SEED, "trajectory.npz")]}
 
 
-def _of_figure(study: Study, figure: str) -> dict[str, list[str]]:
+def _plot_files(study: Study, figure: str) -> dict[str, list[str]]:
     shown = study.figures[figure]
     return kinds.of("figures", shown.kind).inputs(shown, study)
 
 
-def _of_table(study: Study, table: str) -> dict[str, list[str]]:
+def _tabulate_files(study: Study, table: str) -> dict[str, list[str]]:
     shown = study.tables[table]
     return kinds.of("tables", shown.kind).inputs(shown, study)
-
-
-_INPUTS = {
-    "prepare_data": _of_data_set,
-    "simulate": _of_simulation,
-    "train": _of_training,
-    "extract_final": _of_extraction,
-    "distill": _of_distillation,
-    "measure": _of_measurement,
-    "null_models": _of_null_models,
-    "summarize": _of_summary,
-    "order_examples": _of_all_trajectories,
-    "decompose": _of_all_trajectories,
-    "plot": _of_figure,
-    "tabulate": _of_table,
-}
-STAGES = tuple(_SETTINGS)
 
 
 def _data(study: Study, experiment: str) -> list[str]:
@@ -315,3 +321,87 @@ def _references(study: Study, experiment: str) -> dict[str, str]:
 
 def _plain(model: Strict) -> dict:
     return model.model_dump(mode="json")
+
+
+@functools.cache
+def _patterns() -> list[tuple[str, re.Pattern]]:
+    """Those in a folder of a fixed name come first: no experiment is called so."""
+    files = [(stage, file) for stage, of in OF_STAGE.items() for file in of.products.values()]
+    files.append(("distill", paths.OF_TRUE_LABELS["explainer"]))
+    return [(stage, _pattern(file)) for stage, file in sorted(files, key=lambda pair: pair[1].startswith("{"))]
+
+
+def _pattern(file: str) -> re.Pattern:
+    texts = iter(re.split(r"\{(\w+)\}", file))
+    found = re.escape(next(texts))
+    for wildcard, text in zip(texts, texts, strict=True):
+        found += f"(?P<{wildcard}>{paths.SEED if wildcard == 'seed' else NAME}){re.escape(text)}"
+    return re.compile(found)
+
+
+OF_STAGE = {
+    "prepare_data": Stage(_prepare_data, _no_files, {"data": "data/{dataset}.npz"}),
+    "train": Stage(
+        _train,
+        _train_files,
+        {
+            "trajectory": "{experiment}/seed{seed}/trajectory.npz",
+            "weights": "{experiment}/seed{seed}/network.safetensors",
+        },
+    ),
+    "extract_final": Stage(
+        _extract_final,
+        _extract_final_files,
+        {
+            "final_labels": "{experiment}/seed{seed}/final.npz",
+            "final_weights": "{experiment}/seed{seed}/final.safetensors",
+        },
+        writes_names=True,
+    ),
+    "distill": Stage(_distill, _distill_files, {"explainer": "{experiment}/seed{seed}/explainers/{explainer}.npz"}),
+    "measure": Stage(
+        _measure,
+        _measure_files,
+        {
+            "measures": "{experiment}/seed{seed}/measures.csv",
+            "classes": "{experiment}/seed{seed}/classes.csv",
+        },
+    ),
+    "null_models": Stage(_null_models, _null_models_files, {"nulls": "{experiment}/nulls.csv"}),
+    "summarize": Stage(
+        _summarize,
+        _summarize_files,
+        {
+            "summary": "{experiment}/summary.csv",
+            "phases": "{experiment}/phases.csv",
+            "classes": "{experiment}/classes.csv",
+            "order": "{experiment}/order.csv",
+        },
+    ),
+    "order_examples": Stage(_order_examples, _all_trajectories, {"examples": "{experiment}/examples.csv"}),
+    "decompose": Stage(
+        _decompose,
+        _all_trajectories,
+        {
+            "modes": "{experiment}/modes.csv",
+            "class_modes": "{experiment}/class_modes.csv",
+            "vectors": "{experiment}/modes.npz",
+        },
+    ),
+    "simulate": Stage(_simulate, _no_files, {"table": "simulations/{simulation}.csv"}),
+    "plot": Stage(
+        _plot,
+        _plot_files,
+        {
+            "svg": "figures/{figure}.svg",
+            "pdf": "figures/{figure}.pdf",
+            "png": "figures/{figure}.png",
+            "points": "figures/{figure}.csv",
+        },
+        writes_names=True,
+    ),
+    "tabulate": Stage(
+        _tabulate, _tabulate_files, {"csv": "tables/{table}.csv", "html": "tables/{table}.html"}, writes_names=True
+    ),
+}
+STAGES = tuple(OF_STAGE)

@@ -10,12 +10,22 @@ import functools
 import importlib
 import pkgutil
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticKnownError, core_schema
 
+from workflow_scripts.config.errors import Untracked
+
 PACKAGE = "workflow_scripts"
+#: family -> the key that names a kind in its settings, and what each of its modules defines
+FAMILIES = {
+    "training.networks": ("kind", ("Settings", "build")),
+    "data.datasets": ("kind", ("Settings", "make")),
+    "explainers": ("solver", ("Settings", "fit")),
+    "figures": ("kind", ("Settings", "check", "inputs", "shown", "draw", "CAPTION")),
+    "tables": ("kind", ("Settings", "check", "inputs", "shown", "table", "page", "CAPTION")),
+}
 
 
 @functools.cache
@@ -25,11 +35,20 @@ def names(family: str) -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(folder) if not m.ispkg and not m.name.startswith("_")))
 
 
+@functools.cache
 def of(family: str, kind: str) -> ModuleType:
-    """The module of a kind. Raises KeyError for one that the family has not."""
+    """The module of a kind. Raises KeyError for one that the family has not, Untracked for one that lacks a part."""
     if kind not in names(family):
         raise KeyError(kind)
-    return importlib.import_module(f"{PACKAGE}.{family}.{kind}")
+    module = importlib.import_module(f"{PACKAGE}.{family}.{kind}")
+    tag, parts = FAMILIES[family]
+    for part in parts:
+        if not hasattr(module, part):
+            raise Untracked(f"{module.__file__}: it has no {part}: every kind of {family} has one, define it")
+    field = module.Settings.model_fields.get(tag)
+    if field is None or get_args(field.annotation) != (kind,):
+        raise Untracked(f'{module.__file__}: its Settings need {tag}: Literal["{kind}"], as the module is called')
+    return module
 
 
 def choice(family: str, tag: str = "kind") -> Any:

@@ -113,7 +113,7 @@ def _wrong(copies: dict[Path, Path], job) -> str | None:
         return "its sidecar can't be read"
     if not record.is_sealed:
         return "its sidecar was edited"
-    other = differences.settings(record.cfg, json.loads(job.params.cfg))
+    other = differences.settings(record.stage, record.cfg, json.loads(job.params.cfg))
     if other or upgrades.fingerprint(record) != job.params.code or not record.has_its_key:
         return "it belongs to another job"
     for product, copy in copies.items():

@@ -70,7 +70,8 @@ def _has_sidecar(job) -> bool:
 
 def _changes(job, record: sidecars.Sidecar) -> bool:
     """Whether a job differs from the one that a sidecar tells of."""
-    if upgrades.fingerprint(record) != job.params.code or differences.settings(record.cfg, json.loads(job.params.cfg)):
+    planned = json.loads(job.params.cfg)
+    if upgrades.fingerprint(record) != job.params.code or differences.settings(record.stage, record.cfg, planned):
         return True
     files = _read(job)
     if len(files) != len(record.inputs):

@@ -110,7 +110,7 @@ def _why(job, dag, folder: Path) -> list[str]:
     words = []
     if record:
         cfg = json.loads(job.params.cfg)
-        words += differences.settings(record.cfg, cfg)
+        words += differences.settings(record.stage, record.cfg, cfg)
         words += differences.code(record, cfg)
     if reason.missing_output:
         words.append(f"{_first(reason.missing_output)} missing" if record else "not made yet")

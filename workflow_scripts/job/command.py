@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
-from workflow_scripts.config import paths
+from workflow_scripts.config import jobs
 from workflow_scripts.config.base import parse_json
 from workflow_scripts.config.errors import Changed, Missing, Misused, StudyError
 from workflow_scripts.files import hashing
@@ -141,7 +141,7 @@ def _resolved(settings: BaseModel) -> BaseModel:
 def _study_folder(stage: str, wildcards: dict[str, str], output: Path) -> Path | None:
     """The folder of a study's results that a job writes to; None where its products lie elsewhere."""
     made = stage, wildcards
-    return next((at for at in output.parents if paths.maker(output.relative_to(at).as_posix()) == made), None)
+    return next((at for at in output.parents if jobs.maker(output.relative_to(at).as_posix()) == made), None)
 
 
 def _told(path: Path, folder: Path | None) -> str:

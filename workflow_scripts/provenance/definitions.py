@@ -263,6 +263,8 @@ class Sources:
         effects = sorted({self._walk(effect, kinds) for effect in reach.effects})
         followed = [node for node in sorted(reach.nodes) if self._is_followed(node)]
         used = {DISTRIBUTIONS[name] for node in followed for name in self._text(node).libraries & DISTRIBUTIONS.keys()}
+        if "safetensors" in used:  # whose arrays are PyTorch's here
+            used.add("torch")
         definitions: dict[str, dict[str, str]] = {}
         for node in followed:
             module = node.module.removeprefix(f"{self.package}.") if node.module != self.package else "__init__"

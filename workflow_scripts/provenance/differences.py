@@ -8,14 +8,14 @@ from workflow_scripts.provenance.definitions import ABSENT
 from workflow_scripts.provenance.sidecars import Sidecar, essence
 
 
-def settings(old: dict, new: dict) -> list[str]:
+def settings(stage: str, old: dict, new: dict) -> list[str]:
     """The keys whose values differ, such as `sgd.lr 0.1 -> 0.2` or `seeds: 2 added`; cfg as plain data.
 
     old: of a job that was done, new: as it is planned: device auto is whatever it was done on. What a job and its files
     are called doesn't count. How many files it reads (`inputs`) follows from the other settings, so it is told only
     where none of these differs.
     """
-    old, new = essence(old), essence(new)
+    old, new = essence(stage, old), essence(stage, new)
     if new.get("device") == "auto":
         new["device"] = old.get("device")
     names = dict.fromkeys([*old, *new])

@@ -16,7 +16,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from workflow_scripts.config import kinds, paths
+from workflow_scripts.config import jobs, kinds
 from workflow_scripts.config.errors import Changed
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import fingerprints, machine, upgrades
@@ -65,6 +65,12 @@ class _Settings(BaseModel, strict=True):
     seeds: list[int] = []
 
 
+def _known(stage: str) -> str:
+    if stage not in jobs.OF_STAGE:
+        raise ValueError("there is no such stage")
+    return stage
+
+
 def _checked(cfg: dict) -> dict:
     _Settings.model_validate(cfg)
     return cfg
@@ -79,7 +85,7 @@ class Sidecar(BaseModel, strict=True, frozen=True, extra="allow"):
     """
 
     version: int
-    stage: Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
+    stage: Annotated[str, AfterValidator(_known)]
     wildcards: dict[str, str]
     cfg: Annotated[dict[str, Any], AfterValidator(_checked)]
     code: Code | upgrades.ModulesCode
@@ -136,16 +142,18 @@ def key(stage: str, cfg: dict, code: str, inputs: list[str], bits: dict[str, str
     cfg: its settings; code: the fingerprint; inputs: SHA-256s in the order of their options, by name; bits: see
     machine.bits.
     """
-    return hashing.of([stage, essence(cfg), code, inputs, bits])[:16]
+    return hashing.of([stage, essence(stage, cfg), code, inputs, bits])[:16]
 
 
-def essence(cfg: dict) -> dict:
+def essence(stage: str, cfg: dict) -> dict:
     """Of a job's settings what decides on its products: not what it is called, nor where the files lie that it reads.
 
-    Of these there is the number that each option takes.
+    Of these there is the number that each option takes; names count in a stage that writes them down.
     """
     inputs = {option: len(files) for option, files in cfg.get("inputs", {}).items()}
-    kept = {name: value for name, value in cfg.items() if name != "wildcards"} | {"inputs": inputs}
+    kept = cfg | {"inputs": inputs}
+    if not jobs.OF_STAGE[stage].writes_names:
+        del kept["wildcards"]
     if source := kept.get("source"):
         places = kinds.of("data.datasets", source["kind"]).Settings.places
         kept["source"] = {name: value for name, value in source.items() if name not in places}
@@ -248,7 +256,7 @@ def _named(stage: str, outputs: dict[str, str], path: Path) -> dict[str, str]:
 
     The first one stands for all.
     """
-    ordered = dict.fromkeys([*paths.options(stage, outputs).values(), *outputs])
+    ordered = dict.fromkeys([*jobs.options(stage, outputs).values(), *outputs])
     was, now = Path(next(iter(ordered))).stem, Path(path.name.removesuffix(SUFFIX)).stem
     return {Path(name).with_stem(now).name if Path(name).stem == was else name: outputs[name] for name in ordered}
 

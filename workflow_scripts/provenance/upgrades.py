@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from workflow_scripts.config.jobs import PER_SEED, unnamed
+from workflow_scripts.config.jobs import SHARED, unnamed
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import equal, fingerprints
 
@@ -130,7 +130,7 @@ def _without_seeds(inputs: dict[str, list[str]], seeds: list[int]) -> dict[str, 
         return inputs
     return {
         option: [path.replace(f"/seed{seeds[0]}/", "/seed{seed}/") for path in files[: len(files) // len(seeds)]]
-        if option in PER_SEED
+        if option not in SHARED
         else files
         for option, files in inputs.items()
     }
