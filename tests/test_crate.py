@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 from collections import Counter
+from pathlib import PurePosixPath
 
 import pytest
 import requests
@@ -15,7 +16,7 @@ from rocrate_validator import services
 from rocrate_validator.models import Severity, ValidationSettings
 
 from tests import forks
-from tests.workflow import ROOT, planned
+from tests.workflow import ROOT, planned, sealed
 from workflow_scripts.audit import crate, source
 from workflow_scripts.audit.verdict import Auditor
 from workflow_scripts.config.errors import StudyError
@@ -114,6 +115,13 @@ def all_sealed_again(folder, **changes):
         sealed_again(path, **changes)
 
 
+def made_with(folder, origin):
+    """Let results tell of other config files: their study.json, and each sidecar."""
+    own = folder / "results/tiny/study.json"
+    own.write_text(json.dumps(json.loads(own.read_text()) | {"origin": origin}))
+    all_sealed_again(folder, study=origin)
+
+
 @pytest.fixture
 def offline(tmp_path):
     """A validator's cache with the two JSON-LD contexts, so far as crates use them: any other request is an error."""
@@ -186,8 +194,8 @@ def test_every_job_is_an_action_that_says_what_its_sidecar_says(written):
         assert (action["startTime"], action["endTime"]) == (record.started, record.ended)
         assert entities[action["agent"]["@id"]]["name"] == record.user
         assert entities[action["resourceUsage"]["@id"]]["value"] == record.peak_memory_mib
-        assert listed(action["result"]) == record.outputs.keys()
-        assert record.inputs.keys() <= listed(action["object"])
+        assert listed(action["result"]) == {str(PurePosixPath(place).with_name(name)) for name in record.outputs}
+        assert {f"results/tiny/{read.path}" for read in record.inputs} <= listed(action["object"])
         values = {entities[id]["name"]: entities[id].get("value") for id in listed(action["object"])}
         assert values["wildcards." + next(iter(record.wildcards))] == next(iter(record.wildcards.values()))
     train = entities["#job/results/tiny/digits/seed0/trajectory.npz.prov.json"]
@@ -271,9 +279,29 @@ def test_a_missing_file_is_found_and_named(copy, place):
     assert f"{place} is missing" in whys["UNKNOWN"] and "TAMPERED" not in whys
 
 
-def test_a_file_that_is_not_listed_is_found(copy):
-    (copy / "results/tiny/digits/notes.csv").write_text("a,b\n")
-    assert found(copy) == {"UNKNOWN": [f"results/tiny/digits/notes.csv is not in {METADATA}: remove it"]}
+@pytest.mark.parametrize(
+    "place",
+    [
+        "results/tiny/digits/notes.csv",
+        "results/other/study.json",
+        "notes.txt",
+        "config.yaml",
+        "workflow_scripts/measures/more.py",
+        "workflow_scripts/audit/numpy.py",
+        "rules/more.smk",
+    ],
+)
+def test_a_file_that_is_not_listed_is_found_wherever_it_lies(copy, place):
+    (copy / place).parent.mkdir(exist_ok=True)
+    (copy / place).write_text("")
+    assert found(copy) == {"UNKNOWN": [f"{place} is not in {METADATA}: remove it"]}
+
+
+def test_a_module_in_the_place_of_a_library_is_named_and_no_code_can_be_compared_with_it(copy):
+    (copy / "numpy.py").write_text("")
+    whys = found(copy)
+    assert whys["UNKNOWN"] == [f"numpy.py is not in {METADATA}: remove it"]
+    assert whys["STALE"] and all(why.startswith("its code can't be compared: ") for why in whys["STALE"])
 
 
 @pytest.mark.parametrize("place", [PHASES, SUMMARY, MEASURES])
@@ -338,7 +366,7 @@ def test_a_folder_that_is_not_new_is_refused(study, written, tmp_path):
         (lambda study: edit(study / PHASES, "linear", "Linear"), "TAMPERED"),
         (lambda study: edit(study / MEASURES, "linear", "Linear"), "TAMPERED"),
         (lambda study: (study / MEASURES).unlink(), "measures.csv: missing"),
-        (lambda study: all_sealed_again(study, study=ELSEWHERE), "gone.yaml: missing"),
+        (lambda study: made_with(study, ELSEWHERE), "gone.yaml: missing"),
         (lambda study: (study / f"{SUMMARY}.prov.json").unlink(), "no sidecar"),
     ],
 )
@@ -371,8 +399,9 @@ def test_results_of_two_folders_make_no_crate(study, other, tmp_path):
 
 def test_a_sidecar_that_names_a_file_outside_the_results_makes_no_crate(other, tmp_path):
     path = other / f"{SUMMARY}.prov.json"
-    inputs = sidecars.read(path).inputs
-    sealed_again(path, inputs=inputs | {f"results/../{CONFIG}": hashing.sha256(other / CONFIG)})
+    record = json.loads(path.read_text())
+    record["inputs"].append([f"../../{CONFIG}", hashing.sha256(other / CONFIG)])
+    sidecars.write(path, sealed(record))
     with pytest.raises(StudyError, match="not in the results folder"):
         crate.write(audit(other), tmp_path / "crate")
 
@@ -381,7 +410,7 @@ def test_a_config_file_from_anywhere_has_a_place_in_the_crate_and_values_of_the_
     elsewhere = tmp_path / "elsewhere" / "mine.yaml"
     elsewhere.parent.mkdir()
     (other / CONFIG).rename(elsewhere)
-    all_sealed_again(other, study={"configfiles": [str(elsewhere)], "config": {"seeds": [0, 1]}})
+    made_with(other, {"configfiles": [str(elsewhere)], "config": {"seeds": [0, 1]}})
     crate.write(audit(other), tmp_path / "crate")
     (kept,) = (tmp_path / "crate/config").rglob("mine.yaml")
     assert kept.read_bytes() == elsewhere.read_bytes()

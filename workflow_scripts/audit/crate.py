@@ -197,13 +197,14 @@ def _by_sidecars(folder: Path, listed: dict[str, Copy], results: Results) -> Ite
                 product = str(PurePosixPath(place).with_name(name))
                 if product in listed and listed[product].sha256 != digest:
                     yield Finding("TAMPERED", "crate", f"{product}: {source.CRATE} and {place} differ", None)
-    for what in sorted({what for record in codes.values() for what in _other_code(folder, record)}):
-        yield Finding("STALE", "crate", f"{what} here is not the code that made all of the results", None)
+    for why in sorted({why for record in codes.values() for why in _other_code(folder, record)}):
+        yield Finding("STALE", "crate", why, None)
 
 
 def _other_code(folder: Path, record: Sidecar) -> list[str]:
-    """What of a job's code is another one in the crate's own copy of the workflow."""
+    """In what the crate's own copy of the workflow is not the code of a job."""
     try:
-        return upgrades.other_code(record, folder)
+        others = upgrades.other_code(record, folder)
     except StudyError as error:
-        return [str(error)]
+        return [f"its code can't be compared: {error}"]
+    return [f"{what} here is not the code that made all of the results" for what in others]

@@ -302,13 +302,20 @@ def _findings(report: Report, beside: Path, job: Job) -> Iterator[Finding]:
         return
     try:
         source.load(report.study, report.results)
-        for why in [_NO_JOB] if job.now is None else differences.settings(record.cfg, job.now):
+        for why in [_NO_JOB] if job.now is None else _settings(job):
             yield Finding("STALE", job.name, why, None if job.now is None else job.first)
     except source.Unreadable as error:
         yield Finding("UNKNOWN", "", str(error), None)
     yield from _code(job)
     for name, read in zip(job.inputs, record.inputs, strict=True):
         yield from _input(report.results, job, name, read.sha256)
+
+
+def _settings(job: Job) -> list[str]:
+    """In what its settings, or else the number of files that it read, are not those of the study."""
+    reads, read = sum(map(len, jobs.files(job.now).values())), len(job.record.inputs)
+    other = [f"it reads {reads} files, its sidecar tells of {read}"] if reads != read else []
+    return differences.settings(job.record.cfg, job.now) or other
 
 
 def _code(job: Job) -> Iterator[Finding]:

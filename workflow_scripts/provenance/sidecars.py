@@ -25,7 +25,7 @@ from workflow_scripts.provenance.definitions import DISTRIBUTIONS
 SCHEMA = 4
 SUFFIX = ".prov.json"
 
-Recorded = Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$")]
+Recorded = Annotated[str, Field(pattern=r"^[^\x00]{0,999}[^\x00/.]$")]
 Name = Annotated[str, Field(pattern=r"^[^\x00/]{0,254}[^\x00/.]$")]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
