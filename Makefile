@@ -6,13 +6,15 @@
 # make report   results/report.html: the figures and tables with captions and run times
 # make docs     renew docs/configuration.md and the JSON schema after an edit of workflow_scripts/config
 # make lock     renew the pinned requirements after an edit of envs/*.in
+# make clean    remove .venv; results stay
+# make clean-results STUDY=NAME  delete the results of one study, after asking
 
 PYTHON ?= python3
 CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-thorough test-slurm report lint docs lock clean
+.PHONY: run test test-thorough test-slurm report lint docs lock clean clean-results
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -62,4 +64,10 @@ lock:
 	rm -rf .venv-lock
 
 clean:
-	rm -rf $(VENV) .snakemake results
+	rm -rf $(VENV) .pytest_cache .ruff_cache
+
+clean-results:
+	@test -n "$(STUDY)" -a "$(notdir $(STUDY))" = "$(STUDY)" -a -d "results/$(STUDY)" || \
+	  { echo "error: STUDY=$(STUDY): no such study: make clean-results STUDY=NAME, one of: $$(ls results 2>/dev/null | xargs)" >&2; exit 1; }
+	@printf 'delete results/%s (%s) for good? [y/N] ' "$(STUDY)" "$$(du -sh "results/$(STUDY)" | cut -f1)"; read answer; \
+	  if [ "$$answer" = y ]; then rm -rf -- "results/$(STUDY)"; echo deleted; else echo kept; fi

@@ -10,6 +10,7 @@ from workflow_scripts.config import study
 from workflow_scripts.config.errors import Damaged, Misconfigured, Missing, Misused
 
 STUDY = """
+study: tiny
 seeds: [0, 1]
 device: cpu
 datasets:
@@ -218,7 +219,7 @@ BAD_STUDIES = {
         ("experiments.twin", {**TWIN, "checkpoints": {"early": 3}}, "'waves' checkpoints", ".explainers"),
         ("experiments.twin", {**TWIN, "seeds": [0, 8]}, "'waves' 8", ".explainers"),
         # names that stand for something else
-        *[(f"experiments.{name}", EXPERIMENT, f"'{name}' results/tiny/{name}") for name in study.RESERVED],
+        *[(f"experiments.{name}", EXPERIMENT, f"'{name}'") for name in study.RESERVED],
     ],
 }
 

@@ -36,7 +36,7 @@ def made(tmp_path_factory, shared_data):
 
 @pytest.fixture
 def results(made):
-    return made / "results"
+    return made / "results/tiny"
 
 
 @pytest.mark.slow

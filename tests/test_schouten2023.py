@@ -48,7 +48,7 @@ def made(tmp_path_factory, shared_data):
 
 @pytest.fixture
 def results(made):
-    return made / "results"
+    return made / "results/tiny"
 
 
 @pytest.mark.slow

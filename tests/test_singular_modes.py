@@ -225,6 +225,7 @@ def test_a_class_never_learned_is_last_and_a_seed_that_learns_all_at_once_is_lef
 
 
 STUDY = """
+study: tiny
 seeds: [1, 0]
 device: cpu
 datasets: {digits: {kind: digits, test: 400}}

@@ -116,14 +116,14 @@ def test_nothing_is_planned_for_a_finished_study_whatever_its_modification_times
 
 
 def test_every_product_has_its_provenance_beside_it(study):
-    sidecars = [json.loads(path.read_text()) for path in study.rglob("*.prov.json")]
-    told = {path: digest for record in sidecars for path, digest in record["outputs"].items()}
-    for path in products(study):
-        assert told[f"results/tiny/{path}"] == hashing.sha256(study / "results/tiny" / path)
-    for record in sidecars:
-        assert record["schema"] == 3
-        for path, digest in record["inputs"].items():
-            assert hashing.sha256(study / path) == digest
+    results, told = study / "results/tiny", {}
+    for path in results.rglob("*.prov.json"):
+        record = json.loads(path.read_text())
+        assert record["schema"] == 4
+        told |= {str((path.parent / name).relative_to(results)): digest for name, digest in record["outputs"].items()}
+        for name, digest in record["inputs"]:
+            assert hashing.sha256(results / name) == digest
+    assert told == {path: hashing.sha256(results / path) for path in products(study)}
 
 
 @pytest.mark.slow
@@ -136,11 +136,11 @@ def test_the_same_seeds_give_the_same_bytes_on_one_core_without_forks_and_on_two
 
 
 def test_every_figure_and_table_names_what_it_shows(study):
-    check_figures_and_tables(study / "results", study_config.load(merged([TINY])))
+    check_figures_and_tables(study / "results/tiny", study_config.load(merged([TINY])))
 
 
 def test_the_audit_makes_every_figure_and_table_again_with_the_same_bytes(study, forked_remakes):
-    results = study / "results"
+    results = study / "results/tiny"
     shown = [*results.glob("figures/*.svg"), *results.glob("tables/*.csv")]
     reports = verdict.Auditor({"configfiles": [str(TINY)]}, results).audit(shown)
     assert [(report.verdict, report.remade) for report in reports] == [("CURRENT", True)] * 7
@@ -216,10 +216,11 @@ def test_the_plotted_points_are_the_summary(study):
     np.testing.assert_array_equal(drawn["std"], told["std"])
 
 
-def test_a_new_step_size_retrains_that_experiment_alone(study, tmp_path):
-    change = tmp_path / "change.yaml"
-    change.write_text(yaml.safe_dump({"experiments": {"sinusoid": {"sgd": {"lr": 0.3}}}}))
-    plan = planned(study, configfiles=(TINY, change))
+def test_a_new_step_size_retrains_that_experiment_alone(finished, tmp_path):
+    project = shutil.copytree(finished, tmp_path / "project")
+    config = merged([TINY], {"experiments": {"sinusoid": {"sgd": {"lr": 0.3}}}})
+    (project / "tests/tiny.yaml").write_text(yaml.safe_dump(config))
+    plan = planned(project, configfiles=("tests/tiny.yaml",), root=project)
     assert plan["train"] == plan["measure"] == 2
     assert plan["null_models"] == plan["summarize"] == 1
     assert "distill_final_labels" not in plan
@@ -235,10 +236,10 @@ def test_agreement_is_made_from_what_is_trained_and_traced_back_to_it(finished, 
     tiny = yaml.safe_load(TINY.read_text())["experiments"]
     order = {"order": {"kind": "agreement", "experiments": ["digits", "other"]}}
     other = {"other": tiny["digits"] | {"title": "Other", "network": {"kind": "linear"}, "seeds": [1]}}
-    change = tmp_path / "change.yaml"
-    change.write_text(yaml.safe_dump({"experiments": other, "figures": order, "tables": order}))
+    config = merged([TINY], {"experiments": other, "figures": order, "tables": order})
+    (project / "tests/tiny.yaml").write_text(yaml.safe_dump(config))
     targets = ("results/tiny/figures/order.svg", "results/tiny/tables/order.csv")
-    given = {"configfiles": ("tests/tiny.yaml", change), "root": project}
+    given = {"configfiles": ("tests/tiny.yaml",), "root": project}
     assert planned(project, *targets, **given) == {"train": 1, "order_examples": 2, "plot": 1, "tabulate": 1}
     done = snakemake(project, *targets, **given)
     assert done.returncode == 0, done.stderr
@@ -247,7 +248,7 @@ def test_agreement_is_made_from_what_is_trained_and_traced_back_to_it(finished, 
     for row, experiments in enumerate((["digits"], ["digits", "other"], ["other"])):
         told = forks.run("workflow_scripts.audit", targets[1], "--trace", row, cwd=project)
         assert told.returncode == 0 and told.stdout.startswith("CURRENT"), told.stdout + told.stderr
-        passed = [line.split("/")[1] for line in told.stdout.splitlines() if line.startswith("  results/")]
+        passed = [line.split("/")[2] for line in told.stdout.splitlines() if line.startswith("  results/")]
         assert passed == experiments
 
 
@@ -275,7 +276,7 @@ def test_no_stage_needs_snakemake():
 def test_a_stage_runs_by_hand_with_the_config_that_the_package_prints(study, tmp_path):
     of = ("measure", "experiment=digits", "seed=0", "--configfile", TINY)
     cfg = forks.run("workflow_scripts.config", *of, cwd=ROOT).stdout
-    results = study / "results"
+    results = study / "results/tiny"
     explainers = [results / f"tasks/low_high/explainers/{name}.npz" for name in ("linear", "linear_sgd")]
     arguments = ["--cfg", cfg, "--data", results / "data/digits.npz"]
     arguments += ["--trajectory", results / "digits/seed0/trajectory.npz", "--explainers", *explainers]

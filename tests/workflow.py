@@ -19,6 +19,8 @@ from workflow_scripts.provenance import fingerprints, sidecars
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ROOT / "tests" / "tiny.yaml"
+#: where the results of these studies lie: of TINY, and of a paper under OVERLAY
+RESULTS = "results/tiny"
 OVERLAY = ROOT / "experiments" / "tiny.yaml"
 TRACING = ROOT / "tests" / "tracing"
 #: the config files of every study of this project, each with what it is laid over
@@ -153,10 +155,10 @@ def sealed(record: dict) -> dict:
 
 
 def products(folder: Path) -> dict[str, bytes]:
-    """Path -> bytes of every result, without logs and sidecars, which tell times."""
-    results = folder / "results"
+    """Path -> bytes of every result, without logs and sidecars, which tell times, and whose results they are."""
+    results = folder / RESULTS
     return {
         str(path.relative_to(results)): path.read_bytes()
         for path in sorted(results.rglob("*"))
-        if path.is_file() and path.suffix != ".log" and not path.name.endswith(".prov.json")
+        if path.is_file() and path.suffix != ".log" and not path.name.endswith((".prov.json", "study.json"))
     }

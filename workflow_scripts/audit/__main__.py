@@ -4,13 +4,15 @@ The first line is the verdict: CURRENT (exit code 0), STALE (1), TAMPERED (2) or
 """
 
 import argparse
+import json
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sized
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
-from workflow_scripts.audit import crate, remake
+from workflow_scripts.audit import calls, crate, remake
 from workflow_scripts.audit.calls import MISTAKE, Parser
 from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report, stage_rank
 from workflow_scripts.config.errors import Missing, Misused, StudyError
@@ -26,18 +28,18 @@ def main() -> None:
     arguments = _arguments()
     try:
         if arguments.crate and not arguments.paths:
-            reports = crate.check(arguments.crate)
+            reports = crate.check(arguments.crate, arguments.signers)
         else:
             reports = Auditor(_study(arguments), arguments.results).audit(arguments.paths)
         if not reports:
             raise Missing(f"{arguments.paths[0]}: no results lie there: name a figure, a table, or their folder")
-        lines = answer(reports)
+        lines = told(reports) if arguments.json else answer(reports)
         if arguments.trace is not None:
             from workflow_scripts.audit import trace  # here: a verdict alone comes faster without pandas
 
             lines += ["", *trace.lines(reports[0], arguments.trace)]
         if arguments.crate and arguments.paths:
-            lines += ["", crate.write(reports, arguments.crate)]
+            lines += ["", crate.write(reports, arguments.crate, arguments.sign)]
     except (StudyError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(MISTAKE)
@@ -70,6 +72,30 @@ def answer(reports: list[Report]) -> list[str]:
     return lines + [f"repair: {command}" for command in commands]
 
 
+def told(reports: list[Report]) -> list[str]:
+    """The same as JSON: the verdict, each result with its findings and what made it, the repair."""
+    return [
+        json.dumps(
+            {"verdict": overall(reports), "results": [*map(_told, reports)], "repair": _repair(reports)}, indent=1
+        )
+    ]
+
+
+def _told(report: Report) -> dict:
+    record = report.record
+    made = record and {name: getattr(record, name) for name in ("key", "user", "host", "ended", "commit", "dirty")}
+    return {
+        "path": _shown(report.path),
+        "signer": report.signer,
+        "verdict": report.verdict,
+        "findings": [asdict(finding) for finding in sorted(report.findings, key=_rank)],
+        "made": made,
+        "jobs": [job.name for job in report.jobs.values()],
+        "files": len(report.files),
+        "made_again_with_the_same_bytes": report.remade,
+    }
+
+
 def _reasons(report: Report) -> list[str]:
     """The findings, worst first, those of many jobs that differ in nothing but the seed in one line."""
     groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
@@ -98,7 +124,8 @@ def _facts(report: Report) -> list[str]:
     """Who made a sound result, from what, and what differs here without having a part in it."""
     record = report.record
     if record is None:
-        return [f"{_count(report.files, 'file')} as listed and as their sidecars tell"]
+        lines = [f"{_count(report.files, 'file')} as listed and as their sidecars tell"]
+        return lines + [f"signed by {report.signer}"] * bool(report.signer)
     who = f"{record.user or 'unknown user'}@{record.host}"
     when = record.ended[:16].replace("T", " ")
     dirty = " with uncommitted changes" if record.dirty else ""
@@ -212,6 +239,13 @@ def _arguments() -> argparse.Namespace:
         metavar="DIR",
         help="write the PATHs and all behind them there as a Workflow Run RO-Crate; without PATHs: check that crate",
     )
+    parser.add_argument("--sign", type=Path, metavar="KEY", help="with --crate: sign the crate with this key of ssh")
+    parser.add_argument(
+        "--signers",
+        type=Path,
+        metavar="FILE",
+        help="with --crate, checked: it has to be signed by one of these (a file such as ~/.ssh/allowed_signers)",
+    )
     parser.add_argument(
         "--results",
         type=Path,
@@ -229,7 +263,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--config", nargs="+", default=[], metavar="KEY=VALUE", help="changes of single keys, as for snakemake"
     )
+    parser.add_argument("--json", action="store_true", help="answer as JSON, for programs")
+    calls.add_directory(parser)
     arguments = parser.parse_args()
+    calls.enter(parser, arguments.directory)
     if not arguments.paths and not arguments.crate:
         parser.error("PATH is missing: name a figure, a table, or a folder such as results")
     if arguments.results and not arguments.results.is_dir():
@@ -237,6 +274,12 @@ def _arguments() -> argparse.Namespace:
     arguments.results = arguments.results or Path("results")
     if arguments.trace is not None and len(arguments.paths) != 1:
         parser.error("--trace follows a row of one CSV: name one PATH")
+    if arguments.sign and not (arguments.crate and arguments.paths):
+        parser.error("--sign goes with --crate DIR and the PATHs to write there")
+    if arguments.signers and (not arguments.crate or arguments.paths):
+        parser.error("--signers goes with --crate DIR alone, to check it")
+    if arguments.json and (arguments.trace is not None or (arguments.crate and arguments.paths)):
+        parser.error("--json answers with a verdict alone: leave out --trace, and a crate to be written")
     return arguments
 
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
-from workflow_scripts.audit import source
+from workflow_scripts.audit import signatures, source
 from workflow_scripts.audit.records import Copy, Results, files
 from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Job, Report
 from workflow_scripts.config import paths
@@ -23,8 +23,8 @@ from workflow_scripts.provenance.sidecars import Sidecar
 OWN = ("Snakefile", "rules", "profiles", "envs", "workflow_scripts", "README.md", "LICENSE", "CITATION.cff")
 
 
-def write(reports: list[Report], folder: Path) -> str:
-    """Write results and everything behind them, with the workflow, as a crate; what to print.
+def write(reports: list[Report], folder: Path, key: Path | None = None) -> str:
+    """Write results and everything behind them, with the workflow, as a crate; what to print. key: of ssh, signs it.
 
     Raises StudyError, and leaves nothing, where a result is TAMPERED, a file is missing or the folder isn't new.
     """
@@ -58,6 +58,8 @@ def write(reports: list[Report], folder: Path) -> str:
                 named, [study for study in studies if study], list(configs), summary
             )
             digest = hashing.sha256(made / source.CRATE)
+            if key:
+                signatures.sign(made / source.CRATE, key)
             made.replace(folder)
     except OSError as error:
         raise Blocked(f"{error.filename or folder}: {error.strerror or error}: the crate was not written") from None
@@ -65,13 +67,16 @@ def write(reports: list[Report], folder: Path) -> str:
     return (
         f"crate: {folder}: {len(copies)} files, {len(jobs)} jobs{said}\n"
         f"SHA-256 of its {source.CRATE}, which has those of all its files:\n{digest}"
+        + f"\nsigned: {signatures.path_of(Path(source.CRATE))}"
+        * bool(key)
     )
 
 
-def check(folder: Path) -> list[Report]:
+def check(folder: Path, signers: Path | None = None) -> list[Report]:
     """Audit a crate: a report on its files as it lists them, then one on each result that it was written for.
 
-    Every file is hashed once. Raises StudyError where the list itself is missing or damaged.
+    signers: a list of whose signatures count; None: it need not be signed. Every file is hashed once.
+    Raises StudyError where the list itself is missing or damaged.
     """
     folder = folder.absolute()
     listed, named = _listed(folder)
@@ -81,7 +86,12 @@ def check(folder: Path) -> list[Report]:
     results = reports[0].results
     results.hash_all(folder / place for place in listed)
     findings = [*_files(folder, listed, results), *_by_sidecars(folder, listed, results)]
-    return [Report(folder / source.CRATE, results, files={*map(folder.joinpath, listed)}, findings=findings), *reports]
+    signer = signers and signatures.signer(folder / source.CRATE, signers)
+    if signers and not signer:
+        why = f"{source.CRATE} is not what any of {signers} signed"
+        findings.insert(0, Finding("TAMPERED", "crate", why, None))
+    files = {*map(folder.joinpath, listed)}
+    return [Report(folder / source.CRATE, results, files=files, findings=findings, signer=signer), *reports]
 
 
 def _check_report(report: Report, results: Results) -> None:
@@ -176,7 +186,7 @@ def _files(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[
             yield Finding("UNKNOWN", "crate", f"{place} is missing", None)
         elif found != copy.sha256 or (folder / place).stat().st_size != copy.size:
             yield Finding("TAMPERED", "crate", f"{place}: not the bytes that {source.CRATE} lists", None)
-    listing = {source.CRATE, f"{source.CRATE}.sig"}
+    listing = {source.CRATE, signatures.path_of(Path(source.CRATE)).name}
     for path in files(folder):
         if (place := path.relative_to(folder).as_posix()) not in listed and place not in listing:
             yield Finding("UNKNOWN", "crate", f"{place} is not in {source.CRATE}: remove it", None)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from workflow_scripts.audit import remake
+from workflow_scripts.audit import calls, remake
 from workflow_scripts.audit.calls import MISTAKE, Parser
 from workflow_scripts.audit.records import Results
 from workflow_scripts.audit.verdict import job_name
@@ -131,7 +131,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--jobs", type=int, default=3, metavar="N", help="jobs to run again for each set of kinds (default: 3)"
     )
+    calls.add_directory(parser)
     arguments = parser.parse_args()
+    calls.enter(parser, arguments.directory)
     if not arguments.results.is_dir():
         parser.error(f"--results {arguments.results}: no such folder: name the folder of the results")
     if arguments.jobs < 1:

@@ -72,7 +72,8 @@ class Report:
     """The verdict on one result.
 
     name: how sidecars call it; record: its sidecar; study: the config files and changes it is compared with; jobs (by
-    sidecar) and files: all behind it that was looked at; remade: made again with the same bytes.
+    sidecar) and files: all behind it that was looked at; remade: made again with the same bytes; signer:
+    who signed a crate.
     """
 
     path: Path
@@ -84,6 +85,7 @@ class Report:
     files: set[Path] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     remade: bool = False
+    signer: str | None = None
 
     @property
     def verdict(self) -> str:
@@ -319,9 +321,12 @@ def _settings(job: Job) -> list[str]:
 
 
 def _code(job: Job) -> Iterator[Finding]:
+    cfg = job.record.cfg if job.now is None else job.now
     try:
-        for why in differences.code(job.record, job.record.cfg if job.now is None else job.now):
+        for why in differences.code(job.record, cfg):
             yield Finding("STALE", job.name, why, job.first)
+        for name in differences.absent(job.record, cfg):
+            yield Finding("UNKNOWN", job.name, f"{name} is not installed here: its version can't be compared", None)
     except StudyError as error:
         yield Finding("STALE", job.name, f"its code can't be compared: {error}", job.first)
 

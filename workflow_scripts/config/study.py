@@ -92,7 +92,7 @@ class Study(Strict):
 
     def _check_experiment(self, key: str, name: str, experiment: Experiment) -> None:
         if name in RESERVED:
-            raise Wrong("conflict", key, f"an experiment can't be called {name!r}, results/{name} is taken: rename it")
+            raise Wrong("conflict", key, f"an experiment can't be called {name!r}, that folder is taken: rename it")
         if experiment.seeds is not None:
             _unique(f"{key}.seeds", experiment.seeds)
             if not experiment.seeds:

@@ -182,6 +182,7 @@ def _make(job: Job, run: Run) -> None:
         try:
             run(job.config, job.inputs, SimpleNamespace(**written, key=job.key, state=job.state))
             fingerprints.check_loaded(job.stage, job.cfg)
+            fingerprints.check_libraries(fingerprints.of_job(job.stage, job.cfg)["libraries"])
         except StudyError:
             scratch.remove(job.state)
             raise

@@ -48,6 +48,9 @@ from workflow_scripts.config.errors import Untracked
 from workflow_scripts.provenance.modules import Module
 from workflow_scripts.provenance.text import WHOLE, Kinds, Node, Text
 
+#: in place of the version of a library that is not installed
+ABSENT = "absent"
+
 #: imported top-level name -> distribution whose version can change a result
 DISTRIBUTIONS = {
     "PIL": "pillow",
@@ -282,7 +285,7 @@ class Sources:
             try:
                 self._versions[distribution] = metadata.version(distribution)
             except metadata.PackageNotFoundError:
-                self._versions[distribution] = "absent"
+                self._versions[distribution] = ABSENT
         return self._versions[distribution]
 
 

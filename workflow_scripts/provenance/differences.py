@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 from workflow_scripts.provenance import equal, fingerprints, upgrades
+from workflow_scripts.provenance.definitions import ABSENT
 from workflow_scripts.provenance.sidecars import Sidecar, essence
 
 
@@ -42,17 +43,25 @@ def _values(old: Any, new: Any, key: str) -> list[str]:
 def code(record: Sidecar, cfg: dict) -> list[str]:
     """The definitions and the libraries in which the code that a sidecar tells of differs from the job's code now.
 
-    cfg: the job's settings as they are now. None where the codes are equal, or were shown to be. Raises StudyError.
+    cfg: the job's settings as they are now. None where the codes are equal, or were shown to be; libraries that are not
+    installed here (see `absent`) are passed over. Raises StudyError.
     """
-    now = fingerprints.of_job(record.stage, cfg)
-    if upgrades.fingerprint(record) == equal.fingerprint(record.stage, now["digest"], now["libraries"]):
+    now, then = fingerprints.of_job(record.stage, cfg), upgrades.libraries(record)
+    here = now["libraries"] | {name: then[name] for name in absent(record, cfg) if name in then}
+    if upgrades.fingerprint(record) == equal.fingerprint(record.stage, now["digest"], here):
         return []
-    changed = versions(upgrades.libraries(record), now["libraries"])
+    changed = versions(then, here)
     if upgrades.digest(record) == equal.standing(record.stage, now["digest"]):
         return changed
     if isinstance(record.code, upgrades.ModulesCode):
         return ["code of an earlier release, which wrote down modules: not shown to be equal", *changed]
     return (definitions(record.code.definitions, now["definitions"]) or ["its code is put together anew"]) + changed
+
+
+def absent(record: Sidecar, cfg: dict) -> list[str]:
+    """The libraries of the job's code that are not installed here, so that their versions can't be compared."""
+    libraries = fingerprints.of_job(record.stage, cfg)["libraries"]
+    return [name for name, version in libraries.items() if version == ABSENT]
 
 
 def definitions(old: dict[str, dict[str, str]], new: dict[str, dict[str, str]]) -> list[str]:

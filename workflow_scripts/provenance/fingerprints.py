@@ -2,17 +2,17 @@
 
 import functools
 import sys
+import sysconfig
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from workflow_scripts.config.errors import Untracked
+from workflow_scripts.config.errors import Foreign, Untracked
 from workflow_scripts.files import hashing
-from workflow_scripts.provenance.definitions import Sources
-
-PACKAGE = "workflow_scripts"
-ROOT = Path(__file__).resolve().parents[2]
+from workflow_scripts.provenance.definitions import DISTRIBUTIONS, Sources
+from workflow_scripts.provenance.loading import PACKAGE, ROOT
 
 #: what starts jobs, records them or plans them: an edit of it reruns nothing, but for VERSION of job.command
 RECORDERS = ("audit", "config.errors", "config.kinds", "engine", "job", "progress", "provenance")
@@ -55,6 +55,30 @@ def check_loaded(stage: str, cfg: dict) -> None:
             f"{stage}: it loaded {outside[0]}, which none of its modules imports by name: import it by name, so that a "
             "change of it is noticed; nothing was written"
         )
+
+
+def check_libraries(libraries: dict[str, str]) -> None:
+    """Raise StudyError if this process has loaded one of these, or a part of Python, from outside its installation.
+
+    A file or folder of such a name in the working directory or on PYTHONPATH would be other code than is recorded.
+    libraries: distribution -> version.
+    """
+    python = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
+    places = dict.fromkeys(sys.stdlib_module_names - {"distutils"}, python)  # setuptools brings its own
+    for top, name in DISTRIBUTIONS.items():
+        if name in libraries:
+            places[top] = [metadata.distribution(name).locate_file("")]
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if path and name in places and not any(_lies_in(path, place) for place in places[name]):
+            raise Foreign(
+                f"{path}: it was loaded in place of the {name} that is installed: rename it, move it away, or take its "
+                "folder from PYTHONPATH; nothing was written"
+            )
+
+
+def _lies_in(path: str, folder: str | Path) -> bool:
+    return Path(path).resolve().is_relative_to(Path(folder).resolve())
 
 
 def first_party(module: ModuleType) -> str | None:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from workflow_scripts.config.errors import Untracked
+from workflow_scripts.provenance import loading
 from workflow_scripts.provenance.scopes import DEFINITIONS, IMPORTS, bound, executed, loaded, sets_part
 from workflow_scripts.provenance.text import ERROR, WHOLE, Kinds, Node, Text, Writer
 
@@ -244,11 +245,16 @@ class Module:
 
 def _parsed(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_bytes() if path.suffix == ".py" else b"")
+        return ast.parse(_source(path) if path.suffix == ".py" else b"")
     except SyntaxError as error:
         raise Untracked(f"{path}:{error.lineno or 1}: not valid Python ({error.msg}): mend it") from None
     except ValueError:
         raise Untracked(f"{path}:1: not text: mend it") from None
+
+
+def _source(path: Path) -> bytes:
+    """The bytes that this process compiles, or of another copy of this repository those that lie there now."""
+    return loading.source(path) if path.is_relative_to(loading.ROOT / loading.PACKAGE) else path.read_bytes()
 
 
 def _defines(made: ast.ClassDef, names: set[str]) -> bool:
