@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from collections import Counter
 from pathlib import PurePosixPath
@@ -244,12 +245,17 @@ def test_a_crate_is_written_by_the_command_and_checked_with_nothing_but_what_it_
     wrote = forks.run("workflow_scripts.audit", study / TABLE, "--crate", folder, cwd=ROOT)
     assert (wrote.returncode, wrote.stderr) == (0, "")
     assert wrote.stdout.splitlines()[-1] == hashing.sha256(folder / METADATA)
-    checked = forks.run("workflow_scripts.audit", "--crate", ".", cwd=folder)
-    assert (checked.returncode, checked.stderr) == (0, "")
+    there = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    checked = forks.plain("workflow_scripts.audit", "--crate", ".", cwd=folder, env=there)
+    assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout
     said = checked.stdout.splitlines()
     number = len(graph(folder)["./"]["hasPart"])
     assert said[:3] == ["CURRENT", f"{METADATA}: CURRENT", f"  {number} files as listed and as their sidecars tell"]
     assert said[3] == f"{TABLE}: CURRENT" and said[-1] == "  made again just now: the same bytes"
+    bytecode = [str(path.relative_to(folder)) for path in folder.rglob("*.pyc")]
+    assert bytecode, "Python wrote it"
+    left = forks.run("workflow_scripts.audit", "--crate", folder, cwd=ROOT).stdout
+    assert left.startswith("UNKNOWN\n") and f"{bytecode[0]} is not in {METADATA}: remove it" in left
 
 
 def test_snakemake_goes_on_from_a_crate_as_from_a_finished_study(copy):
