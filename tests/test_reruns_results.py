@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
 from tests.reruns import CONFIG, audit, edit, plan, put, repair, several, snakemake
+from tests.workflow import sealed
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars
 
@@ -54,6 +56,14 @@ def truncated(path):
     return change
 
 
+def seeds_swapped(project):
+    """The folders of two seeds, one in the place of the other."""
+    one, other = (project / f"results/tiny/digits/seed{seed}" for seed in (0, 1))
+    one.rename(one.with_name("away"))
+    other.rename(one)
+    one.with_name("away").rename(other)
+
+
 def swapped(path, *suffixes):
     """A file, and those that go with it, in the place of the other seed's."""
 
@@ -67,13 +77,12 @@ def swapped(path, *suffixes):
     return change
 
 
-def sidecar(path, sealed=True, **values):
-    """Other values in a sidecar; sealed: by someone who knows how."""
+def sidecar(path, seal=sealed, **values):
+    """Other values in a sidecar; seal: as someone does who knows how."""
 
     def change(project):
         beside = project / (path + SIDECAR)
-        record = json.loads(beside.read_text()) | values
-        sidecars.write(beside, sidecars.seal(record) if sealed else record)
+        sidecars.write(beside, seal(json.loads(beside.read_text()) | values))
 
     return change
 
@@ -89,13 +98,13 @@ def of_other_code(path, **libraries):
     return change
 
 
-def forged(path, sealed):
+def forged(path, seal=sealed):
     """Another last byte, and the sidecar follows."""
 
     def change(project):
         edited(path)(project)
         outputs = json.loads((project / (path + SIDECAR)).read_text())["outputs"]
-        sidecar(path, sealed, outputs={**outputs, path: hashing.sha256(project / path)})(project)
+        sidecar(path, seal, outputs=outputs | {Path(path).name: hashing.sha256(project / path)})(project)
 
     return change
 
@@ -113,19 +122,21 @@ SEEN = {
         edited(TRAJECTORY),
         OF_TRAJECTORY,
         "extract_final digits (1 job): results/tiny/digits/seed0/trajectory.npz changed",
-        "TAMPERED  train digits seed 0: results/tiny/digits/seed0/trajectory.npz: these are not the bytes that it wrote",
+        f"TAMPERED  train digits seed 0: {TRAJECTORY}: these are not the bytes that it wrote",
     ),
     "f_inf truncated": (
         truncated("results/tiny/digits/seed0/final.npz"),
         OF_FINAL,
         "distill_final_labels digits (1 job): results/tiny/digits/seed0/final.npz changed",
-        "TAMPERED  extract_final digits seed 0: results/tiny/digits/seed0/final.npz: these are not the bytes that it wrote",
+        "TAMPERED  extract_final digits seed 0: results/tiny/digits/seed0/final.npz: these are not the bytes that it "
+        "wrote",
     ),
     "measures swapped between seeds": (
         swapped(MEASURES),
         OF_MEASURES,
         "summarize digits (1 job): results/tiny/digits/seed0/measures.csv and 1 more changed",
-        "TAMPERED  measure digits seeds 0, 1: results/tiny/digits/seed*/measures.csv: these are not the bytes that it wrote",
+        "TAMPERED  measure digits seeds 0, 1: results/tiny/digits/seed*/measures.csv: these are not the bytes that it "
+        "wrote",
     ),
     "measures swapped between seeds with their sidecars": (
         swapped(MEASURES, SIDECAR),
@@ -135,7 +146,7 @@ SEEN = {
         "results/tiny/digits/seed0/measures.csv",
     ),
     "measures edited, and their sidecar": (
-        forged(MEASURES, sealed=False),
+        forged(MEASURES, seal=dict),
         OF_MEASURES,
         "summarize digits (1 job): results/tiny/digits/seed0/measures.csv changed",
         "TAMPERED  measure digits seed 0: measures.csv.prov.json was edited after it was written",
@@ -179,7 +190,7 @@ UNSEEN = {
     ),
     "a trajectory edited, its time kept": (
         edited(TRAJECTORY, keep_time=True),
-        "TAMPERED  train digits seed 0: results/tiny/digits/seed0/trajectory.npz: these are not the bytes that it wrote",
+        f"TAMPERED  train digits seed 0: {TRAJECTORY}: these are not the bytes that it wrote",
         {"train": 1, **OF_TRAJECTORY},
     ),
     "a figure edited": (
@@ -199,7 +210,7 @@ UNSEEN = {
         {"measure": 1, **OF_MEASURES},
     ),
     "a sidecar edited": (
-        sidecar(MEASURES, sealed=False, host="elsewhere"),
+        sidecar(MEASURES, seal=dict, host="elsewhere"),
         "TAMPERED  measure digits seed 0: measures.csv.prov.json was edited after it was written",
         {"measure": 1, **OF_MEASURES},
     ),
@@ -289,7 +300,7 @@ def test_measures_edited_under_their_old_time_are_found_and_repaired_with_all_af
 
 
 def test_a_table_forged_with_its_sidecar_and_seal_is_found_by_making_it_again_and_repaired(project):
-    forged(TABLE, sealed=True)(project)
+    forged(TABLE)(project)
     assert plan(project).jobs == {}
     audited = audit(project, results=TABLE, remake=True)
     assert f"TAMPERED  tabulate table1: made again from the same inputs, {TABLE} has other bytes" in audited.lines
