@@ -1,5 +1,6 @@
 """The audit, run as its users run it, on a finished study whose results are then edited, swapped, moved and lost."""
 
+import copy
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.workflow import ROOT, TINY, sealed
+from tests.workflow import ROOT, TINY, counted, sealed, snakemake
 from workflow_scripts.audit import __main__ as command
 from workflow_scripts.audit import records, remake, source, trace
 from workflow_scripts.audit.verdict import Auditor
@@ -63,6 +64,12 @@ def audit(monkeypatch, capsys):
         return verdict, said.out
 
     return run
+
+
+@pytest.fixture
+def without_remakes(monkeypatch):
+    """No figure and no table is made again: seconds for each of a folder."""
+    monkeypatch.setattr(remake, "LISTED", ())
 
 
 def sidecar(path: str) -> Path:
@@ -310,7 +317,7 @@ def test_swapped_results_are_found_with_and_without_their_sidecars(study, audit)
     assert f"{FIGURE} has the sidecar of fig4.csv, which tabulate table1 made" in said
 
 
-def test_whole_folders_of_seeds_that_changed_places_are_stale_by_their_seeds(study, audit):
+def test_whole_folders_of_seeds_that_changed_places_are_stale_by_their_seeds(study, audit, without_remakes):
     one, other = (Path(f"results/tiny/sinusoid/seed{seed}") for seed in (0, 1))
     one.rename("away")
     other.rename(one)
@@ -646,10 +653,138 @@ def test_the_repair_of_results_elsewhere_names_folder_and_files(study, audit, mo
     assert re.search(r"^measure +1$", done.stdout, re.M) and not re.search(r"^train +\d", done.stdout, re.M)
 
 
-def test_a_folder_is_audited_with_each_file_hashed_once(study, audit, monkeypatch):
+def test_a_folder_is_audited_with_each_file_hashed_once(study, audit, without_remakes, monkeypatch):
     hashed = []
-    monkeypatch.setattr(remake, "LISTED", ())
     monkeypatch.setattr(hashing, "sha256", lambda path, sha256=hashing.sha256: hashed.append(path) or sha256(path))
     assert audit("results/tiny")[0] == "CURRENT"
     assert len(hashed) == len(set(hashed))
     assert set(hashed) == {path.absolute() for path in records.products(Path("results/tiny").absolute())}
+
+
+def test_a_folder_is_stale_where_the_study_asks_for_more_than_lies_there(study, audit, without_remakes):
+    config = copy.deepcopy(STUDY)
+    config["experiments"]["more"] = config["experiments"]["sinusoid"] | {"title": "More", "seeds": [0]}
+    Path(CONFIG).write_text(yaml.safe_dump(config, sort_keys=False))
+    reports = Auditor(None, Path("results")).audit([Path("results/tiny")])
+    absent = {report.name: report.verdict for report in reports if not report.path.exists()}
+    of_jobs = ["summary.csv", "phases.csv", "classes.csv", "order.csv", "nulls.csv"]
+    of_seeds = [
+        "trajectory.npz",
+        "network.safetensors",
+        "final.npz",
+        "final.safetensors",
+        "measures.csv",
+        "classes.csv",
+    ]
+    names = [*of_jobs, *(f"seed0/{name}" for name in [*of_seeds, "explainers/linear_t0.npz"])]
+    assert absent == {f"more/{name}": "STALE" for name in names}
+    verdict, said = audit("results/tiny")
+    assert verdict == "STALE"
+    assert "STALE  train more seed 0: results/tiny/more/seed0/trajectory.npz: the study asks for it, and it is" in said
+    assert said.splitlines()[-1].startswith("repair: ")
+    assert audit("results/tiny/digits")[0] == "CURRENT", "of that folder nothing is missing"
+
+
+def test_a_figure_that_was_deleted_with_its_sidecar_is_missed(study, audit, without_remakes):
+    for path in Path("results/tiny/figures").glob("fig4.*"):
+        path.unlink()
+    for folder in ("results/tiny", "results", "results/tiny/figures"):
+        verdict, said = audit(folder)
+        assert verdict == "STALE" and f"STALE  plot fig4: {FIGURE}: the study asks for it, and it is not there" in said
+        assert f" --forcerun {FIGURE} " in said
+    assert audit("results/tiny/tables")[0] == "CURRENT"
+
+
+@pytest.mark.parametrize("path", [FIGURE, MEASURES, TRAJECTORY, EXPLAINER, "results/tiny/data/sinusoid.npz"])
+def test_a_key_that_is_not_that_of_its_job_is_tampered_whatever_its_seal(study, audit, without_remakes, path):
+    beside = sidecar(path)
+    for key in (sidecars.read(sidecar(TABLE)).key, "0" * 16, ""):
+        sidecars.write(beside, sidecars.seal(plain(beside) | {"key": key}))
+        verdict, said = audit(FIGURE)
+        assert verdict == "TAMPERED" and f"{beside.name} has a key that is not that of its job" in said
+    assert audit(TABLE)[0] == ("CURRENT" if path == FIGURE else "TAMPERED")
+
+
+@pytest.mark.parametrize("linked", ["results", "results/tiny", "results/tiny/sinusoid", "results/tiny/sinusoid/seed0"])
+def test_links_among_results_are_followed(study, audit, without_remakes, tmp_path, linked):
+    there = tmp_path / "other disk"
+    Path(linked).rename(there)
+    Path(linked).symlink_to(there)
+    Path("results/tiny/again").symlink_to(Path("results").absolute())
+    verdict, said = audit("results")
+    assert verdict == "CURRENT" and said.splitlines()[1] == "91 CURRENT"
+    edit(MEASURES, "linear_t0,0,", "linear_t0,1,")
+    verdict, said = audit("results/tiny/sinusoid")
+    assert verdict == "TAMPERED" and f"{MEASURES}: these are not the bytes that it wrote" in said
+
+
+def test_a_linked_file_is_audited_as_what_it_is(study, audit, without_remakes, tmp_path):
+    moved = shutil.move(MEASURES, tmp_path / "measures.csv")
+    Path(MEASURES).symlink_to(moved)
+    assert audit(MEASURES)[0] == audit(TABLE)[0] == "CURRENT"
+
+
+def renamed(config: dict, names: dict[str, str]) -> dict:
+    """A study in which experiments, explainers, data sets and tasks have other names."""
+
+    def of(value):
+        if isinstance(value, dict):
+            return {names.get(key, key): of(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [of(inner) for inner in value]
+        return names.get(value, value) if isinstance(value, str) else value
+
+    return of(config)
+
+
+def test_results_are_current_under_other_names_and_as_of_another_study(study, audit, without_remakes):
+    """As they come out of the cache: it goes by what is in them."""
+    names = {"digits": "numbers", "low_high": "halves", "linear": "straight", "sinusoid": "waves", "tiny": "second"}
+    names |= {"linear_t0": "early", "linear_final": "late"}
+    there = Path("results/second")
+    for task, explainer in (("low_high", "linear"), ("sinusoid", "linear")):
+        folder = there / f"tasks/{names[task]}/explainers"
+        folder.mkdir(parents=True)
+        for suffix in ("", sidecars.SUFFIX):
+            old = f"results/tiny/tasks/{task}/explainers/{explainer}.npz{suffix}"
+            shutil.copy(old, folder / f"{names[explainer]}.npz{suffix}")
+    (there / "data").mkdir()
+    for name in ("digits", "sinusoid"):
+        for suffix in ("", sidecars.SUFFIX):
+            shutil.copy(f"results/tiny/data/{name}.npz{suffix}", there / f"data/{names[name]}.npz{suffix}")
+    for experiment, explainer in (("digits", "linear_final"), ("sinusoid", "linear_t0")):
+        for seed in (0, 1):
+            old, new = Path(f"results/tiny/{experiment}/seed{seed}"), there / f"{names[experiment]}/seed{seed}"
+            (new / "explainers").mkdir(parents=True)
+            for path in [*old.glob("trajectory*"), *old.glob("network*"), *old.glob("final*")]:
+                shutil.copy(path, new)
+            for suffix in ("", sidecars.SUFFIX):
+                shutil.copy(
+                    old / f"explainers/{explainer}.npz{suffix}", new / f"explainers/{names[explainer]}.npz{suffix}"
+                )
+    kinds = {"digits": "digits", "sinusoid": "sinusoid"}
+    config = renamed(STUDY, names)
+    for name, kind in kinds.items():
+        config["datasets"][names[name]]["kind"] = kind
+    Path("second.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    results = [str(path) for path in records.products(there.absolute())]
+    verdict, said = audit(*results, "--configfile", "second.yaml")
+    assert verdict == "CURRENT", said
+    assert said.splitlines()[1] == f"{len(results)} CURRENT" and len(results) == 20
+    done = snakemake(
+        Path.cwd(),
+        *(os.path.relpath(path) for path in results if not path.endswith(".safetensors")),
+        "--dry-run",
+        configfiles=("second.yaml",),
+    )
+    assert done.returncode == 0 and counted(done.stderr) == {}, done.stderr
+
+
+def test_a_planned_auto_is_the_device_that_was_used(study, audit):
+    edit(CONFIG, "device: cpu", "device: auto")
+    assert audit(TABLE, TRAJECTORY)[0] == "CURRENT"
+    done = snakemake(Path.cwd(), "--dry-run", configfiles=(CONFIG,))
+    assert done.returncode == 0 and counted(done.stderr) == {}, done.stderr
+    edit(CONFIG, "device: auto", "device: cuda")
+    verdict, said = audit(TRAJECTORY)
+    assert verdict == "STALE" and "STALE  train sinusoid seed 0: device cpu -> cuda" in said

@@ -25,6 +25,10 @@ MEASURE = edit("workflow_scripts/measure.py", "ignore_index=True", "ignore_index
 OF_MEASURES = {"summarize": 1, "plot": 1, "tabulate": 2}
 OF_FINAL = {"distill_final_labels": 1, "measure": 1, "null_models": 1, "summarize": 1, "plot": 1, "tabulate": 3}
 OF_TRAJECTORY = {"extract_final": 1, **OF_FINAL}
+OF_SEEDS = {"null_models": 1, "summarize": 1, "plot": 1, "tabulate": 3}
+EDITED = "measure digits (1 job): measures.csv.prov.json was edited after it was written"
+UNREADABLE = "measure digits (1 job): measures.csv.prov.json can't be read"
+WITHOUT = f"UNKNOWN  {MEASURES}: measures.csv.prov.json can't be read: damaged, or written by another version"
 
 
 def removed(path):
@@ -141,21 +145,27 @@ SEEN = {
     "measures swapped between seeds with their sidecars": (
         swapped(MEASURES, SIDECAR),
         {"measure": 2, **OF_MEASURES},
-        "measure digits (1 job): wildcards.seed 1 -> 0",
-        "TAMPERED  measure digits seed 1: results/tiny/digits/seed1/measures.csv and its sidecar lie at "
-        "results/tiny/digits/seed0/measures.csv",
+        "measure digits (2 jobs): made from other files than it reads",
+        "TAMPERED  measure digits seeds 0, 1: results/tiny/digits/seed*/classes.csv: these are not the bytes that it "
+        "wrote",
+    ),
+    "the folders of two seeds swapped": (
+        seeds_swapped,
+        {"train": 2, "extract_final": 2, "distill_final_labels": 2, "measure": 2, **OF_SEEDS},
+        "train digits (1 job): seed 1 -> 0",
+        "STALE  train digits seed 0: seed 1 -> 0",
     ),
     "measures edited, and their sidecar": (
         forged(MEASURES, seal=dict),
-        OF_MEASURES,
-        "summarize digits (1 job): results/tiny/digits/seed0/measures.csv changed",
+        {"measure": 1, **OF_MEASURES},
+        EDITED,
         "TAMPERED  measure digits seed 0: measures.csv.prov.json was edited after it was written",
     ),
     "a summary deleted": (
         removed("results/tiny/digits/summary.csv"),
         OF_MEASURES,
         "summarize digits (1 job): results/tiny/digits/summary.csv missing",
-        "UNKNOWN  plot fig4: its input results/tiny/digits/summary.csv is missing",
+        "STALE  summarize digits: results/tiny/digits/summary.csv: the study asks for it, and it is not there",
     ),
 }
 
@@ -180,12 +190,12 @@ TOLD = {
 UNSEEN = {
     "a trajectory deleted": (
         removed(TRAJECTORY),
-        "UNKNOWN  extract_final digits seed 0: its input results/tiny/digits/seed0/trajectory.npz is missing",
+        f"STALE  train digits seed 0: {TRAJECTORY}: the study asks for it, and it is not there",
         {"train": 1, **OF_TRAJECTORY},
     ),
     "a page of a figure deleted": (
         removed("results/tiny/figures/fig4.pdf"),
-        "UNKNOWN  results/tiny/figures/fig4.pdf: no such file",
+        "STALE  plot fig4: results/tiny/figures/fig4.pdf: the study asks for it, and it is not there",
         {"plot": 1},
     ),
     "a trajectory edited, its time kept": (
@@ -198,21 +208,27 @@ UNSEEN = {
         "TAMPERED  plot fig4: results/tiny/figures/fig4.svg: these are not the bytes that it wrote",
         {"plot": 1},
     ),
-    "a sidecar deleted": (
+}
+
+#: the same of sidecars that tell nothing: Snakemake plans their jobs, whatever its own records say
+TELLS_NOTHING = {
+    "deleted": (
         removed(MEASURES + SIDECAR),
-        "UNKNOWN  results/tiny/digits/seed0/measures.csv: no sidecar beside it says what made it",
-        {"measure": 1, **OF_MEASURES},
+        "measure digits (1 job): measures.csv.prov.json missing",
+        f"UNKNOWN  {MEASURES}: no sidecar beside it says what made it",
     ),
-    "a sidecar damaged": (
-        truncated(MEASURES + SIDECAR),
-        "UNKNOWN  results/tiny/digits/seed0/measures.csv: measures.csv.prov.json can't be read: damaged, or written by "
-        "another version",
-        {"measure": 1, **OF_MEASURES},
-    ),
-    "a sidecar edited": (
+    "truncated": (truncated(MEASURES + SIDECAR), UNREADABLE, WITHOUT),
+    "no JSON": (lambda project: (project / (MEASURES + SIDECAR)).write_bytes(b"\xff"), UNREADABLE, WITHOUT),
+    "of schema 5": (sidecar(MEASURES, schema=5), UNREADABLE, WITHOUT),
+    "edited": (
         sidecar(MEASURES, seal=dict, host="elsewhere"),
+        EDITED,
         "TAMPERED  measure digits seed 0: measures.csv.prov.json was edited after it was written",
-        {"measure": 1, **OF_MEASURES},
+    ),
+    "of another key": (
+        sidecar(MEASURES, seal=sidecars.seal, key="0" * 16),
+        EDITED,
+        "TAMPERED  measure digits seed 0: measures.csv.prov.json has a key that is not that of its job",
     ),
 }
 
@@ -249,6 +265,19 @@ def test_the_audit_finds_what_snakemake_does_not_see_and_offers_the_repair(proje
     assert [line for line in audited.lines if line.startswith(said)] != [], audited.lines
     assert audited.lines[0] == said.split()[0]
     assert repair(project, audited.repair, "--dry-run") == jobs
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["", "and .snakemake lost"])
+@pytest.mark.parametrize(("change", "why", "said"), TELLS_NOTHING.values(), ids=TELLS_NOTHING)
+def test_what_lies_beside_a_sidecar_that_tells_nothing_is_made_again(project, change, why, said, lost):
+    change(project)
+    if lost:
+        removed(".snakemake")(project)
+    planned, audited = plan(project), audit(project)
+    assert planned.jobs == {"measure": 1, **OF_MEASURES}
+    assert why in planned.why
+    assert said in audited.lines
+    assert repair(project, audited.repair, "--dry-run") == planned.jobs
 
 
 def test_new_times_of_all_files_plan_nothing(project):
