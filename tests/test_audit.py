@@ -724,62 +724,6 @@ def test_a_linked_file_is_audited_as_what_it_is(study, audit, without_remakes, t
     assert audit(MEASURES)[0] == audit(TABLE)[0] == "CURRENT"
 
 
-def renamed(config: dict, names: dict[str, str]) -> dict:
-    """A study in which experiments, explainers, data sets and tasks have other names."""
-
-    def of(value):
-        if isinstance(value, dict):
-            return {names.get(key, key): of(inner) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [of(inner) for inner in value]
-        return names.get(value, value) if isinstance(value, str) else value
-
-    return of(config)
-
-
-def test_results_are_current_under_other_names_and_as_of_another_study(study, audit, without_remakes):
-    """As they come out of the cache: it goes by what is in them."""
-    names = {"digits": "numbers", "low_high": "halves", "linear": "straight", "sinusoid": "waves", "tiny": "second"}
-    names |= {"linear_t0": "early", "linear_final": "late"}
-    there = Path("results/second")
-    for task, explainer in (("low_high", "linear"), ("sinusoid", "linear")):
-        folder = there / f"tasks/{names[task]}/explainers"
-        folder.mkdir(parents=True)
-        for suffix in ("", sidecars.SUFFIX):
-            old = f"results/tiny/tasks/{task}/explainers/{explainer}.npz{suffix}"
-            shutil.copy(old, folder / f"{names[explainer]}.npz{suffix}")
-    (there / "data").mkdir()
-    for name in ("digits", "sinusoid"):
-        for suffix in ("", sidecars.SUFFIX):
-            shutil.copy(f"results/tiny/data/{name}.npz{suffix}", there / f"data/{names[name]}.npz{suffix}")
-    for experiment, explainer in (("digits", "linear_final"), ("sinusoid", "linear_t0")):
-        for seed in (0, 1):
-            old, new = Path(f"results/tiny/{experiment}/seed{seed}"), there / f"{names[experiment]}/seed{seed}"
-            (new / "explainers").mkdir(parents=True)
-            for path in [*old.glob("trajectory*"), *old.glob("network*"), *old.glob("final*")]:
-                shutil.copy(path, new)
-            for suffix in ("", sidecars.SUFFIX):
-                shutil.copy(
-                    old / f"explainers/{explainer}.npz{suffix}", new / f"explainers/{names[explainer]}.npz{suffix}"
-                )
-    kinds = {"digits": "digits", "sinusoid": "sinusoid"}
-    config = renamed(STUDY, names)
-    for name, kind in kinds.items():
-        config["datasets"][names[name]]["kind"] = kind
-    Path("second.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    results = [str(path) for path in records.products(there.absolute())]
-    verdict, said = audit(*results, "--configfile", "second.yaml")
-    assert verdict == "CURRENT", said
-    assert said.splitlines()[1] == f"{len(results)} CURRENT" and len(results) == 20
-    done = snakemake(
-        Path.cwd(),
-        *(os.path.relpath(path) for path in results if not path.endswith(".safetensors")),
-        "--dry-run",
-        configfiles=("second.yaml",),
-    )
-    assert done.returncode == 0 and counted(done.stderr) == {}, done.stderr
-
-
 def test_a_planned_auto_is_the_device_that_was_used(study, audit):
     edit(CONFIG, "device: cpu", "device: auto")
     assert audit(TABLE, TRAJECTORY)[0] == "CURRENT"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import yaml
 from snakemake.exceptions import CacheMissException
 from snakemake.iocontainers import Namedlist
 
-from tests.workflow import RESULTS, products, sealed, snakemake
+from tests.workflow import RESULTS, counted, products, sealed, snakemake
 from workflow_scripts.audit import __main__ as audit
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.engine import cache
@@ -120,6 +121,54 @@ def test_going_back_to_old_settings_restores_their_training(first, shelf, tmp_pa
     log = (folder / "results/tiny/waves/seed0/logs/train.log").read_text()
     assert log == f"restored from the cache: {entry(shelf, product)}\n", "nothing was trained"
     assert bytes_of(shelf) == cached
+
+
+OTHERS = {"tiny": "second", "waves": "ripples", "smooth": "soft", "early": "soon"}
+
+
+def renamed(value):
+    """A config, or a path, with other names of the study, its experiments, data sets, tasks and explainers."""
+    if isinstance(value, dict):
+        return {OTHERS.get(key, key): renamed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [renamed(inner) for inner in value]
+    return re.sub(r"\w+", lambda word: OTHERS.get(word[0], word[0]), value) if isinstance(value, str) else value
+
+
+@pytest.mark.slow
+def test_another_study_with_other_names_gets_what_the_same_jobs_made(shelf, tmp_path, monkeypatch, capsys):
+    explainers = {
+        "smooth": STUDY["explainers"]["smooth"],
+        "early": {"labels": "t0", "reference": "smooth"},
+        "late": {"labels": "final"},
+    }
+    config = STUDY | {"seeds": [0], "explainers": explainers}
+    config |= {"experiments": {"waves": EXPERIMENT | {"explainers": list(explainers)}}}
+    of_seed = ["trajectory.npz", "final.npz", "explainers/early.npz", "explainers/late.npz"]
+    targets = [EXPLAINERS[1], *(f"results/tiny/waves/seed0/{name}" for name in of_seed)]
+
+    def ran(config, targets, *arguments):
+        Path("study.yaml").write_text(yaml.safe_dump(config))
+        done = snakemake(tmp_path, *targets, *arguments, configfiles=("study.yaml",))
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    monkeypatch.chdir(tmp_path)
+    ran(config, targets, "--cache")
+    second = renamed(config)
+    second["datasets"]["ripples"]["kind"] = "sinusoid"
+    said = ran(second, renamed(targets), "--cache")
+    assert said.count("restored from the cache: ") == 5
+    for one, other in zip(targets, renamed(targets), strict=True):
+        assert Path(one) != Path(other) and Path(one).read_bytes() == Path(other).read_bytes()
+
+    monkeypatch.setattr(sys, "argv", ["audit", *renamed(targets)])
+    with pytest.raises(SystemExit):
+        audit.main()
+    assert capsys.readouterr().out.splitlines()[0] == "CURRENT"
+    assert counted(ran(second, renamed(targets), "--dry-run")) == {}
+    shutil.rmtree(".snakemake")
+    assert counted(ran(second, renamed(targets), "--dry-run")) == {}
 
 
 def test_bad_entries_are_told_and_made_again(first, copied, monkeypatch, capsys):

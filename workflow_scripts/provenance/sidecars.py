@@ -25,6 +25,9 @@ from workflow_scripts.provenance.definitions import DISTRIBUTIONS
 SCHEMA = 4
 SUFFIX = ".prov.json"
 
+#: setting -> the key in it that names a file which the job reads
+_FILES = {"task": "dataset", "settings": "reference"}
+
 Recorded = Annotated[str, Field(pattern=r"^[^\x00]{0,999}[^\x00/.]$")]
 Name = Annotated[str, Field(pattern=r"^[^\x00/]{0,254}[^\x00/.]$")]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -145,7 +148,14 @@ def essence(cfg: dict) -> dict:
     Of these there is the number that each option takes.
     """
     inputs = {option: len(files) for option, files in cfg.get("inputs", {}).items()}
-    return {name: value for name, value in cfg.items() if name != "wildcards"} | {"inputs": inputs}
+    kept = {name: _unnamed(name, value) for name, value in cfg.items() if name != "wildcards"}
+    return kept | {"inputs": inputs}
+
+
+def _unnamed(name: str, value: Any) -> Any:
+    """One of a job's settings without what only names a file that it reads."""
+    file = _FILES.get(name)
+    return {key: each for key, each in value.items() if key != file} if file and isinstance(value, dict) else value
 
 
 def key_in(content: bytes) -> str | None:
