@@ -238,8 +238,11 @@ def forged(sidecar: Path, **settings) -> None:
         (lambda product, sidecar: sidecar.write_text("{}"), "its sidecar can't be read"),
         (lambda product, sidecar: sidecar.write_bytes(b"\xff"), "its sidecar can't be read"),
         (lambda product, sidecar: edited(sidecar, False, user="somebody"), "its sidecar was edited"),
-        (lambda product, sidecar: edited(sidecar, True, key="0" * 16), "it belongs to another job"),
-        (lambda product, sidecar: edited(sidecar, True, bits={"cpu": "other"}), "it belongs to another job"),
+        (
+            lambda product, sidecar: edited(sidecar, True, key="0" * 16),
+            "its sidecar has a key that is not that of its job",
+        ),
+        (lambda product, sidecar: edited(sidecar, True, bits={"cpu": "other"}), "has a key that is not that of"),
         (lambda product, sidecar: forged(sidecar, device="cuda"), "it belongs to another job"),
         (lambda product, sidecar: forged(sidecar, settings={"labels": "true"}), "it belongs to another job"),
         (lambda product, sidecar: sealed_to(sidecar, inputs=[]), "it was made from other inputs"),

@@ -317,6 +317,13 @@ def test_a_file_edited_together_with_the_list_is_betrayed_by_its_sidecar(copy, p
     assert [why for why in found(copy)["TAMPERED"] if place in why]
 
 
+def test_a_sidecar_with_the_key_of_another_job_is_found_though_it_is_sealed_and_listed(copy):
+    place = f"{MEASURES}.prov.json"
+    sealed_again(copy / place, key=sidecars.read(copy / f"{SUMMARY}.prov.json").key)
+    list_again(copy, place)
+    assert f"{place} has a key that is not that of its job" in found(copy)["TAMPERED"]
+
+
 def test_code_edited_together_with_the_list_is_betrayed_by_the_sidecars(copy):
     place = "workflow_scripts/training/sgd.py"
     edit(copy / place, "last = int(steps[-1])", "last = int(steps[-1] + 0)")

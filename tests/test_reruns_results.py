@@ -227,7 +227,7 @@ TELLS_NOTHING = {
     ),
     "of another key": (
         sidecar(MEASURES, seal=sidecars.seal, key="0" * 16),
-        EDITED,
+        "measure digits (1 job): measures.csv.prov.json has a key that is not that of its job",
         "TAMPERED  measure digits seed 0: measures.csv.prov.json has a key that is not that of its job",
     ),
 }

@@ -201,8 +201,8 @@ def _by_sidecars(folder: Path, listed: dict[str, Copy], results: Results) -> Ite
         record = sidecars.read(folder / place)
         if record is None:
             yield Finding("UNKNOWN", "crate", f"{place} can't be read", None)
-        elif not record.is_sealed:
-            yield Finding("TAMPERED", "crate", f"{place} was edited after it was written", None)
+        elif record.fault:
+            yield Finding("TAMPERED", "crate", f"{place} {record.fault}", None)
         else:
             codes[record.stage, upgrades.own_digest(record)] = record
             for name, digest in record.outputs.items():

@@ -206,7 +206,7 @@ class Auditor:
             if beside in report.jobs:
                 continue
             report.jobs[beside] = job = self._job(report, beside, record)
-            for path in map(report.results.path, job.inputs if record.is_sealed else ()):
+            for path in map(report.results.path, () if record.fault else job.inputs):
                 report.files.add(path)
                 found = report.results.sidecar(path)
                 if found[1] is not None:
@@ -298,9 +298,8 @@ def _job(report: Report, beside: Path, record: Sidecar) -> Job:
 def _findings(report: Report, beside: Path, job: Job) -> Iterator[Finding]:
     """What is wrong with one job: its sidecar, settings, code and inputs."""
     record = job.record
-    if not record.is_sealed or not record.has_its_key:
-        why = "was edited after it was written" if not record.is_sealed else "has a key that is not that of its job"
-        yield Finding("TAMPERED", job.name, f"{beside.name} {why}", job.first)
+    if record.fault:
+        yield Finding("TAMPERED", job.name, f"{beside.name} {record.fault}", job.first)
         return
     try:
         source.load(report.study, report.results)

@@ -132,9 +132,7 @@ def _other_than_told(beside: Path, record: sidecars.Sidecar | None) -> str:
     """Why a result is none of its job, whose settings and code are those that its sidecar tells of."""
     if record is None:
         return f"{beside.name} can't be read" if beside.is_file() else f"{beside.name} missing"
-    if not record.is_sealed or not record.has_its_key:
-        return f"{beside.name} was edited after it was written"
-    return "made from other files than it reads"
+    return f"{beside.name} {record.fault}" if record.fault else "made from other files than it reads"
 
 
 def _first(paths: Iterable[str]) -> str:
