@@ -332,6 +332,9 @@ def test_a_table_forged_with_its_sidecar_and_seal_is_found_by_making_it_again_an
     forged(TABLE)(project)
     assert plan(project).jobs == {}
     audited = audit(project, results=TABLE, remake=True)
-    assert f"TAMPERED  tabulate table1: made again from the same inputs, {Path(TABLE).name} has other bytes" in audited.lines
+    assert (
+        f"TAMPERED  tabulate table1: made again from the same inputs, {Path(TABLE).name} has other bytes"
+        in audited.lines
+    )
     assert repair(project, audited.repair) == {"tabulate": 1}
     assert audit(project, results=TABLE, remake=True).lines[0] == "CURRENT"
