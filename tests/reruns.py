@@ -32,16 +32,16 @@ DIGITS = {"measure": 2, "null_models": 1, "summarize": 1, "plot": 1, "tabulate":
 _AUDIT = """
 import json, os
 from workflow_scripts.audit import __main__ as command
-from workflow_scripts.audit import verdict
+from workflow_scripts.audit import remake, verdict
 
 if "REMAKE" not in os.environ:
-    verdict.LAST_STAGES = ()
+    remake.LISTED = ()
 arguments = command._arguments()
 reports = verdict.Auditor(command._study(arguments), arguments.results).audit(arguments.paths)
 verdicts = {}
 for report in reports:
     if not any("no longer has this job" in finding.why for finding in report.findings):
-        sidecar = next((os.path.relpath(path) for path in report.jobs), report.recorded)
+        sidecar = next((os.path.relpath(path) for path in report.jobs), report.name)
         verdicts.setdefault(report.verdict, []).append(sidecar)
 print(json.dumps({"verdicts": verdicts, "lines": [line.strip() for line in command.answer(reports)]}))
 """

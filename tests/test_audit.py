@@ -1,5 +1,6 @@
 """The audit, run as its users run it, on a finished study whose results are then edited, swapped, moved and lost."""
 
+import copy
 import json
 import os
 import re
@@ -8,15 +9,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from tests.workflow import ROOT, TINY
+from tests.workflow import ROOT, TINY, counted, sealed, snakemake
 from workflow_scripts.audit import __main__ as command
-from workflow_scripts.audit import records, remake, source, trace, verdict
+from workflow_scripts.audit import records, remake, source, trace
 from workflow_scripts.audit.verdict import Auditor
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import fingerprints, sidecars
@@ -64,6 +66,12 @@ def audit(monkeypatch, capsys):
     return run
 
 
+@pytest.fixture
+def without_remakes(monkeypatch):
+    """No figure and no table is made again: seconds for each of a folder."""
+    monkeypatch.setattr(remake, "LISTED", ())
+
+
 def sidecar(path: str) -> Path:
     return sidecars.find(Path(path))
 
@@ -74,15 +82,15 @@ def plain(beside: Path) -> dict:
 
 
 def rewrite(beside: Path, **changes) -> None:
-    """Change a sidecar and seal it again."""
-    sidecars.write(beside, sidecars.seal(plain(beside) | changes))
+    """Change a sidecar, and give it its key and seal."""
+    sidecars.write(beside, sealed(plain(beside) | changes))
 
 
 def forge(path: str, content: bytes) -> None:
     """Change a product and its sidecar together, with a new seal."""
     beside = sidecar(path)
     Path(path).write_bytes(content)
-    rewrite(beside, outputs=plain(beside)["outputs"] | {path: hashing.sha256(Path(path))})
+    rewrite(beside, outputs=plain(beside)["outputs"] | {Path(path).name: hashing.sha256(Path(path))})
 
 
 def edit(path: str, old: str, new: str) -> None:
@@ -125,15 +133,18 @@ def test_a_folder_is_judged_as_a_whole(study, audit):
 
 def test_a_table_is_current_wherever_it_lies(study, audit, tmp_path):
     moved = shutil.move("results", tmp_path / "elsewhere")
-    verdict, said = audit(moved / "tables/table1.html", "--configfile", CONFIG)
+    verdict, said = audit(moved / "tiny/tables/table1.html", "--configfile", CONFIG)
     assert verdict == "CURRENT" and "made again just now: the same bytes" in said
     paper = tmp_path / "paper"
     paper.mkdir()
     for name in ("table1.csv", "table1.csv.prov.json"):
-        shutil.copy(moved / "tables" / name, paper)
-    assert audit(paper / "table1.csv", "--results", moved, "--configfile", CONFIG)[0] == "CURRENT"
+        shutil.copy(moved / "tiny/tables" / name, paper)
+    of_all, of_one = ("--results", moved), ("--results", moved / "tiny")
+    for of in (of_all, of_one):
+        assert audit(paper / "table1.csv", *of, "--configfile", CONFIG)[0] == "CURRENT"
     (paper / "table1.csv").rename(paper / "table 2.csv")
-    assert audit(paper / "table 2.csv", "--results", moved, "--configfile", CONFIG)[0] == "CURRENT"
+    for of in (of_all, of_one):
+        assert audit(paper / "table 2.csv", *of, "--configfile", CONFIG)[0] == "CURRENT"
     with (paper / "table 2.csv").open("a") as table:
         table.write("more\n")
     verdict, said = audit(paper / "table 2.csv", "--results", moved)
@@ -197,14 +208,16 @@ def test_results_forged_with_their_sidecars_are_never_current(study, audit):
     original = Path(MEASURES).read_bytes()
     forge(MEASURES, original.replace(b"linear_t0,0,", b"linear_t0,1,"))
     verdict, said = audit(TABLE)
-    assert verdict == "STALE" and f"{MEASURES} was made again, with other bytes than it read" in said
+    assert (
+        verdict == "STALE" and f"summarize sinusoid: {MEASURES} has other bytes than it read: it was made at 2" in said
+    )
 
 
 @pytest.mark.parametrize("path", [FIGURE, TABLE])
 def test_a_figure_or_table_forged_with_its_sidecar_is_made_again_and_found(study, audit, path):
     forge(path, Path(path).read_bytes().replace(b"1", b"2", 1))
     verdict, said = audit(path)
-    assert verdict == "TAMPERED" and f"made again from the same inputs, {path} has other bytes" in said
+    assert verdict == "TAMPERED" and f"made again from the same inputs, {Path(path).name} has other bytes" in said
     assert said.splitlines()[-1].endswith(f"--configfile {CONFIG}")
 
 
@@ -214,15 +227,35 @@ def test_a_figure_or_table_forged_with_its_sidecar_is_made_again_and_found(study
         [],
         ["python", "-m", "workflow_scripts.tabulate", "--cfg"],
         ["--inputs", "results/tiny/sinusoid/summary.csv", "--csv", TABLE],
-        ["--csv", "/somewhere/else.csv"],
         ["--csv=/somewhere/else.csv"],
+        ["--data-root"],
+        ["--data-root", "--csv=/somewhere/else.csv"],
     ],
 )
-def test_a_sidecar_can_not_make_the_audit_write_anywhere(study, audit, monkeypatch, argv):
-    monkeypatch.setattr(remake.subprocess, "run", lambda *_, **__: pytest.fail("it was run"))
+def test_the_command_that_a_sidecar_tells_has_no_part_in_making_its_table_again(study, audit, monkeypatch, argv):
+    called = []
+
+    def run(command, **_):
+        scratch = Path(command[command.index("--csv") + 1]).parent
+        assert scratch.is_dir() and not list(scratch.iterdir())
+        called.append([word.replace(str(scratch), "scratch") for word in command])
+        return subprocess.CompletedProcess(command, 1, "", "not here")
+
+    monkeypatch.setattr(remake, "subprocess", SimpleNamespace(run=run))
+    audit(TABLE)
     rewrite(sidecar(TABLE), argv=argv)
     verdict, said = audit(TABLE)
-    assert verdict == "UNKNOWN" and "it can't be made again: its sidecar doesn't say how" in said
+    assert verdict == "UNKNOWN" and "it can't be made again here: not here" in said
+    original, command = called
+    assert [word for word in command if not word.startswith("--data-root=")] == original
+
+
+@pytest.mark.parametrize("wrong", [{name: "0" * 64} for name in ("more.csv", "claims.html", "study.json")])
+def test_a_sidecar_can_not_make_the_audit_read_or_write_anything_but_its_products(study, audit, monkeypatch, wrong):
+    monkeypatch.setattr(remake, "subprocess", SimpleNamespace(run=lambda *_, **__: pytest.fail("it was run")))
+    rewrite(sidecar(TABLE), outputs=plain(sidecar(TABLE))["outputs"] | wrong)
+    verdict, said = audit(TABLE)
+    assert verdict == "UNKNOWN" and "it can't be made again: tabulate makes nothing that is called as its sid" in said
 
 
 def test_what_is_missing_is_unknown_and_can_be_made_again(study, audit):
@@ -235,13 +268,18 @@ def test_what_is_missing_is_unknown_and_can_be_made_again(study, audit):
     sidecar(TRAJECTORY).unlink()
     verdict, said = audit(FIGURE)
     assert verdict == "UNKNOWN" and f"its input {TRAJECTORY}: no sidecar says what made it" in said
-    for path, why in {FIGURE: "no such file", TABLE: "no sidecar beside it says what made it"}.items():
-        (Path(path) if path == FIGURE else sidecar(path)).unlink()
+    Path(FIGURE).unlink()
+    sidecar(TABLE).unlink()
+    for path, found in {
+        FIGURE: f"STALE  plot fig4: {FIGURE}: the study asks for it, and it is not there",
+        TABLE: f"UNKNOWN  {TABLE}: no sidecar beside it says what made it",
+    }.items():
         verdict, said = audit(path)
-        assert verdict == "UNKNOWN" and said.splitlines()[2] == f"  UNKNOWN  {path}: {why}"
+        assert verdict == found.split()[0] and said.splitlines()[2] == f"  {found}"
         assert said.splitlines()[3].endswith(f" {path} --forcerun {path} {HERE} --configfile {CONFIG}")
-    verdict, said = audit("results/tiny/figures/fig9.svg")
-    assert verdict == "UNKNOWN" and "no such file" in said and "repair" not in said
+    for path in ("results/tiny/figures/fig9.svg", "results/tiny/notes.txt", study / "nowhere/fig4.svg"):
+        verdict, said = audit(path)
+        assert verdict == "UNKNOWN" and said.splitlines()[2:] == [f"  UNKNOWN  {path}: no such file"], said
 
 
 HERE = f"--snakefile {ROOT / 'Snakefile'}"
@@ -251,21 +289,52 @@ def test_swapped_results_are_found_with_and_without_their_sidecars(study, audit)
     other = MEASURES.replace("seed0", "seed1")
     beside = sidecar(MEASURES), sidecar(other)
     kept = [path.read_bytes() for path in (Path(other), beside[1])]
+    edited = f"TAMPERED  measure sinusoid seed 1: {other}: these are not the bytes that it wrote"
     shutil.copy(beside[0], beside[1])
-    verdict, said = audit(TABLE)
-    assert verdict == "TAMPERED" and f"the sidecar beside {other} is that of {MEASURES}" in said
-    verdict, said = audit(other)
-    assert verdict == "TAMPERED" and f"{MEASURES} and its sidecar lie at {other}" in said
-    shutil.copy(MEASURES, other)
     for target in (TABLE, other):
-        assert audit(target)[0] == "TAMPERED"
+        verdict, said = audit(target)
+        assert verdict == "TAMPERED" and edited in said
+    shutil.copy(MEASURES, other)
+    verdict, said = audit(TABLE)
+    classes = other.replace("measures.csv", "classes.csv")
+    assert verdict == "TAMPERED" and f"{classes}: these are not the bytes that it wrote" in said
+    own = Path(classes).read_bytes()
+    shutil.copy(classes.replace("seed1", "seed0"), classes)
+    for target in (TABLE, other):
+        verdict, said = audit(target)
+        trajectory = TRAJECTORY.replace("seed0", "seed1")
+        assert verdict == "STALE" and f"measure sinusoid seed 1: {trajectory} has other bytes than it read" in said
+        assert f"--forcerun {other} " in said
     beside[1].write_bytes(kept[1])
-    assert audit(other)[0] == "TAMPERED"
+    verdict, said = audit(other)
+    assert verdict == "TAMPERED" and edited in said
     Path(other).write_bytes(kept[0])
+    Path(classes).write_bytes(own)
     assert audit(other)[0] == "CURRENT"
     shutil.copy(sidecar(TABLE), sidecar(FIGURE))
     verdict, said = audit(FIGURE)
-    assert verdict == "TAMPERED" and f"plot fig4: {FIGURE}" not in said and f"it has the sidecar of {TABLE}" in said
+    assert verdict == "TAMPERED", said
+    assert f"{FIGURE} has the sidecar of fig4.csv, which tabulate table1 made" in said
+
+
+def test_whole_folders_of_seeds_that_changed_places_are_stale_by_their_seeds(study, audit, without_remakes):
+    one, other = (Path(f"results/tiny/sinusoid/seed{seed}") for seed in (0, 1))
+    one.rename("away")
+    other.rename(one)
+    Path("away").rename(other)
+    for target in (TABLE, FIGURE, "results/tiny"):
+        verdict, said = audit(target)
+        assert verdict == "STALE", said
+        for was, now in ((1, 0), (0, 1)):
+            assert f"  STALE  train sinusoid seed {now}: seed {was} -> {now}\n" in said
+
+
+def forged(record: dict, name: str = "") -> dict:
+    """Sealed, with the key of its job if it could be one's."""
+    try:
+        return sidecars.seal(record) if name == "key" else sealed(record)
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return sidecars.seal(record)
 
 
 def wrong_sidecars(record: dict):
@@ -276,15 +345,24 @@ def wrong_sidecars(record: dict):
         yield name, json.dumps(value)
     for name in record:
         for value in (None, "", 0, -1.5, [], {}, [[]], {"a": 1}, {"a": {"b": "c"}}, "\ud800", "x" * 5000):
-            wrong = {**record, name: value}
-            if value != record[name] and (name, value) != ("inputs", {}):  # a forgery, and no nonsense
-                yield f"{name}: {value!r:.20}", json.dumps(wrong if name == "seal" else sidecars.seal(wrong))
+            if value != record[name]:
+                wrong = {**record, name: value}
+                yield f"{name}: {value!r:.20}", json.dumps(wrong if name == "seal" else forged(wrong, name))
         yield f"no {name}", json.dumps({key: value for key, value in record.items() if key != name})
     for part, wrong in {
-        "numbers": {"inputs": dict.fromkeys(record["inputs"], 3)},
-        "paths": {"inputs": {"": "", "/": "0", "a\0b": "0", "x" * 5000: "0", "results/../../..": "0"}},
-        "directory": {"outputs": {"results/tiny/sinusoid": "0"}},
+        "numbers": {"inputs": [[name, 3] for name, _ in record["inputs"]]},
+        "paths": {"inputs": [[name, "0" * 64] for name in ("", "/", "a\0b", "x" * 5000, "../../..")]},
+        "folders": {"inputs": [[name, "0" * 64] for name in ("/", ".", "../../..", "sinusoid", "/etc/passwd")]},
+        "fewer inputs": {"inputs": []},
+        "more inputs": {"inputs": record["inputs"] * 3},
+        "directory": {"outputs": {"seed0": "0" * 64}},
+        "elsewhere": {"outputs": {"../measures.csv": "0" * 64}},
         "stage": {"stage": "../../evil", "cfg": {"wildcards": {}}, "wildcards": {}},
+        "another stage": {"stage": "plot"},
+        "no files": {"cfg": {name: value for name, value in record["cfg"].items() if name != "inputs"}},
+        "files": {"cfg": record["cfg"] | {"inputs": {"data": 3}}},
+        "other files": {"cfg": record["cfg"] | {"inputs": {"more": ["a", "b"]}}},
+        "seeds": {"cfg": record["cfg"] | {"seeds": "all"}},
         "wildcards": {"wildcards": {"a": "b"}, "cfg": record["cfg"] | {"wildcards": {"a": "b"}}},
         "stage argument": {"wildcards": {"stage": "b"}, "cfg": record["cfg"] | {"wildcards": {"stage": "b"}}},
         "seed": {"wildcards": {"seed": "x"}, "cfg": record["cfg"] | {"wildcards": {"seed": "x"}}},
@@ -292,7 +370,7 @@ def wrong_sidecars(record: dict):
         "definitions": {"code": record["code"] | {"digest": "0" * 16, "definitions": {"os": {"system": "0"}}}},
         "modules": {"code": {"fingerprint": "0" * 16, "modules": {"os": "0"}, "distributions": {}}},
     }.items():
-        yield part, json.dumps(sidecars.seal(record | wrong))
+        yield part, json.dumps(forged(record | wrong))
     for part in ("cfg", "study"):
         infinite = {"wildcards": record["wildcards"], "configfiles": [], "config": {"lr": float("inf")}}
         yield f"infinite {part}", json.dumps(record | {part: infinite})
@@ -300,7 +378,9 @@ def wrong_sidecars(record: dict):
 
 #: what a sidecar may tell of another machine, user or run without a part in the result
 ELSEWHERE = {"commit", "dirty", "argv", "python", "distributions", "host", "user", "os", "cpu", "gpu", "driver", "cuda"}
-ELSEWHERE |= {"threads", "snakemake", "slurm_job_id", "started", "ended", "peak_memory_mib", "key", "study"}
+ELSEWHERE |= {"threads", "snakemake", "slurm_job_id", "started", "ended", "peak_memory_mib", "study", "bits"}
+#: the sidecars above that tell other names alone: what lies at a place is the job of that place
+NAMES = {"wildcards", "stage argument", "seed"}
 
 
 @pytest.mark.parametrize("path", [MEASURES, TRAJECTORY])
@@ -312,8 +392,8 @@ def test_a_sidecar_of_nonsense_is_a_verdict_and_never_current(study, audit, path
         beside.write_text(text)
         verdict, said = audit(MEASURES)
         readable = sidecars.read(beside) is not None
-        if name.partition(":")[0] in ELSEWHERE and readable:
-            expected = {"STALE"} if (name, path) == ("study: None", MEASURES) else {"CURRENT"}
+        if name.partition(":")[0] in ELSEWHERE | NAMES and readable:
+            expected = {"CURRENT"}
         else:
             expected = {"STALE", "TAMPERED", "UNKNOWN"} if readable else {"UNKNOWN"}
         assert verdict in expected, (name, said)
@@ -326,7 +406,7 @@ def test_a_changed_config_is_stale_by_key_with_old_and_new_value(study, audit):
     verdict, said = audit(FIGURE)
     assert verdict == "STALE"
     assert said.splitlines()[2] == "  STALE  train sinusoid seeds 0, 1: sgd.lr 0.2 -> 0.3"
-    seeds = " ".join(f"results/tiny/sinusoid/seed{seed}/network.safetensors" for seed in (0, 1))
+    seeds = " ".join(f"results/tiny/sinusoid/seed{seed}/trajectory.npz" for seed in (0, 1))
     assert f" --forcerun {seeds} " in said
     assert audit("results/tiny/data/sinusoid.npz")[0] == "CURRENT"
 
@@ -356,8 +436,8 @@ def test_a_job_that_the_study_no_longer_has_is_stale(study, audit):
         "  STALE  summarize sinusoid: seeds: 1 removed",
     ]
     assert said.splitlines()[4] == gone
-    phases = "results/tiny/digits/classes.csv results/tiny/sinusoid/classes.csv"
-    assert f"--cores all {phases} --forcerun {phases} {HERE}" in said
+    summaries = "results/tiny/digits/summary.csv results/tiny/sinusoid/summary.csv"
+    assert f"--cores all {summaries} --forcerun {summaries} {HERE}" in said
 
 
 def test_changed_code_and_libraries_are_told_by_name(study, audit):
@@ -388,9 +468,15 @@ def test_a_config_that_can_not_be_read_leaves_it_unknown(study, audit, content):
     verdict, said = audit(FIGURE, MEASURES)
     assert verdict == "UNKNOWN" and said.count("name the config files to compare with: --configfile") == 1
     assert f"{CONFIG}: " in said
-    rewrite(sidecar(MEASURES), study={"configfiles": ["gone.yaml"], "config": {}})
-    verdict, said = audit(MEASURES)
-    assert verdict == "UNKNOWN" and "gone.yaml: No such file or directory" in said
+    gone = {"configfiles": ["gone.yaml"], "config": {}}
+    rewrite(sidecar(MEASURES), study=gone)
+    assert f"{CONFIG}: " in audit(MEASURES)[1], "study.json comes before sidecars"
+    own = Path("results/tiny/study.json")
+    own.write_text(json.dumps(json.loads(own.read_text()) | {"origin": gone}))
+    for there in (True, False):
+        verdict, said = audit(MEASURES)
+        assert verdict == "UNKNOWN" and "gone.yaml: No such file or directory" in said
+        own.unlink(missing_ok=not there)
 
 
 def numbers(line: str) -> dict[str, float]:
@@ -441,7 +527,7 @@ def test_a_row_is_traced_to_the_rows_and_jobs_that_it_came_from(study):
     assert names == [
         "prepare_data sinusoid",
         *("train sinusoid seed 0", "train sinusoid seed 1"),
-        *("distill linear sinusoid", "distill sinusoid linear_t0 seed 0", "distill sinusoid linear_t0 seed 1"),
+        *("distill sinusoid linear", "distill sinusoid seed 0 linear_t0", "distill sinusoid seed 1 linear_t0"),
         *("measure sinusoid seed 0", "measure sinusoid seed 1"),
         "summarize sinusoid",
         "plot fig4",
@@ -475,7 +561,7 @@ def test_a_point_of_a_boundary_is_traced_to_the_jobs_of_the_seed_shown(study, au
         "  prepare_data disc",
         "    from no file",
         "  train disc seed 2",
-        "  distill linear disc",
+        "  distill disc linear",
         "  plot fig1",
     ]
 
@@ -567,10 +653,82 @@ def test_the_repair_of_results_elsewhere_names_folder_and_files(study, audit, mo
     assert re.search(r"^measure +1$", done.stdout, re.M) and not re.search(r"^train +\d", done.stdout, re.M)
 
 
-def test_a_folder_is_audited_with_each_file_hashed_once(study, audit, monkeypatch):
+def test_a_folder_is_audited_with_each_file_hashed_once(study, audit, without_remakes, monkeypatch):
     hashed = []
-    monkeypatch.setattr(verdict, "LAST_STAGES", ())
     monkeypatch.setattr(hashing, "sha256", lambda path, sha256=hashing.sha256: hashed.append(path) or sha256(path))
     assert audit("results/tiny")[0] == "CURRENT"
     assert len(hashed) == len(set(hashed))
     assert set(hashed) == {path.absolute() for path in records.products(Path("results/tiny").absolute())}
+
+
+def test_a_folder_is_stale_where_the_study_asks_for_more_than_lies_there(study, audit, without_remakes):
+    config = copy.deepcopy(STUDY)
+    config["experiments"]["more"] = config["experiments"]["sinusoid"] | {"title": "More", "seeds": [0]}
+    Path(CONFIG).write_text(yaml.safe_dump(config, sort_keys=False))
+    reports = Auditor(None, Path("results")).audit([Path("results/tiny")])
+    absent = {report.name: report.verdict for report in reports if not report.path.exists()}
+    of_jobs = ["summary.csv", "phases.csv", "classes.csv", "order.csv", "nulls.csv"]
+    of_seeds = [
+        "trajectory.npz",
+        "network.safetensors",
+        "final.npz",
+        "final.safetensors",
+        "measures.csv",
+        "classes.csv",
+    ]
+    names = [*of_jobs, *(f"seed0/{name}" for name in [*of_seeds, "explainers/linear_t0.npz"])]
+    assert absent == {f"more/{name}": "STALE" for name in names}
+    verdict, said = audit("results/tiny")
+    assert verdict == "STALE"
+    assert "STALE  train more seed 0: results/tiny/more/seed0/trajectory.npz: the study asks for it, and it is" in said
+    assert said.splitlines()[-1].startswith("repair: ")
+    assert audit("results/tiny/digits")[0] == "CURRENT", "of that folder nothing is missing"
+
+
+def test_a_figure_that_was_deleted_with_its_sidecar_is_missed(study, audit, without_remakes):
+    for path in Path("results/tiny/figures").glob("fig4.*"):
+        path.unlink()
+    for folder in ("results/tiny", "results", "results/tiny/figures"):
+        verdict, said = audit(folder)
+        assert verdict == "STALE" and f"STALE  plot fig4: {FIGURE}: the study asks for it, and it is not there" in said
+        assert f" --forcerun {FIGURE} " in said
+    assert audit("results/tiny/tables")[0] == "CURRENT"
+
+
+@pytest.mark.parametrize("path", [FIGURE, MEASURES, TRAJECTORY, EXPLAINER, "results/tiny/data/sinusoid.npz"])
+def test_a_key_that_is_not_that_of_its_job_is_tampered_whatever_its_seal(study, audit, without_remakes, path):
+    beside = sidecar(path)
+    for key in (sidecars.read(sidecar(TABLE)).key, "0" * 16, ""):
+        sidecars.write(beside, sidecars.seal(plain(beside) | {"key": key}))
+        verdict, said = audit(FIGURE)
+        assert verdict == "TAMPERED" and f"{beside.name} has a key that is not that of its job" in said
+    assert audit(TABLE)[0] == ("CURRENT" if path == FIGURE else "TAMPERED")
+
+
+@pytest.mark.parametrize("linked", ["results", "results/tiny", "results/tiny/sinusoid", "results/tiny/sinusoid/seed0"])
+def test_links_among_results_are_followed(study, audit, without_remakes, tmp_path, linked):
+    there = tmp_path / "other disk"
+    Path(linked).rename(there)
+    Path(linked).symlink_to(there)
+    Path("results/tiny/again").symlink_to(Path("results").absolute())
+    verdict, said = audit("results")
+    assert verdict == "CURRENT" and said.splitlines()[1] == "91 CURRENT"
+    edit(MEASURES, "linear_t0,0,", "linear_t0,1,")
+    verdict, said = audit("results/tiny/sinusoid")
+    assert verdict == "TAMPERED" and f"{MEASURES}: these are not the bytes that it wrote" in said
+
+
+def test_a_linked_file_is_audited_as_what_it_is(study, audit, without_remakes, tmp_path):
+    moved = shutil.move(MEASURES, tmp_path / "measures.csv")
+    Path(MEASURES).symlink_to(moved)
+    assert audit(MEASURES)[0] == audit(TABLE)[0] == "CURRENT"
+
+
+def test_a_planned_auto_is_the_device_that_was_used(study, audit):
+    edit(CONFIG, "device: cpu", "device: auto")
+    assert audit(TABLE, TRAJECTORY)[0] == "CURRENT"
+    done = snakemake(Path.cwd(), "--dry-run", configfiles=(CONFIG,))
+    assert done.returncode == 0 and counted(done.stderr) == {}, done.stderr
+    edit(CONFIG, "device: auto", "device: cuda")
+    verdict, said = audit(TRAJECTORY)
+    assert verdict == "STALE" and "STALE  train sinusoid seed 0: device cpu -> cuda" in said

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,9 @@ import pytest
 import snakemake.api  # first, as when Snakemake runs; its modules import each other
 import yaml
 from snakemake.exceptions import CacheMissException
+from snakemake.iocontainers import Namedlist
 
-from tests.workflow import products, snakemake
+from tests.workflow import RESULTS, counted, products, sealed, snakemake
 from workflow_scripts.audit import __main__ as audit
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.engine import cache
@@ -121,6 +123,54 @@ def test_going_back_to_old_settings_restores_their_training(first, shelf, tmp_pa
     assert bytes_of(shelf) == cached
 
 
+OTHERS = {"tiny": "second", "waves": "ripples", "smooth": "soft", "early": "soon"}
+
+
+def renamed(value):
+    """A config, or a path, with other names of the study, its experiments, data sets, tasks and explainers."""
+    if isinstance(value, dict):
+        return {OTHERS.get(key, key): renamed(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [renamed(inner) for inner in value]
+    return re.sub(r"\w+", lambda word: OTHERS.get(word[0], word[0]), value) if isinstance(value, str) else value
+
+
+@pytest.mark.slow
+def test_another_study_with_other_names_gets_what_the_same_jobs_made(shelf, tmp_path, monkeypatch, capsys):
+    explainers = {
+        "smooth": STUDY["explainers"]["smooth"],
+        "early": {"labels": "t0", "reference": "smooth"},
+        "late": {"labels": "final"},
+    }
+    config = STUDY | {"seeds": [0], "explainers": explainers}
+    config |= {"experiments": {"waves": EXPERIMENT | {"explainers": list(explainers)}}}
+    of_seed = ["trajectory.npz", "final.npz", "explainers/early.npz", "explainers/late.npz"]
+    targets = [EXPLAINERS[1], *(f"results/tiny/waves/seed0/{name}" for name in of_seed)]
+
+    def ran(config, targets, *arguments):
+        Path("study.yaml").write_text(yaml.safe_dump(config))
+        done = snakemake(tmp_path, *targets, *arguments, configfiles=("study.yaml",))
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    monkeypatch.chdir(tmp_path)
+    ran(config, targets, "--cache")
+    second = renamed(config)
+    second["datasets"]["ripples"]["kind"] = "sinusoid"
+    said = ran(second, renamed(targets), "--cache")
+    assert said.count("restored from the cache: ") == 5
+    for one, other in zip(targets, renamed(targets), strict=True):
+        assert Path(one) != Path(other) and Path(one).read_bytes() == Path(other).read_bytes()
+
+    monkeypatch.setattr(sys, "argv", ["audit", *renamed(targets)])
+    with pytest.raises(SystemExit):
+        audit.main()
+    assert capsys.readouterr().out.splitlines()[0] == "CURRENT"
+    assert counted(ran(second, renamed(targets), "--dry-run")) == {}
+    shutil.rmtree(".snakemake")
+    assert counted(ran(second, renamed(targets), "--dry-run")) == {}
+
+
 def test_bad_entries_are_told_and_made_again(first, copied, monkeypatch, capsys):
     shelf = copied[1]
     monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(shelf))
@@ -157,7 +207,7 @@ def test_bad_entries_are_told_and_made_again(first, copied, monkeypatch, capsys)
     assert made == {name: content for name, content in products(first).items() if "flat" not in name}
     assert made["waves/seed0/trajectory.npz"] != made["waves/seed1/trajectory.npz"]
 
-    monkeypatch.setattr(sys, "argv", ["audit", str(folder / "results/tiny")])
+    monkeypatch.setattr(sys, "argv", ["audit", *(str(folder / RESULTS / name) for name in made)])
     with pytest.raises(SystemExit) as end:
         audit.main()
     assert capsys.readouterr().out.splitlines()[0] == "CURRENT" and end.value.code == 0
@@ -166,6 +216,17 @@ def test_bad_entries_are_told_and_made_again(first, copied, monkeypatch, capsys)
 def edited(sidecar: Path, sealed: bool, **changes) -> None:
     record = json.loads(sidecar.read_text()) | changes
     sidecars.write(sidecar, sidecars.seal(record) if sealed else record)
+
+
+def sealed_to(sidecar: Path, **changes) -> None:
+    """Other values, with the key and the seal that they would have."""
+    sidecars.write(sidecar, sealed(json.loads(sidecar.read_text()) | changes))
+
+
+def forged(sidecar: Path, **settings) -> None:
+    """Other settings, with the key and the seal that they would have."""
+    cfg = json.loads(sidecar.read_text())["cfg"] | settings
+    sealed_to(sidecar, cfg=cfg, wildcards=cfg["wildcards"])
 
 
 @pytest.mark.parametrize(
@@ -178,10 +239,17 @@ def edited(sidecar: Path, sealed: bool, **changes) -> None:
         (lambda product, sidecar: sidecar.write_bytes(b"\xff"), "its sidecar can't be read"),
         (lambda product, sidecar: edited(sidecar, False, user="somebody"), "its sidecar was edited"),
         (
-            lambda product, sidecar: edited(sidecar, True, cfg={"wildcards": {"task": "waves", "explainer": "smooth"}}),
-            "it belongs to another job",
+            lambda product, sidecar: edited(sidecar, True, key="0" * 16),
+            "its sidecar has a key that is not that of its job",
         ),
-        (lambda product, sidecar: edited(sidecar, True, inputs={}), "it was made from other inputs"),
+        (lambda product, sidecar: edited(sidecar, True, bits={"cpu": "other"}), "has a key that is not that of"),
+        (lambda product, sidecar: forged(sidecar, device="cuda"), "it belongs to another job"),
+        (lambda product, sidecar: forged(sidecar, settings={"labels": "true"}), "it belongs to another job"),
+        (lambda product, sidecar: sealed_to(sidecar, inputs=[]), "it was made from other inputs"),
+        (lambda product, sidecar: sealed_to(sidecar, inputs=[["data/waves.npz", "0" * 64]]), "from other inputs"),
+        (lambda product, sidecar: sealed_to(sidecar, user="somebody", host="elsewhere"), None),
+        (lambda product, sidecar: forged(sidecar, wildcards={"task": "others", "explainer": "smooth"}), None),
+        (lambda product, sidecar: forged(sidecar, inputs={"data": ["data/others.npz"]}), None),
         (lambda product, sidecar: None, None),
     ],
 )
@@ -189,6 +257,7 @@ def test_an_entry_is_checked_before_it_is_used(copied, monkeypatch, damage, word
     folder, shelf = copied
     made = folder / EXPLAINERS[1]
     record = sidecars.read(beside(made))
+    read = Namedlist(fromdict={"data": [f"results/tiny/{record.inputs[0].path}"]})
     stored = shelf / made.name, shelf / beside(made).name
     shutil.copy(made, stored[0])
     shutil.copy(beside(made), stored[1])
@@ -196,7 +265,7 @@ def test_an_entry_is_checked_before_it_is_used(copied, monkeypatch, damage, word
     restored = folder / "restored" / made.name
     pairs = list(zip([restored, restored.parent / stored[1].name], stored, strict=True))
     job = SimpleNamespace(
-        input=list(record.inputs),
+        input=read,
         log=[],
         params=SimpleNamespace(cfg=hashing.canonical_json(record.cfg), code=record.code.fingerprint),
     )
@@ -231,7 +300,7 @@ def test_two_workflows_at_once_share_a_cache(tmp_path, monkeypatch):
     kept = entry(shelf, folders[0] / SEEDS[0])
     record = sidecars.read(beside(kept))
     assert record.is_sealed
-    assert record.outputs[SEEDS[0]] == hashing.sha256(kept)
+    assert hashing.sha256(kept) in record.outputs.values()
     assert np.load(kept)["steps"][-1] == 8
 
 

@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import shutil
 from collections import Counter
+from pathlib import PurePosixPath
 
 import pytest
 import requests
@@ -15,7 +17,7 @@ from rocrate_validator import services
 from rocrate_validator.models import Severity, ValidationSettings
 
 from tests import forks
-from tests.workflow import ROOT, planned
+from tests.workflow import ROOT, planned, sealed
 from workflow_scripts.audit import crate, source
 from workflow_scripts.audit.verdict import Auditor
 from workflow_scripts.config.errors import StudyError
@@ -114,6 +116,13 @@ def all_sealed_again(folder, **changes):
         sealed_again(path, **changes)
 
 
+def made_with(folder, origin):
+    """Let results tell of other config files: their study.json, and each sidecar."""
+    own = folder / "results/tiny/study.json"
+    own.write_text(json.dumps(json.loads(own.read_text()) | {"origin": origin}))
+    all_sealed_again(folder, study=origin)
+
+
 @pytest.fixture
 def offline(tmp_path):
     """A validator's cache with the two JSON-LD contexts, so far as crates use them: any other request is an error."""
@@ -186,8 +195,8 @@ def test_every_job_is_an_action_that_says_what_its_sidecar_says(written):
         assert (action["startTime"], action["endTime"]) == (record.started, record.ended)
         assert entities[action["agent"]["@id"]]["name"] == record.user
         assert entities[action["resourceUsage"]["@id"]]["value"] == record.peak_memory_mib
-        assert listed(action["result"]) == record.outputs.keys()
-        assert record.inputs.keys() <= listed(action["object"])
+        assert listed(action["result"]) == {str(PurePosixPath(place).with_name(name)) for name in record.outputs}
+        assert {f"results/tiny/{read.path}" for read in record.inputs} <= listed(action["object"])
         values = {entities[id]["name"]: entities[id].get("value") for id in listed(action["object"])}
         assert values["wildcards." + next(iter(record.wildcards))] == next(iter(record.wildcards.values()))
     train = entities["#job/results/tiny/digits/seed0/trajectory.npz.prov.json"]
@@ -236,12 +245,17 @@ def test_a_crate_is_written_by_the_command_and_checked_with_nothing_but_what_it_
     wrote = forks.run("workflow_scripts.audit", study / TABLE, "--crate", folder, cwd=ROOT)
     assert (wrote.returncode, wrote.stderr) == (0, "")
     assert wrote.stdout.splitlines()[-1] == hashing.sha256(folder / METADATA)
-    checked = forks.run("workflow_scripts.audit", "--crate", ".", cwd=folder)
-    assert (checked.returncode, checked.stderr) == (0, "")
+    there = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    checked = forks.plain("workflow_scripts.audit", "--crate", ".", cwd=folder, env=there)
+    assert (checked.returncode, checked.stderr) == (0, ""), checked.stdout
     said = checked.stdout.splitlines()
     number = len(graph(folder)["./"]["hasPart"])
     assert said[:3] == ["CURRENT", f"{METADATA}: CURRENT", f"  {number} files as listed and as their sidecars tell"]
     assert said[3] == f"{TABLE}: CURRENT" and said[-1] == "  made again just now: the same bytes"
+    bytecode = [str(path.relative_to(folder)) for path in folder.rglob("*.pyc")]
+    assert bytecode, "Python wrote it"
+    left = forks.run("workflow_scripts.audit", "--crate", folder, cwd=ROOT).stdout
+    assert left.startswith("UNKNOWN\n") and f"{bytecode[0]} is not in {METADATA}: remove it" in left
 
 
 def test_snakemake_goes_on_from_a_crate_as_from_a_finished_study(copy):
@@ -271,9 +285,29 @@ def test_a_missing_file_is_found_and_named(copy, place):
     assert f"{place} is missing" in whys["UNKNOWN"] and "TAMPERED" not in whys
 
 
-def test_a_file_that_is_not_listed_is_found(copy):
-    (copy / "results/tiny/digits/notes.csv").write_text("a,b\n")
-    assert found(copy) == {"UNKNOWN": [f"results/tiny/digits/notes.csv is not in {METADATA}: remove it"]}
+@pytest.mark.parametrize(
+    "place",
+    [
+        "results/tiny/digits/notes.csv",
+        "results/other/study.json",
+        "notes.txt",
+        "config.yaml",
+        "workflow_scripts/measures/more.py",
+        "workflow_scripts/audit/numpy.py",
+        "rules/more.smk",
+    ],
+)
+def test_a_file_that_is_not_listed_is_found_wherever_it_lies(copy, place):
+    (copy / place).parent.mkdir(exist_ok=True)
+    (copy / place).write_text("")
+    assert found(copy) == {"UNKNOWN": [f"{place} is not in {METADATA}: remove it"]}
+
+
+def test_a_module_in_the_place_of_a_library_is_named_and_no_code_can_be_compared_with_it(copy):
+    (copy / "numpy.py").write_text("")
+    whys = found(copy)
+    assert whys["UNKNOWN"] == [f"numpy.py is not in {METADATA}: remove it"]
+    assert whys["STALE"] and all(why.startswith("its code can't be compared: ") for why in whys["STALE"])
 
 
 @pytest.mark.parametrize("place", [PHASES, SUMMARY, MEASURES])
@@ -281,6 +315,13 @@ def test_a_file_edited_together_with_the_list_is_betrayed_by_its_sidecar(copy, p
     (copy / place).write_bytes((copy / place).read_bytes() + b"\n")
     list_again(copy, place)
     assert [why for why in found(copy)["TAMPERED"] if place in why]
+
+
+def test_a_sidecar_with_the_key_of_another_job_is_found_though_it_is_sealed_and_listed(copy):
+    place = f"{MEASURES}.prov.json"
+    sealed_again(copy / place, key=sidecars.read(copy / f"{SUMMARY}.prov.json").key)
+    list_again(copy, place)
+    assert f"{place} has a key that is not that of its job" in found(copy)["TAMPERED"]
 
 
 def test_code_edited_together_with_the_list_is_betrayed_by_the_sidecars(copy):
@@ -338,7 +379,7 @@ def test_a_folder_that_is_not_new_is_refused(study, written, tmp_path):
         (lambda study: edit(study / PHASES, "linear", "Linear"), "TAMPERED"),
         (lambda study: edit(study / MEASURES, "linear", "Linear"), "TAMPERED"),
         (lambda study: (study / MEASURES).unlink(), "measures.csv: missing"),
-        (lambda study: all_sealed_again(study, study=ELSEWHERE), "gone.yaml: missing"),
+        (lambda study: made_with(study, ELSEWHERE), "gone.yaml: missing"),
         (lambda study: (study / f"{SUMMARY}.prov.json").unlink(), "no sidecar"),
     ],
 )
@@ -371,8 +412,9 @@ def test_results_of_two_folders_make_no_crate(study, other, tmp_path):
 
 def test_a_sidecar_that_names_a_file_outside_the_results_makes_no_crate(other, tmp_path):
     path = other / f"{SUMMARY}.prov.json"
-    inputs = sidecars.read(path).inputs
-    sealed_again(path, inputs=inputs | {f"results/../{CONFIG}": hashing.sha256(other / CONFIG)})
+    record = json.loads(path.read_text())
+    record["inputs"].append([f"../../{CONFIG}", hashing.sha256(other / CONFIG)])
+    sidecars.write(path, sealed(record))
     with pytest.raises(StudyError, match="not in the results folder"):
         crate.write(audit(other), tmp_path / "crate")
 
@@ -381,7 +423,7 @@ def test_a_config_file_from_anywhere_has_a_place_in_the_crate_and_values_of_the_
     elsewhere = tmp_path / "elsewhere" / "mine.yaml"
     elsewhere.parent.mkdir()
     (other / CONFIG).rename(elsewhere)
-    all_sealed_again(other, study={"configfiles": [str(elsewhere)], "config": {"seeds": [0, 1]}})
+    made_with(other, {"configfiles": [str(elsewhere)], "config": {"seeds": [0, 1]}})
     crate.write(audit(other), tmp_path / "crate")
     (kept,) = (tmp_path / "crate/config").rglob("mine.yaml")
     assert kept.read_bytes() == elsewhere.read_bytes()

@@ -32,6 +32,9 @@ def project(project) -> Path:
     return project
 
 
+RESULTS = ("--results", "results/tiny")
+
+
 def call(project: Path, module: str, *arguments: str) -> subprocess.CompletedProcess:
     """A command of the audit, in the project."""
     command = [sys.executable, "-m", f"workflow_scripts.audit{module}", *map(str, arguments)]
@@ -45,7 +48,7 @@ def test_a_refactoring_that_is_shown_to_change_no_byte_plans_nothing_and_the_aud
     assert "measure 4 of them (6 jobs): measures.corrections._conditional_bias changed" in planned.why
     assert call(project, "", MEASURES).returncode == 1, "STALE"
 
-    done = call(project, ".equate", "measure", "--jobs", "2")
+    done = call(project, ".equate", "measure", *RESULTS, "--jobs", "2")
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     (shown,) = json.loads((project / PATH).read_text())
     *same, last = done.stdout.splitlines()
@@ -64,7 +67,7 @@ def test_a_refactoring_that_is_shown_to_change_no_byte_plans_nothing_and_the_aud
         assert record["code"]["digest"] == shown["old"]
 
     assert plan(project).jobs == {"null_models": 4, "tabulate": 2}
-    assert call(project, ".equate", "null_models", "--jobs", "1").returncode == 0
+    assert call(project, ".equate", "null_models", *RESULTS, "--jobs", "1").returncode == 0
     assert plan(project).jobs == {}
     for path in (MEASURES, TABLE):
         told = call(project, "", path)
@@ -79,14 +82,14 @@ def test_a_refactoring_that_is_shown_to_change_no_byte_plans_nothing_and_the_aud
     ]
     assert "code of" not in call(project, "", "results/tiny/data/sinusoid.npz").stdout
 
-    done = call(project, ".equate", "measure")
+    done = call(project, ".equate", "measure", *RESULTS)
     assert done.returncode == 0
-    assert done.stdout == "measure: no job below results was made by other code than today's\n"
+    assert done.stdout == "measure: no job below results/tiny was made by other code than today's\n"
 
 
 def test_an_edit_that_changes_results_is_not_shown_to_be_equal_and_nothing_is_written(project):
     wrong(project)
-    done = call(project, ".equate", "measure", "--jobs", "1")
+    done = call(project, ".equate", "measure", *RESULTS, "--jobs", "1")
     assert done.returncode == 1 and done.stderr == ""
     (line,) = done.stdout.splitlines()
     assert line.startswith("measure: not shown to be equal: measure ")
@@ -99,13 +102,13 @@ def test_jobs_of_other_libraries_or_other_inputs_show_nothing(project):
     refactored(project)
     for path in (project / "results/tiny").rglob("measures.csv.prov.json"):
         told = json.loads(path.read_text())["inputs"]
-        product = next(name for name in told if name.endswith("trajectory.npz"))
-        (project / product).rename(project / f"{product}.away")
-    done = call(project, ".equate", "measure", "--jobs", "1")
+        product = next(project / "results/tiny" / name for name, _ in told if name.endswith("trajectory.npz"))
+        product.rename(f"{product}.away")
+    done = call(project, ".equate", "measure", *RESULTS, "--jobs", "1")
     assert done.returncode == 1
     assert done.stdout.endswith("trajectory.npz is missing, or has other bytes now\n")
     version("numpy")(project)
-    done = call(project, ".equate", "measure", "--jobs", "1")
+    done = call(project, ".equate", "measure", *RESULTS, "--jobs", "1")
     assert done.returncode == 1 and done.stderr == ""
     assert done.stdout.endswith(f": made with other libraries: numpy {metadata.version('numpy')} -> 99.0\n")
     assert not (project / PATH).exists()
@@ -123,7 +126,7 @@ def test_jobs_of_other_libraries_or_other_inputs_show_nothing(project):
     ],
 )
 def test_a_wrong_call_is_one_clear_line(tmp_path, arguments, said):
-    (tmp_path / "results/tiny").mkdir()
+    (tmp_path / "results/default").mkdir(parents=True)
     (tmp_path / "workflow_scripts").symlink_to(Path(equal.__file__).parents[1])
     done = call(tmp_path, ".equate", *arguments)
     assert done.returncode == 4 and done.stdout == ""

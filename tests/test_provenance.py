@@ -158,8 +158,11 @@ def test_the_key_of_a_job_has_no_name_in_it():
         return sidecars.key("measure", cfg, "f", ["1", "2"], {})
 
     cfg = {"wildcards": {"experiment": "a", "seed": "0"}, "inputs": {"data": ["data/x.npz"], "trajectory": ["a/0.npz"]}}
+    cfg |= {"task": {"dataset": "x", "groups": None}, "settings": {"labels": "t0", "reference": "linear"}}
     other = {"wildcards": {"experiment": "b", "seed": "7"}, "inputs": {"data": ["y.npz"], "trajectory": ["/z/b.npz"]}}
+    other |= {"task": {"dataset": "y", "groups": None}, "settings": {"labels": "t0", "reference": "straight"}}
     assert key(other) == key(cfg)
+    assert key(other | {"task": {"dataset": "y", "groups": {"a": [0], "b": [1]}}}) != key(cfg)
     fewer = {"data": ["data/x.npz"]}
     assert len({key(cfg | {"inputs": inputs}) for inputs in (cfg["inputs"], fewer, {"data": ["x", "y"]}, {})}) == 4
 
@@ -183,7 +186,7 @@ def job(package, tmp_path, monkeypatch):
     _, fingerprint = package
     fingerprint()
     places = {"y": "{experiment}/seed{seed}/y.npz", "z": "{experiment}/seed{seed}/z.csv"}
-    monkeypatch.setitem(jobs.PRODUCTS, "stage", places)
+    monkeypatch.setitem(jobs.OF_STAGE, "stage", jobs.Stage(dict, dict, places))
     for name in ("y.npz", "z.csv"):
         (tmp_path / name).write_bytes(name.encode())
 

@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
 from tests.reruns import CONFIG, audit, edit, plan, put, repair, several, snakemake
+from tests.workflow import sealed
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars
 
@@ -23,6 +25,10 @@ MEASURE = edit("workflow_scripts/measure.py", "ignore_index=True", "ignore_index
 OF_MEASURES = {"summarize": 1, "plot": 1, "tabulate": 2}
 OF_FINAL = {"distill_final_labels": 1, "measure": 1, "null_models": 1, "summarize": 1, "plot": 1, "tabulate": 3}
 OF_TRAJECTORY = {"extract_final": 1, **OF_FINAL}
+OF_SEEDS = {"null_models": 1, "summarize": 1, "plot": 1, "tabulate": 3}
+EDITED = "measure digits (1 job): measures.csv.prov.json was edited after it was written"
+UNREADABLE = "measure digits (1 job): measures.csv.prov.json can't be read"
+WITHOUT = f"UNKNOWN  {MEASURES}: measures.csv.prov.json can't be read: damaged, or written by another version"
 
 
 def removed(path):
@@ -54,6 +60,14 @@ def truncated(path):
     return change
 
 
+def seeds_swapped(project):
+    """The folders of two seeds, one in the place of the other."""
+    one, other = (project / f"results/tiny/digits/seed{seed}" for seed in (0, 1))
+    one.rename(one.with_name("away"))
+    other.rename(one)
+    one.with_name("away").rename(other)
+
+
 def swapped(path, *suffixes):
     """A file, and those that go with it, in the place of the other seed's."""
 
@@ -67,13 +81,12 @@ def swapped(path, *suffixes):
     return change
 
 
-def sidecar(path, sealed=True, **values):
-    """Other values in a sidecar; sealed: by someone who knows how."""
+def sidecar(path, seal=sealed, **values):
+    """Other values in a sidecar; seal: as someone does who knows how."""
 
     def change(project):
         beside = project / (path + SIDECAR)
-        record = json.loads(beside.read_text()) | values
-        sidecars.write(beside, sidecars.seal(record) if sealed else record)
+        sidecars.write(beside, seal(json.loads(beside.read_text()) | values))
 
     return change
 
@@ -89,13 +102,13 @@ def of_other_code(path, **libraries):
     return change
 
 
-def forged(path, sealed):
+def forged(path, seal=sealed):
     """Another last byte, and the sidecar follows."""
 
     def change(project):
         edited(path)(project)
         outputs = json.loads((project / (path + SIDECAR)).read_text())["outputs"]
-        sidecar(path, sealed, outputs={**outputs, path: hashing.sha256(project / path)})(project)
+        sidecar(path, seal, outputs=outputs | {Path(path).name: hashing.sha256(project / path)})(project)
 
     return change
 
@@ -113,38 +126,46 @@ SEEN = {
         edited(TRAJECTORY),
         OF_TRAJECTORY,
         "extract_final digits (1 job): results/tiny/digits/seed0/trajectory.npz changed",
-        "TAMPERED  train digits seed 0: results/tiny/digits/seed0/trajectory.npz: these are not the bytes that it wrote",
+        f"TAMPERED  train digits seed 0: {TRAJECTORY}: these are not the bytes that it wrote",
     ),
     "f_inf truncated": (
         truncated("results/tiny/digits/seed0/final.npz"),
         OF_FINAL,
         "distill_final_labels digits (1 job): results/tiny/digits/seed0/final.npz changed",
-        "TAMPERED  extract_final digits seed 0: results/tiny/digits/seed0/final.npz: these are not the bytes that it wrote",
+        "TAMPERED  extract_final digits seed 0: results/tiny/digits/seed0/final.npz: these are not the bytes that it "
+        "wrote",
     ),
     "measures swapped between seeds": (
         swapped(MEASURES),
         OF_MEASURES,
         "summarize digits (1 job): results/tiny/digits/seed0/measures.csv and 1 more changed",
-        "TAMPERED  measure digits seeds 0, 1: results/tiny/digits/seed*/measures.csv: these are not the bytes that it wrote",
+        "TAMPERED  measure digits seeds 0, 1: results/tiny/digits/seed*/measures.csv: these are not the bytes that it "
+        "wrote",
     ),
     "measures swapped between seeds with their sidecars": (
         swapped(MEASURES, SIDECAR),
         {"measure": 2, **OF_MEASURES},
-        "measure digits (1 job): wildcards.seed 1 -> 0",
-        "TAMPERED  measure digits seed 1: results/tiny/digits/seed1/measures.csv and its sidecar lie at "
-        "results/tiny/digits/seed0/measures.csv",
+        "measure digits (2 jobs): made from other files than it reads",
+        "TAMPERED  measure digits seeds 0, 1: results/tiny/digits/seed*/classes.csv: these are not the bytes that it "
+        "wrote",
+    ),
+    "the folders of two seeds swapped": (
+        seeds_swapped,
+        {"train": 2, "extract_final": 2, "distill_final_labels": 2, "measure": 2, **OF_SEEDS},
+        "train digits (1 job): seed 1 -> 0",
+        "STALE  train digits seed 0: seed 1 -> 0",
     ),
     "measures edited, and their sidecar": (
-        forged(MEASURES, sealed=False),
-        OF_MEASURES,
-        "summarize digits (1 job): results/tiny/digits/seed0/measures.csv changed",
+        forged(MEASURES, seal=dict),
+        {"measure": 1, **OF_MEASURES},
+        EDITED,
         "TAMPERED  measure digits seed 0: measures.csv.prov.json was edited after it was written",
     ),
     "a summary deleted": (
         removed("results/tiny/digits/summary.csv"),
         OF_MEASURES,
         "summarize digits (1 job): results/tiny/digits/summary.csv missing",
-        "UNKNOWN  plot fig4: its input results/tiny/digits/summary.csv is missing",
+        "STALE  summarize digits: results/tiny/digits/summary.csv: the study asks for it, and it is not there",
     ),
 }
 
@@ -169,17 +190,17 @@ TOLD = {
 UNSEEN = {
     "a trajectory deleted": (
         removed(TRAJECTORY),
-        "UNKNOWN  extract_final digits seed 0: its input results/tiny/digits/seed0/trajectory.npz is missing",
+        f"STALE  train digits seed 0: {TRAJECTORY}: the study asks for it, and it is not there",
         {"train": 1, **OF_TRAJECTORY},
     ),
     "a page of a figure deleted": (
         removed("results/tiny/figures/fig4.pdf"),
-        "UNKNOWN  results/tiny/figures/fig4.pdf: no such file",
+        "STALE  plot fig4: results/tiny/figures/fig4.pdf: the study asks for it, and it is not there",
         {"plot": 1},
     ),
     "a trajectory edited, its time kept": (
         edited(TRAJECTORY, keep_time=True),
-        "TAMPERED  train digits seed 0: results/tiny/digits/seed0/trajectory.npz: these are not the bytes that it wrote",
+        f"TAMPERED  train digits seed 0: {TRAJECTORY}: these are not the bytes that it wrote",
         {"train": 1, **OF_TRAJECTORY},
     ),
     "a figure edited": (
@@ -187,21 +208,27 @@ UNSEEN = {
         "TAMPERED  plot fig4: results/tiny/figures/fig4.svg: these are not the bytes that it wrote",
         {"plot": 1},
     ),
-    "a sidecar deleted": (
+}
+
+#: the same of sidecars that tell nothing: Snakemake plans their jobs, whatever its own records say
+TELLS_NOTHING = {
+    "deleted": (
         removed(MEASURES + SIDECAR),
-        "UNKNOWN  results/tiny/digits/seed0/measures.csv: no sidecar beside it says what made it",
-        {"measure": 1, **OF_MEASURES},
+        "measure digits (1 job): measures.csv.prov.json missing",
+        f"UNKNOWN  {MEASURES}: no sidecar beside it says what made it",
     ),
-    "a sidecar damaged": (
-        truncated(MEASURES + SIDECAR),
-        "UNKNOWN  results/tiny/digits/seed0/measures.csv: measures.csv.prov.json can't be read: damaged, or written by "
-        "another version",
-        {"measure": 1, **OF_MEASURES},
-    ),
-    "a sidecar edited": (
-        sidecar(MEASURES, sealed=False, host="elsewhere"),
+    "truncated": (truncated(MEASURES + SIDECAR), UNREADABLE, WITHOUT),
+    "no JSON": (lambda project: (project / (MEASURES + SIDECAR)).write_bytes(b"\xff"), UNREADABLE, WITHOUT),
+    "of schema 5": (sidecar(MEASURES, schema=5), UNREADABLE, WITHOUT),
+    "edited": (
+        sidecar(MEASURES, seal=dict, host="elsewhere"),
+        EDITED,
         "TAMPERED  measure digits seed 0: measures.csv.prov.json was edited after it was written",
-        {"measure": 1, **OF_MEASURES},
+    ),
+    "of another key": (
+        sidecar(MEASURES, seal=sidecars.seal, key="0" * 16),
+        "measure digits (1 job): measures.csv.prov.json has a key that is not that of its job",
+        "TAMPERED  measure digits seed 0: measures.csv.prov.json has a key that is not that of its job",
     ),
 }
 
@@ -238,6 +265,19 @@ def test_the_audit_finds_what_snakemake_does_not_see_and_offers_the_repair(proje
     assert [line for line in audited.lines if line.startswith(said)] != [], audited.lines
     assert audited.lines[0] == said.split()[0]
     assert repair(project, audited.repair, "--dry-run") == jobs
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["", "and .snakemake lost"])
+@pytest.mark.parametrize(("change", "why", "said"), TELLS_NOTHING.values(), ids=TELLS_NOTHING)
+def test_what_lies_beside_a_sidecar_that_tells_nothing_is_made_again(project, change, why, said, lost):
+    change(project)
+    if lost:
+        removed(".snakemake")(project)
+    planned, audited = plan(project), audit(project)
+    assert planned.jobs == {"measure": 1, **OF_MEASURES}
+    assert why in planned.why
+    assert said in audited.lines
+    assert repair(project, audited.repair, "--dry-run") == planned.jobs
 
 
 def test_new_times_of_all_files_plan_nothing(project):
@@ -289,9 +329,12 @@ def test_measures_edited_under_their_old_time_are_found_and_repaired_with_all_af
 
 
 def test_a_table_forged_with_its_sidecar_and_seal_is_found_by_making_it_again_and_repaired(project):
-    forged(TABLE, sealed=True)(project)
+    forged(TABLE)(project)
     assert plan(project).jobs == {}
     audited = audit(project, results=TABLE, remake=True)
-    assert f"TAMPERED  tabulate table1: made again from the same inputs, {TABLE} has other bytes" in audited.lines
+    assert (
+        f"TAMPERED  tabulate table1: made again from the same inputs, {Path(TABLE).name} has other bytes"
+        in audited.lines
+    )
     assert repair(project, audited.repair) == {"tabulate": 1}
     assert audit(project, results=TABLE, remake=True).lines[0] == "CURRENT"

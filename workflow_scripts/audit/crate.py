@@ -187,8 +187,10 @@ def _files(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[
         elif found != copy.sha256 or (folder / place).stat().st_size != copy.size:
             yield Finding("TAMPERED", "crate", f"{place}: not the bytes that {source.CRATE} lists", None)
     listing = {source.CRATE, signatures.path_of(Path(source.CRATE)).name}
+    runs_here = folder.samefile(ROOT)  # so Python has written bytecode of the modules that check this crate
     for path in files(folder):
-        if (place := path.relative_to(folder).as_posix()) not in listed and place not in listing:
+        place = path.relative_to(folder).as_posix()
+        if place not in listed and place not in listing and not (runs_here and path.parent.name == "__pycache__"):
             yield Finding("UNKNOWN", "crate", f"{place} is not in {source.CRATE}: remove it", None)
 
 
@@ -199,21 +201,22 @@ def _by_sidecars(folder: Path, listed: dict[str, Copy], results: Results) -> Ite
         record = sidecars.read(folder / place)
         if record is None:
             yield Finding("UNKNOWN", "crate", f"{place} can't be read", None)
-        elif not record.is_sealed:
-            yield Finding("TAMPERED", "crate", f"{place} was edited after it was written", None)
+        elif record.fault:
+            yield Finding("TAMPERED", "crate", f"{place} {record.fault}", None)
         else:
             codes[record.stage, upgrades.own_digest(record)] = record
             for name, digest in record.outputs.items():
                 product = str(PurePosixPath(place).with_name(name))
                 if product in listed and listed[product].sha256 != digest:
                     yield Finding("TAMPERED", "crate", f"{product}: {source.CRATE} and {place} differ", None)
-    for what in sorted({what for record in codes.values() for what in _other_code(folder, record)}):
-        yield Finding("STALE", "crate", f"{what} here is not the code that made all of the results", None)
+    for why in sorted({why for record in codes.values() for why in _other_code(folder, record)}):
+        yield Finding("STALE", "crate", why, None)
 
 
 def _other_code(folder: Path, record: Sidecar) -> list[str]:
-    """What of a job's code is another one in the crate's own copy of the workflow."""
+    """In what the crate's own copy of the workflow is not the code of a job."""
     try:
-        return upgrades.other_code(record, folder)
+        others = upgrades.other_code(record, folder)
     except StudyError as error:
-        return [str(error)]
+        return [f"its code can't be compared: {error}"]
+    return [f"{what} here is not the code that made all of the results" for what in others]

@@ -43,7 +43,7 @@ def _groups(stage: str, results: Results) -> dict[tuple[tuple[str, ...], str], l
     """(kinds, old digest) -> the jobs that such code made, quickest first, those of one experiment apart."""
     groups = defaultdict(list)
     for record in results.records.values():
-        if record.stage != stage or not record.is_sealed:
+        if record.stage != stage or record.fault:
             continue
         now = fingerprints.of_job(stage, record.cfg)
         if upgrades.digest(record) != equal.standing(stage, now["digest"]):

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -58,8 +58,7 @@ def _read(record: Sidecar, paths: list[Path]) -> list[str]:
         words += [_flag(option), *islice(left, len(files))]
     if record.stage in LISTED:
         words = ["--inputs", *map(str, paths)]
-    at = record.argv.index("--data-root") if "--data-root" in record.argv else len(record.argv)
-    return words + record.argv[at : at + 2]
+    return words + [f"--data-root={folder}" for word, folder in pairwise(record.argv) if word == "--data-root"]
 
 
 def _written(record: Sidecar, made: dict[str, Path]) -> list[str]:

@@ -209,7 +209,7 @@ class Auditor:
             if beside in report.jobs:
                 continue
             report.jobs[beside] = job = self._job(report, beside, record)
-            for path in map(report.results.path, job.inputs if record.is_sealed else ()):
+            for path in map(report.results.path, () if record.fault else job.inputs):
                 report.files.add(path)
                 found = report.results.sidecar(path)
                 if found[1] is not None:
@@ -307,19 +307,25 @@ def _job(report: Report, beside: Path, record: Sidecar) -> Job:
 def _findings(report: Report, beside: Path, job: Job) -> Iterator[Finding]:
     """What is wrong with one job: its sidecar, settings, code and inputs."""
     record = job.record
-    if not record.is_sealed or not record.has_its_key:
-        why = "was edited after it was written" if not record.is_sealed else "has a key that is not that of its job"
-        yield Finding("TAMPERED", job.name, f"{beside.name} {why}", job.first)
+    if record.fault:
+        yield Finding("TAMPERED", job.name, f"{beside.name} {record.fault}", job.first)
         return
     try:
         source.load(report.study, report.results)
-        for why in [_NO_JOB] if job.now is None else differences.settings(record.stage, record.cfg, job.now):
+        for why in [_NO_JOB] if job.now is None else _settings(job):
             yield Finding("STALE", job.name, why, None if job.now is None else job.first)
     except source.Unreadable as error:
         yield Finding("UNKNOWN", "", str(error), None)
     yield from _code(job)
     for name, read in zip(job.inputs, record.inputs, strict=True):
         yield from _input(report.results, job, name, read.sha256)
+
+
+def _settings(job: Job) -> list[str]:
+    """In what its settings, or else the number of files that it read, are not those of the study."""
+    reads, read = sum(map(len, jobs.files(job.now).values())), len(job.record.inputs)
+    other = [f"it reads {reads} files, its sidecar tells of {read}"] if reads != read else []
+    return differences.settings(job.stage, job.record.cfg, job.now) or other
 
 
 def _code(job: Job) -> Iterator[Finding]:

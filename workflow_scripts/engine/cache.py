@@ -111,10 +111,10 @@ def _wrong(copies: dict[Path, Path], job) -> str | None:
     record = sidecars.read(copies[sidecar])
     if record is None:
         return "its sidecar can't be read"
-    if not record.is_sealed:
-        return "its sidecar was edited"
+    if record.fault:
+        return f"its sidecar {record.fault}"
     other = differences.settings(record.stage, record.cfg, json.loads(job.params.cfg))
-    if other or upgrades.fingerprint(record) != job.params.code or not record.has_its_key:
+    if other or upgrades.fingerprint(record) != job.params.code:
         return "it belongs to another job"
     for product, copy in copies.items():
         if product != sidecar and record.digest_of(product) != hashing.sha256(copy):

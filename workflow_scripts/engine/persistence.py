@@ -91,7 +91,7 @@ def _sidecar(target: str) -> sidecars.Sidecar | None:
     path = Path(target)
     beside = path if path.name.endswith(sidecars.SUFFIX) else sidecars.find(path, _known)
     record = _known(beside) if beside else None
-    return record if record and record.is_sealed and record.has_its_key else None
+    return record if record and not record.fault else None
 
 
 _known = functools.cache(sidecars.read)

@@ -106,7 +106,8 @@ def _why(job, dag, folder: Path) -> list[str]:
     reason = dag.reason(job)
     if reason.forced:
         return ["forced"]
-    record = sidecars.read(folder / job.output.provenance)
+    beside = folder / job.output.provenance
+    record = sidecars.read(beside)
     words = []
     if record:
         cfg = json.loads(job.params.cfg)
@@ -118,11 +119,20 @@ def _why(job, dag, folder: Path) -> list[str]:
         words.append("interrupted when it last ran")
     if reason.code_changed:
         words.append(f"the shell command in {os.path.relpath(job.rule.snakefile, fingerprints.ROOT)} changed")
+    if not words and reason.params_changed:
+        words.append(_other_than_told(beside, record))
     if not words and (edited := reason.updated_input - reason.updated_input_run):
         words.append(f"{_first(edited)} changed")
     if not words and not reason.updated_input_run:
         words = list(reason.get_names())
     return words
+
+
+def _other_than_told(beside: Path, record: sidecars.Sidecar | None) -> str:
+    """Why a result is none of its job, whose settings and code are those that its sidecar tells of."""
+    if record is None:
+        return f"{beside.name} can't be read" if beside.is_file() else f"{beside.name} missing"
+    return f"{beside.name} {record.fault}" if record.fault else "made from other files than it reads"
 
 
 def _first(paths: Iterable[str]) -> str:

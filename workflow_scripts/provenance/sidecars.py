@@ -25,7 +25,8 @@ from workflow_scripts.provenance.definitions import DISTRIBUTIONS
 SCHEMA = 4
 SUFFIX = ".prov.json"
 
-Recorded = Annotated[str, Field(pattern=r"^[^\x00]{1,1000}$")]
+
+Recorded = Annotated[str, Field(pattern=r"^[^\x00]{0,999}[^\x00/.]$")]
 Name = Annotated[str, Field(pattern=r"^[^\x00/]{0,254}[^\x00/.]$")]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -124,12 +125,15 @@ class Sidecar(BaseModel, strict=True, frozen=True, extra="allow"):
         """The product that stands for all."""
         return next(iter(self.outputs))
 
-    @property
-    def has_its_key(self) -> bool:
-        """Whether its key is that of the job that it tells of; of earlier schemas this isn't known."""
-        if self.version < SCHEMA:
-            return True
-        return self.key == key(self.stage, self.cfg, self.code.fingerprint, [i.sha256 for i in self.inputs], self.bits)
+    @functools.cached_property
+    def fault(self) -> str | None:
+        """What shows that it isn't as a job wrote it; of earlier schemas the key isn't known."""
+        if not self.is_sealed:
+            return "was edited after it was written"
+        read = [each.sha256 for each in self.inputs]
+        if self.version < SCHEMA or self.key == key(self.stage, self.cfg, self.code.fingerprint, read, self.bits):
+            return None
+        return "has a key that is not that of its job"
 
     def digest_of(self, path: Path) -> str | None:
         """The SHA-256 that it tells of a product in its folder."""
