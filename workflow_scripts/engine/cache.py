@@ -55,11 +55,11 @@ class CheckedCache(OutputFileCache):
             try:
                 for product, entry in pairs:
                     shutil.copyfile(entry, copies[product])
-                wrong = _wrong(copies, job)
+                found = wrong(copies, job)
             except OSError as error:
-                wrong = f"{error.filename} can't be read: {error.strerror}"
-            if wrong:
-                logger.warning(f"cache: {pairs[0][1]}: {wrong}: it is not used, {job} is computed again")
+                found = f"{error.filename} can't be read: {error.strerror}"
+            if found:
+                logger.warning(f"cache: {pairs[0][1]}: {found}: it is not used, {job} is computed again")
                 self.raise_cache_miss_exception(job)
             for product, copy in copies.items():
                 os.replace(copy, product)
@@ -105,8 +105,8 @@ def _codes(rule, cfg: dict) -> list[str]:
     return [fingerprints.of(digest, code["libraries"]) for digest in (standing, *equal.before(stage, standing))]
 
 
-def _wrong(copies: dict[Path, Path], job) -> str | None:
-    """What is wrong with an entry, if anything is."""
+def wrong(copies: dict[Path, Path], job) -> str | None:
+    """What is wrong with copies of a job's products (product -> its copy), if anything is. Raises OSError."""
     sidecar = next(product for product in copies if product.name.endswith(sidecars.SUFFIX))
     record = sidecars.read(copies[sidecar])
     if record is None:

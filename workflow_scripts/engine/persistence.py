@@ -5,6 +5,7 @@ Written for Snakemake 9.27.1, which has no setting for the class of its records.
 
 import functools
 import json
+from datetime import datetime
 from pathlib import Path
 
 from snakemake.persistence import NO_PARAMS_CHANGE, RECORD_FORMAT_VERSION, MetadataRecord, ParamsChange
@@ -25,12 +26,12 @@ class SidecarPersistence(FilePersistence):
         """Its record, empty where there is none or an earlier release made it, whose rules were others."""
         record, beside = super().metadata(target), _sidecar(str(target))
         if record is None or (beside and beside.version < sidecars.SCHEMA):
-            return MetadataRecord(record_format_version=RECORD_FORMAT_VERSION)
-        return record
+            record = MetadataRecord(record_format_version=RECORD_FORMAT_VERSION)
+        return record.model_copy(update=_times(beside)) if beside else record
 
     def params_changed(self, job, file=None):
         """Whether the job reads other settings, runs other code or reads other bytes than its sidecar tells of."""
-        if not _has_sidecar(job):
+        if not has_sidecar(job):
             return super().params_changed(job, file)
         beside = _sidecar(job.output.provenance)
         if beside and not _changes(job, beside):
@@ -40,7 +41,7 @@ class SidecarPersistence(FilePersistence):
 
     def input_checksums(self, job, input_path) -> set[str]:
         """The digests of an input that the job read, as its sidecar tells."""
-        if not _has_sidecar(job):
+        if not has_sidecar(job):
             return super().input_checksums(job, input_path)
         if not (beside := _sidecar(job.output.provenance)):
             return set()
@@ -49,7 +50,22 @@ class SidecarPersistence(FilePersistence):
         }
 
     def _input_changed(self, job, file=None) -> bool:
-        return not _has_sidecar(job) and super()._input_changed(job, file)
+        return not has_sidecar(job) and super()._input_changed(job, file)
+
+    async def incomplete(self, job) -> list:
+        """What was being made when Snakemake was killed: a job that writes a sidecar leaves nothing half made."""
+        return [] if has_sidecar(job) else await super().incomplete(job)
+
+    def failed(self, job) -> None:
+        """Forget that a job was started: what it was to make is as it was before, and so is its record."""
+        for path in job.output:
+            self._unmark_incomplete(self._get_key(path))
+
+    def _read_record(self, key: str) -> MetadataRecord | None:
+        try:
+            return super()._read_record(key)
+        except (OSError, ValueError, TypeError):  # half of it was lost
+            return None
 
     def _clear_cache(self) -> None:
         super()._clear_cache()
@@ -64,8 +80,15 @@ def install() -> None:
     module.FilePersistence = SidecarPersistence
 
 
-def _has_sidecar(job) -> bool:
+def has_sidecar(job) -> bool:
+    """Whether a job's rule is one of ours, so that its products are what their sidecar tells."""
     return hasattr(job.output, "provenance")
+
+
+def _times(record: sidecars.Sidecar) -> dict[str, float]:
+    """When a job ran, as Snakemake's reports show it."""
+    times = {"starttime": record.started, "endtime": record.ended}
+    return {name: datetime.fromisoformat(time).timestamp() for name, time in times.items()}
 
 
 def _changes(job, record: sidecars.Sidecar) -> bool:
