@@ -66,10 +66,12 @@ onstart:
     if workflow.is_main_process:
         try:
             orphans.refuse(Path.cwd())
+            owner.write(STUDY, ORIGIN)
+            plan.freeze(GIVEN, CODE)
         except StudyError as error:
             sys.exit(f"error: {error}")
-        owner.write(STUDY, ORIGIN)
-        plan.freeze(GIVEN, CODE)
+        except OSError as error:
+            sys.exit(f"error: {error.filename}: {error.strerror}: a run has to write here")
         progress.begin(workflow)
         cache.spell_out(workflow)
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.workflow import ROOT
 from workflow_scripts.files import hashing
-from workflow_scripts.job import locks
+from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import sidecars
 
 CFG = {"wildcards": {"dataset": "waves"}, "source": {"kind": "sinusoid", "train": 20, "test": 20}}
@@ -44,13 +44,14 @@ def held(tmp_path):
 
 
 def test_what_a_killed_job_left_is_removed(tmp_path):
-    left = tmp_path / ".d.npz.prov.json-abc" / "data.npz"
-    left.parent.mkdir()
+    left = tmp_path / f"{scratch.PREFIX}d.npz.prov.json" / "data.npz"
+    others = {".d.npz.prov.json-abc", f"{scratch.PREFIX}e.npz.prov.json", f"{scratch.PREFIX}d.npz.prov.json-server"}
+    for folder in [left.parent, *map(tmp_path.joinpath, others)]:
+        folder.mkdir()
+        (folder / scratch.MARK).touch()
     left.write_bytes(b"half")
-    of_another_job = tmp_path / ".e.npz.prov.json-abc"
-    of_another_job.mkdir()
     made(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"d.npz", "d.npz.prov.json", of_another_job.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"d.npz", "d.npz.prov.json", *others}
 
 
 def test_who_waited_finds_the_work_done(tmp_path, held):

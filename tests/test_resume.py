@@ -17,6 +17,7 @@ from tests.workflow import ROOT
 from workflow_scripts.config.training import SGD, Checkpoints
 from workflow_scripts.data.datasets import sinusoid
 from workflow_scripts.files import npz
+from workflow_scripts.job import scratch
 from workflow_scripts.training import checkpoints, losses, randomness, resume, sgd
 from workflow_scripts.training.initialisation import build
 from workflow_scripts.training.networks.linear import Linear
@@ -240,7 +241,7 @@ def test_the_stage_goes_on_from_pretraining_and_from_training_and_leaves_no_stat
         with started(waves, folder) as process:
             while " steps in " not in process.stderr.readline() or (phase == "training" and not _is_training(process)):
                 pass
-            working = sorted(path.name for path in folder.iterdir() if path.name.startswith(".t.npz.prov.json"))
+            working = sorted(path.name for path in folder.iterdir() if path.name.startswith(scratch.PREFIX))
             assert len(working) == 2 and working[1].endswith(".lock"), "scratch and lock"
             time.sleep(0.3)
             process.send_signal(signal.SIGTERM)

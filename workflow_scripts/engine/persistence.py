@@ -3,11 +3,16 @@
 Written for Snakemake 9.27.1, which has no setting for the class of its records.
 """
 
+import contextlib
+import fcntl
 import functools
 import json
+import socket
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from snakemake.logging import logger
 from snakemake.persistence import NO_PARAMS_CHANGE, RECORD_FORMAT_VERSION, MetadataRecord, ParamsChange
 from snakemake.persistence.file import FilePersistence
 
@@ -21,6 +26,17 @@ class SidecarPersistence(FilePersistence):
     them once .snakemake is lost, are current or not by what they are. Names don't count, of the study, of its parts or
     of files: only what is in them. A result whose sidecar can't be read is made again.
     """
+
+    def __init__(self, *arguments, path: Path | None = None, **options):
+        """Where .snakemake can't be written, as by a colleague who looks at results, it is only read."""
+        path = path or Path(".snakemake").absolute()
+        try:
+            super().__init__(*arguments, path=path, **options)
+        except OSError as error:
+            logger.warning(f"{error.filename}: {error.strerror}: no records and no locks of this run are kept")
+            self._instead = TemporaryDirectory()
+            super().__init__(*arguments, path=Path(self._instead.name), **options)
+            self._metadata_path, self._incomplete_path = map(str, (path / "metadata", path / "incomplete"))
 
     def metadata(self, target) -> MetadataRecord | None:
         """Its record, empty where there is none or an earlier release made it, whose rules were others."""
@@ -67,6 +83,21 @@ class SidecarPersistence(FilePersistence):
         except (OSError, ValueError, TypeError):  # half of it was lost
             return None
 
+    def _write_locks(self, lock_type: str, keys) -> None:
+        if keys := list(keys):
+            super()._write_locks(lock_type, [*keys, _owner()])
+            self._held = [*getattr(self, "_held", []), open(self._lockfile[lock_type])]  # noqa: SIM115 held until the end
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(self._held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _read_locks(self):
+        """What runs that still live have locked."""
+        for path in sorted(Path(self._lockdir).glob("*.lock")):
+            with path.open(encoding="utf-8") as file:
+                keys = file.read().splitlines()
+                if not _is_left(file, keys):
+                    yield from ((path.suffixes[-2].removeprefix("."), key) for key in keys)
+
     def _clear_cache(self) -> None:
         super()._clear_cache()
         _known.cache_clear()
@@ -83,6 +114,22 @@ def install() -> None:
 def has_sidecar(job) -> bool:
     """Whether a job's rule is one of ours, so that its products are what their sidecar tells."""
     return hasattr(job.output, "provenance")
+
+
+def _owner() -> str:
+    """A line in the lock files of a run."""
+    return f"locked by a run on {socket.gethostname()}"
+
+
+def _is_left(file, keys: list[str]) -> bool:
+    """Whether a lock file is one of a run that was killed, here: of other machines not every file system can tell."""
+    if _owner() not in keys:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _times(record: sidecars.Sidecar) -> dict[str, float]:
