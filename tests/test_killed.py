@@ -40,7 +40,9 @@ def started(folder: Path) -> subprocess.Popen:
     (folder / "study.yaml").write_text(yaml.safe_dump(KILLED))
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--configfile", "study.yaml"]
     with (folder / "said").open("ab") as said:
-        return subprocess.Popen([*command, "--cores", "2"], cwd=folder, stderr=said, stdout=said, start_new_session=True)
+        return subprocess.Popen(
+            [*command, "--cores", "2"], cwd=folder, stderr=said, stdout=said, start_new_session=True
+        )
 
 
 def finished(folder: Path) -> None:

@@ -90,11 +90,12 @@ def test_who_waited_makes_what_the_other_did_not(left, tmp_path, held):
     assert not locks.path_of(tmp_path / "d.npz.prov.json").exists()
 
 
-def test_who_waits_can_be_stopped_and_takes_nobodys_lock(tmp_path, held):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_waits_can_be_stopped_and_takes_nobodys_lock(number, tmp_path, held):
     with started(tmp_path) as process:
         process.stderr.readline()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number
     assert Path(held.name).read_text() == "Slurm job 7 on node3"
 
 

@@ -154,10 +154,9 @@ def ended():
 def test_a_run_without_snakemake_tells_what_to_do(begun, ended):
     begun(2, pid=ended)
     assert report.lines()[-1] == "Snakemake doesn't run any more: give the same command again"
-    write(".snakemake/locks/0.input.lock", "")
     with lock(1):
         assert report.lines()[-2:] == [
-            "Snakemake doesn't run any more: give the same command again, but first once with --unlock: it was killed",
+            "Snakemake doesn't run any more: give the same command again",
             "Jobs that it left still run: before that, wait for them or end them (on Slurm: scancel)",
         ]
     for seed in range(2):

@@ -1,8 +1,8 @@
 """What a job makes stays where it is until all of the new stands, and what would be made the same again is not made.
 
 Written for Snakemake 9.27.1, which removes what a job makes before it starts and after it fails, and which runs again
-whatever follows from a job that ran. Jobs here replace what they make at once (job.outputs), and each sidecar tells what
-a product was made from: so nothing has to be removed, and a result that was kept is never taken for a new one.
+whatever follows from a job that ran. Jobs here replace all that they make at once (job.scratch), and each sidecar tells
+what it was made from: so nothing has to be removed, and a result that was kept is never taken for a new one.
 """
 
 import os
@@ -10,11 +10,8 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from workflow_scripts.engine import cache
+from workflow_scripts.engine import cache, rerun_settings
 from workflow_scripts.engine.persistence import has_sidecar
-
-#: environment variable: this run was told to make again what it makes (--force, --forceall, --forcerun)
-AGAIN = "SGD_COMPLEXITY_AGAIN"
 
 
 def install(workflow) -> None:
@@ -48,9 +45,6 @@ def install(workflow) -> None:
 
     Job.remove_existing_output, Job.postprocess = remove_existing_output, postprocess
     Executor.acached_or_run, DAG.check_output_mtime = acached_or_run, check_output_mtime
-    if workflow.is_main_process:
-        asked = workflow.dag_settings
-        os.environ[AGAIN] = str(int(bool(asked and (asked.forceall or asked.forcetargets or asked.forcerun))))
 
 
 def stands(job) -> bool:
@@ -59,7 +53,9 @@ def stands(job) -> bool:
     Unless the run was told to make it again, or the rule's shell command or conda environment has changed.
     """
     records = job.dag.workflow.persistence
-    if os.environ.get(AGAIN) == "1" or any(records.code_changed(job)) or any(records.software_stack_changed(job)):
+    if os.environ.get(rerun_settings.AGAIN) == "1":
+        return False
+    if any(records.code_changed(job)) or any(records.software_stack_changed(job)):
         return False
     products = {Path(path): Path(path) for path in job.output}
     try:

@@ -43,7 +43,7 @@ class SidecarPersistence(FilePersistence):
         record, beside = super().metadata(target), _sidecar(str(target))
         if record is None or (beside and beside.version < sidecars.SCHEMA):
             record = MetadataRecord(record_format_version=RECORD_FORMAT_VERSION)
-        return record.model_copy(update=_times(beside)) if beside else record
+        return record.model_copy(update=_told(beside, record)) if beside else record
 
     def params_changed(self, job, file=None):
         """Whether the job reads other settings, runs other code or reads other bytes than its sidecar tells of."""
@@ -132,10 +132,11 @@ def _is_left(file, keys: list[str]) -> bool:
     return True
 
 
-def _times(record: sidecars.Sidecar) -> dict[str, float]:
-    """When a job ran, as Snakemake's reports show it."""
-    times = {"starttime": record.started, "endtime": record.ended}
-    return {name: datetime.fromisoformat(time).timestamp() for name, time in times.items()}
+def _told(beside: sidecars.Sidecar, record: MetadataRecord) -> dict:
+    """What reports show of a job: when it ran, and where its record was lost what it was."""
+    started, ended = (datetime.fromisoformat(time).timestamp() for time in (beside.started, beside.ended))
+    known = {"rule": record.rule or beside.stage, "job_hash": record.job_hash or int(beside.key, 16)}
+    return {"starttime": started, "endtime": ended, **known}
 
 
 def _changes(job, record: sidecars.Sidecar) -> bool:

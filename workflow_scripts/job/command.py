@@ -3,7 +3,6 @@
 import argparse
 import errno
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable

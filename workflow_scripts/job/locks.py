@@ -75,8 +75,10 @@ def _opened(path: Path) -> tuple[int, bool]:
         except PermissionError:
             file, is_own = os.open(path, flags | os.O_RDONLY), False
     except PermissionError:
-        raise _foreign(path) if os.path.lexists(path) else Blocked(
-            f"{path.parent}: you may not write here: mend its permissions, or give another path"
+        raise (
+            _foreign(path)
+            if os.path.lexists(path)
+            else Blocked(f"{path.parent}: you may not write here: mend its permissions, or give another path")
         ) from None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.EISDIR):

@@ -21,7 +21,9 @@ def check(stage: str, outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     taken = {identity: path for path in inputs for identity in _identities(path)}
     for path in outputs:
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise Misused(f"{path}: {stage} writes a file here, this is something else: give another path, or remove it")
+            raise Misused(
+                f"{path}: {stage} writes a file here, this is something else: give another path, or remove it"
+            )
         if other := next((taken[identity] for identity in _identities(path) if identity in taken), None):
             raise Misused(f"{path}: {stage} reads or writes {other}, which is the same file: give another path")
         taken |= dict.fromkeys(_identities(path), path)
@@ -38,42 +40,50 @@ def _identities(path: Path) -> list:
 
 @contextlib.contextmanager
 def folders(product: Path, parents: Iterable[Path]) -> Iterator[dict[Path, Path]]:
-    """A new folder to work in, in each of these (parent -> folder), removed in the end; the product's lock must be held.
+    """A new folder to work in, in each of these (parent -> folder), removed in the end; the lock must be held.
 
     What a killed job of this product left there is cleared away before: see replace. product: the last that it moves.
     """
+    places = {parent: parent / f"{PREFIX}{product.name}" for parent in parents}
+    if not product.exists():
+        _put_back(places, product)
     made = {}
     try:
-        for parent in parents:
-            made[parent] = _made(parent / f"{PREFIX}{product.name}", product)
+        for parent, place in places.items():
+            made[parent] = _made(place)
         yield made
     finally:
         for folder in made.values():
             remove(folder)
 
 
-def _made(folder: Path, product: Path) -> Path:
-    """A new folder; raises Blocked where something else has its name."""
-    if os.path.lexists(folder):
-        _clear(folder, product)
+def _put_back(places: dict[Path, Path], product: Path) -> None:
+    """Put back what a killed job was replacing, `product` last."""
+    olds = [
+        parent / old.name for parent, place in places.items() if _is_own(place) for old in (place / BEFORE).glob("*")
+    ]
+    for old in sorted(olds, key=product.__eq__):
+        os.replace(places[old.parent] / BEFORE / old.name, old)
+
+
+def _made(folder: Path) -> Path:
+    """A new folder, in place of one that a killed job left; raises Blocked where something else has its name."""
+    if _is_own(folder):
+        remove(folder)
+    with contextlib.suppress(OSError):
+        folder.rmdir()  # killed before the mark was in it
     try:
         folder.mkdir()
     except FileExistsError:
-        raise Blocked(f"{folder}: it is no folder that a job of yours has left: remove it, or have it removed") from None
+        raise Blocked(
+            f"{folder}: it is no folder that a job of yours has left: remove it, or have it removed"
+        ) from None
     (folder / MARK).touch()
     return folder
 
 
-def _clear(folder: Path, product: Path) -> None:
-    """Remove what a killed job left; if it was replacing products, those before are put back first."""
-    if folder.is_symlink() or not (folder / MARK).is_file():
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # killed before the mark was in it
-        return
-    if not product.exists() and (folder / BEFORE).is_dir():
-        for path in (folder / BEFORE).iterdir():
-            os.replace(path, folder.parent / path.name)
-    remove(folder)
+def _is_own(folder: Path) -> bool:
+    return not folder.is_symlink() and (folder / MARK).is_file()
 
 
 def replace(moves: dict[Path, Path]) -> None:

@@ -14,7 +14,6 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from workflow_scripts.config.errors import Damaged, Missing, StudyError
 from workflow_scripts.engine import plan
@@ -143,8 +142,6 @@ def _snakemake(pid: int, host: str, counts: Counter) -> list[str]:
     if counts["done"] == counts.total():
         return ["Snakemake has ended, all jobs are done"]
     lines = ["Snakemake doesn't run any more: give the same command again"]
-    if any(Path(".snakemake/locks").glob("*")):
-        lines[0] += ", but first once with --unlock: it was killed"
     if counts["running"]:
         lines.append("Jobs that it left still run: before that, wait for them or end them (on Slurm: scancel)")
     return lines

@@ -10,9 +10,9 @@ class Stopped(Exception):
 
 
 class Signals:
-    """SIGTERM, SIGHUP (a terminal that is gone) and Ctrl-C while a training runs: noticed between two steps, so that its state can be saved.
+    """Signals to stop while a training runs: noticed between two steps, so that its state can be saved.
 
-    came: the number of the signal, once one has come.
+    SIGTERM, Ctrl-C, and SIGHUP (the terminal is gone) unless it is ignored. came: the number of one that has come.
     """
 
     def __enter__(self):
