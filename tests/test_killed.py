@@ -74,7 +74,7 @@ def check(folder: Path, undisturbed: Path) -> None:
 def killed(folder: Path, seconds: float, chance: random.Random) -> str:
     """Kill a run at some moment; what was done to it."""
     run, whom, number = started(folder), chance.choice(list(WHOM)), chance.choice(SIGNALS)
-    moment = chance.uniform(0, 0.6 * seconds)
+    moment = chance.uniform(0, 0.4 * seconds)
     try:
         run.wait(moment)
     except subprocess.TimeoutExpired:

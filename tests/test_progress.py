@@ -20,6 +20,7 @@ from tests.refusals import refusal
 from tests.test_frozen_plan import STUDY
 from tests.workflow import ROOT, snakemake
 from workflow_scripts.config.errors import Damaged
+from workflow_scripts.job import locks
 from workflow_scripts.progress import report
 
 LOG = "results/tiny/waves/seed{seed}/logs/train.log"
@@ -58,7 +59,7 @@ def write_log(seed, text, when=AFTER):
 
 def lock(seed, by="process 345 on host", when=AFTER, held=True):
     """Lock the products of a seed; the lock holds as long as what is returned."""
-    path = Path(sidecar(seed)).with_name(f".{Path(sidecar(seed)).name}.lock")
+    path = locks.path_of(Path(sidecar(seed)))
     write(path, f"{by}\n", when)
     file = path.open()
     if held:

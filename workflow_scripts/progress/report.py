@@ -14,9 +14,11 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from workflow_scripts.config.errors import Damaged, Missing, StudyError
 from workflow_scripts.engine import plan
+from workflow_scripts.job import locks
 
 JOBS = plan.FOLDER / "jobs.json"
 STATES = ("waiting", "running", "done", "failed")
@@ -159,9 +161,8 @@ def _is_alive(pid: int) -> bool:
 
 def _lock(sidecar: str) -> tuple[str, bool, int] | None:
     """Who locked the products of a job, whether they still do, and since when (ns); None: nobody."""
-    folder, name = os.path.split(sidecar)
     try:
-        with open(os.path.join(folder, f".{name}.lock"), errors="replace") as file:
+        with locks.path_of(Path(sidecar)).open(errors="replace") as file:
             return file.read().strip(), _is_locked(file), os.fstat(file.fileno()).st_mtime_ns
     except OSError:
         return None
