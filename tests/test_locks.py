@@ -44,8 +44,8 @@ def held(tmp_path):
 
 
 def test_what_a_killed_job_left_is_removed(tmp_path):
-    left = tmp_path / f"{scratch.PREFIX}d.npz.prov.json" / "data.npz"
-    others = {".d.npz.prov.json-abc", f"{scratch.PREFIX}e.npz.prov.json", f"{scratch.PREFIX}d.npz.prov.json-server"}
+    left = scratch.path_of(tmp_path / "d.npz.prov.json", tmp_path) / "data.npz"
+    others = {".d.npz.prov.json-abc", f"{scratch.PREFIX}e.npz.prov.json.scratch", f"{left.parent.name}-server"}
     for folder in [left.parent, *map(tmp_path.joinpath, others)]:
         folder.mkdir()
         (folder / scratch.MARK).touch()

@@ -163,7 +163,7 @@ def test_only_folders_that_a_job_made_are_removed(name, tmp_path):
 
 @pytest.mark.parametrize("what", ["folder", "file", "link"])
 def test_a_folder_that_no_job_made_stops_the_job(what, tmp_path):
-    path, elsewhere = tmp_path / f"{scratch.PREFIX}d.npz", tmp_path / "elsewhere"
+    path, elsewhere = scratch.path_of(tmp_path / "d.npz", tmp_path), tmp_path / "elsewhere"
     elsewhere.mkdir()
     {"folder": lambda: path.mkdir(), "file": path.touch, "link": lambda: path.symlink_to(elsewhere)}[what]()
     if what == "folder":

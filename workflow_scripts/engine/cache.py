@@ -17,6 +17,7 @@ from snakemake.logging import logger
 
 from workflow_scripts.config.errors import Missing
 from workflow_scripts.files import hashing
+from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import differences, equal, fingerprints, sidecars, upgrades
 
 _STAGE = re.compile(r"-m workflow_scripts\.(\w+)")
@@ -45,13 +46,13 @@ class CheckedCache(OutputFileCache):
 
     async def fetch(self, job) -> None:
         """Copy the entry to where the job's products belong. Raises CacheMissException where it has to be computed."""
-        pairs = await self.get_outputfiles_and_cachefiles(job)
+        pairs = _sidecar_last(await self.get_outputfiles_and_cachefiles(job))
         if not any(entry.exists() for _, entry in pairs):
             self.raise_cache_miss_exception(job)
-        folder = pairs[0][0].parent
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder, prefix=".cache-") as scratch:
-            copies = {product: Path(scratch, product.name) for product, _ in pairs}
+        last = pairs[-1][0]
+        last.parent.mkdir(parents=True, exist_ok=True)
+        with locks.held(last), scratch.folders(last, [last.parent]) as folders:
+            copies = {product: folders[product.parent] / product.name for product, _ in pairs}
             try:
                 for product, entry in pairs:
                     shutil.copyfile(entry, copies[product])
@@ -61,8 +62,7 @@ class CheckedCache(OutputFileCache):
             if found:
                 logger.warning(f"cache: {pairs[0][1]}: {found}: it is not used, {job} is computed again")
                 self.raise_cache_miss_exception(job)
-            for product, copy in copies.items():
-                os.replace(copy, product)
+            scratch.replace(copies)
         logger.info(f"restored from the cache: {', '.join(map(str, copies))}")
         for log in job.log:
             Path(log).write_text(f"restored from the cache: {pairs[0][1]}\n")

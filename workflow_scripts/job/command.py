@@ -52,7 +52,7 @@ class Job:
     @property
     def product(self) -> Path:
         """The file that stands for all that the job makes, and whose lock the job holds."""
-        return self.sidecar or self.first
+        return self.targets[-1]
 
     @property
     def targets(self) -> list[Path]:
@@ -193,7 +193,7 @@ def _do(job: Job, run: Run) -> None:
 
 def _make(job: Job, run: Run) -> None:
     """Make the products in scratch folders beside them and move them into place; the lock must be held."""
-    with scratch.folders(job.targets[-1], dict.fromkeys(path.parent for path in job.targets)) as folders:
+    with scratch.folders(job.product, dict.fromkeys(path.parent for path in job.targets)) as folders:
         written = {name: folders[path.parent] / f"{name}{path.suffix}" for name, path in job.outputs.items()}
         try:
             run(job.config, job.inputs, SimpleNamespace(**written, key=job.key, state=job.state))

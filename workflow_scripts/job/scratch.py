@@ -44,7 +44,7 @@ def folders(product: Path, parents: Iterable[Path]) -> Iterator[dict[Path, Path]
 
     What a killed job of this product left there is cleared away before: see replace. product: the last that it moves.
     """
-    places = {parent: parent / f"{PREFIX}{product.name}" for parent in parents}
+    places = {parent: path_of(product, parent) for parent in parents}
     if not product.exists():
         _put_back(places, product)
     made = {}
@@ -55,6 +55,11 @@ def folders(product: Path, parents: Iterable[Path]) -> Iterator[dict[Path, Path]
     finally:
         for folder in made.values():
             remove(folder)
+
+
+def path_of(product: Path, parent: Path) -> Path:
+    """The folder to work in, in one of those where a job's products lie."""
+    return parent / f"{PREFIX}{product.name}.scratch"
 
 
 def _put_back(places: dict[Path, Path], product: Path) -> None:
