@@ -13,7 +13,7 @@ sys.path.insert(0, workflow.basedir)
 from workflow_scripts.config import jobs, kinds, paths
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.config.study import load
-from workflow_scripts.engine import cache, cluster, orphans, owner, persistence, plan
+from workflow_scripts.engine import cache, cluster, kept, orphans, owner, persistence, plan, rerun_settings
 from workflow_scripts.files import hashing, listed
 from workflow_scripts.progress import report as progress
 from workflow_scripts.provenance import equal, fingerprints, machine, sidecars
@@ -27,9 +27,11 @@ try:
     ORIGIN = plan.origin(workflow.overwrite_configfiles, workflow.config_settings.config)
     if workflow.is_main_process:
         owner.check(STUDY, ORIGIN)
+    rerun_settings.hold(workflow)
     cache.install(workflow)
     persistence.install()
     cluster.tell_refusals()
+    kept.install(workflow)
 except StudyError as error:
     sys.exit(f"error: {error}")  # not a WorkflowError: Snakemake would add a file and a line that the user can't mend
 
@@ -66,10 +68,12 @@ onstart:
         try:
             orphans.refuse(Path.cwd())
             cluster.refuse(workflow)
+            owner.write(STUDY, ORIGIN)
+            plan.freeze(GIVEN, CODE)
         except StudyError as error:
             sys.exit(f"error: {error}")
-        owner.write(STUDY, ORIGIN)
-        plan.freeze(GIVEN, CODE)
+        except OSError as error:
+            sys.exit(f"error: {error.filename}: {error.strerror}: a run has to write here")
         progress.begin(workflow)
         cache.spell_out(workflow)
 

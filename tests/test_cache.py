@@ -158,7 +158,7 @@ def test_another_study_with_other_names_gets_what_the_same_jobs_made(shelf, tmp_
     second = renamed(config)
     second["datasets"]["ripples"]["kind"] = "sinusoid"
     said = ran(second, renamed(targets), "--cache")
-    assert said.count("restored from the cache: ") == 5
+    assert said.count("restored from the cache: ") == 4, "extraction writes the experiment's name into its weights"
     for one, other in zip(targets, renamed(targets), strict=True):
         assert Path(one) != Path(other) and Path(one).read_bytes() == Path(other).read_bytes()
 

@@ -51,7 +51,6 @@ def changed(key: str, *value) -> dict:
         (changed("seeds", 3), ["seeds [0, 1] -> 3"]),
         (changed("task.groups", "x" * 99), [f"task.groups none -> {'x' * 57}..."]),
         (changed("wildcards.experiment", "others"), []),
-        (changed("task.dataset", "others"), []),
     ],
 )
 def test_settings_that_differ_are_told_by_key(new, words):

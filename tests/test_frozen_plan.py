@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.reruns import edit
 from tests.workflow import ROOT
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.engine import plan
@@ -80,7 +81,7 @@ def project(prepared, tmp_path):
     return shutil.copytree(prepared, tmp_path / "project")
 
 
-def submit(project: Path, meanwhile: str) -> subprocess.CompletedProcess:
+def submit(project: Path, meanwhile: str, *arguments: str) -> subprocess.CompletedProcess:
     """Make the explainer on the cluster; meanwhile: what happens before the node starts the job."""
     environment = {
         "PATH": f"{project / 'bin'}:{os.environ['PATH']}",
@@ -88,7 +89,7 @@ def submit(project: Path, meanwhile: str) -> subprocess.CompletedProcess:
         "SNAKEMAKE_OUTPUT_CACHE": str(project / "cache"),
     }
     options = ["--profile", "slurm", "--retries", "0", "--slurm-init-seconds-before-status-checks", "1", "--cache"]
-    return snakemake(project, *options, "--", EXPLAINER, **environment)
+    return snakemake(project, *options, *arguments, "--", EXPLAINER, **environment)
 
 
 def test_a_job_on_a_node_has_the_settings_that_it_was_planned_with(project):
@@ -115,6 +116,26 @@ def test_a_job_on_a_node_refuses_other_code_than_it_was_planned_with(project):
     assert said.startswith("error: distill: the code (or a library's version) has changed since this job was planned:")
     assert len(said.splitlines()) == 1
     assert not (project / EXPLAINER).exists() and not list((project / "cache").iterdir())
+
+
+def test_a_job_on_a_node_that_fails_loses_nothing_and_one_that_would_make_the_same_is_not_run(project):
+    assert submit(project, "").returncode == 0
+    sidecar = project / f"{EXPLAINER}{sidecars.SUFFIX}"
+    made, told = (project / EXPLAINER).read_bytes(), sidecar.read_bytes()
+    damaged = submit(project, "printf x >> results/tiny/data/waves.npz", "--forcerun", EXPLAINER)
+    assert damaged.returncode != 0
+    assert ((project / EXPLAINER).read_bytes(), sidecar.read_bytes()) == (made, told)
+    (project / "results/tiny/data/waves.npz").unlink()
+    edit("workflow_scripts/data/datasets/sinusoid.py", "def make(", "SAME = 1\n\n\ndef make(")(project)
+    edit("workflow_scripts/data/datasets/sinusoid.py", "rng = ", "rng = SAME and ")(project)
+    done = submit(project, "")
+    assert done.returncode == 0, done.stderr
+    assert "unchanged: distill_true_labels" in (project / "node.log").read_text()
+    assert ((project / EXPLAINER).read_bytes(), sidecar.read_bytes()) == (made, told)
+    shutil.rmtree(project / "cache")
+    (project / "cache").mkdir()
+    assert submit(project, "", "--forcerun", EXPLAINER).returncode == 0
+    assert (project / EXPLAINER).read_bytes() == made and sidecar.read_bytes() != told
 
 
 def test_a_job_on_a_node_without_the_plan_ends_with_one_clear_line(project):

@@ -14,7 +14,7 @@ import pytest
 
 from tests.workflow import ROOT
 from workflow_scripts.files import hashing
-from workflow_scripts.job import locks
+from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import sidecars
 
 CFG = {"wildcards": {"dataset": "waves"}, "source": {"kind": "sinusoid", "train": 20, "test": 20}}
@@ -44,13 +44,14 @@ def held(tmp_path):
 
 
 def test_what_a_killed_job_left_is_removed(tmp_path):
-    left = tmp_path / ".d.npz.prov.json-abc" / "data.npz"
-    left.parent.mkdir()
+    left = scratch.path_of(tmp_path / "d.npz.prov.json", tmp_path) / "data.npz"
+    others = {".d.npz.prov.json-abc", f"{scratch.PREFIX}e.npz.prov.json.scratch", f"{left.parent.name}-server"}
+    for folder in [left.parent, *map(tmp_path.joinpath, others)]:
+        folder.mkdir()
+        (folder / scratch.MARK).touch()
     left.write_bytes(b"half")
-    of_another_job = tmp_path / ".e.npz.prov.json-abc"
-    of_another_job.mkdir()
     made(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"d.npz", "d.npz.prov.json", of_another_job.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"d.npz", "d.npz.prov.json", *others}
 
 
 def test_who_waited_finds_the_work_done(tmp_path, held):
@@ -89,11 +90,12 @@ def test_who_waited_makes_what_the_other_did_not(left, tmp_path, held):
     assert not locks.path_of(tmp_path / "d.npz.prov.json").exists()
 
 
-def test_who_waits_can_be_stopped_and_takes_nobodys_lock(tmp_path, held):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_waits_can_be_stopped_and_takes_nobodys_lock(number, tmp_path, held):
     with started(tmp_path) as process:
         process.stderr.readline()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number
     assert Path(held.name).read_text() == "Slurm job 7 on node3"
 
 

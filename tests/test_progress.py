@@ -20,6 +20,7 @@ from tests.refusals import refusal
 from tests.test_frozen_plan import STUDY
 from tests.workflow import ROOT, snakemake
 from workflow_scripts.config.errors import Damaged
+from workflow_scripts.job import locks
 from workflow_scripts.progress import report
 
 LOG = "results/tiny/waves/seed{seed}/logs/train.log"
@@ -58,7 +59,7 @@ def write_log(seed, text, when=AFTER):
 
 def lock(seed, by="process 345 on host", when=AFTER, held=True):
     """Lock the products of a seed; the lock holds as long as what is returned."""
-    path = Path(sidecar(seed)).with_name(f".{Path(sidecar(seed)).name}.lock")
+    path = locks.path_of(Path(sidecar(seed)))
     write(path, f"{by}\n", when)
     file = path.open()
     if held:
@@ -154,10 +155,9 @@ def ended():
 def test_a_run_without_snakemake_tells_what_to_do(begun, ended):
     begun(2, pid=ended)
     assert report.lines()[-1] == "Snakemake doesn't run any more: give the same command again"
-    write(".snakemake/locks/0.input.lock", "")
     with lock(1):
         assert report.lines()[-2:] == [
-            "Snakemake doesn't run any more: give the same command again, but first once with --unlock: it was killed",
+            "Snakemake doesn't run any more: give the same command again",
             "Jobs that it left still run: before that, wait for them or end them (on Slurm: scancel)",
         ]
     for seed in range(2):

@@ -1,5 +1,6 @@
 """A training that is cut off goes on where it was, and leaves the bytes that it would have left undisturbed."""
 
+import contextlib
 import errno
 import json
 import signal
@@ -17,6 +18,7 @@ from tests.workflow import ROOT
 from workflow_scripts.config.training import SGD, Checkpoints
 from workflow_scripts.data.datasets import sinusoid
 from workflow_scripts.files import npz
+from workflow_scripts.job import scratch
 from workflow_scripts.training import checkpoints, losses, randomness, resume, sgd
 from workflow_scripts.training.initialisation import build
 from workflow_scripts.training.networks.linear import Linear
@@ -122,6 +124,21 @@ def test_ctrl_c_saves_the_state_too(tmp_path, monkeypatch, interrupted):
     with pytest.raises(KeyboardInterrupt):
         trained(data(), Linear(kind="linear"), PLAIN, tmp_path / "training.npz")
     assert int(np.load(tmp_path / "training.npz")["done"]) == 3
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["terminal", "nohup"])
+def test_a_terminal_that_is_gone_saves_the_state_too_unless_that_is_ignored(ignored, tmp_path, monkeypatch):
+    def end(*_):
+        raise Terminated
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else end)
+    cut_off_at({3}, monkeypatch, torch.optim.SGD, "step", lambda: signal.raise_signal(signal.SIGHUP))
+    try:
+        with contextlib.nullcontext() if ignored else pytest.raises(Terminated):
+            trained(data(), Linear(kind="linear"), PLAIN, tmp_path / "training.npz")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (int(np.load(tmp_path / "training.npz")["done"]) == 3) is not ignored
 
 
 def test_what_is_killed_without_a_signal_goes_on_from_the_last_save(tmp_path, monkeypatch, caplog):
@@ -240,7 +257,7 @@ def test_the_stage_goes_on_from_pretraining_and_from_training_and_leaves_no_stat
         with started(waves, folder) as process:
             while " steps in " not in process.stderr.readline() or (phase == "training" and not _is_training(process)):
                 pass
-            working = sorted(path.name for path in folder.iterdir() if path.name.startswith(".t.npz.prov.json"))
+            working = sorted(path.name for path in folder.iterdir() if path.name.startswith(scratch.PREFIX))
             assert len(working) == 2 and working[1].endswith(".lock"), "scratch and lock"
             time.sleep(0.3)
             process.send_signal(signal.SIGTERM)

@@ -17,6 +17,7 @@ from snakemake.logging import logger
 
 from workflow_scripts.config.errors import Missing
 from workflow_scripts.files import hashing
+from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import differences, equal, fingerprints, sidecars, upgrades
 
 _STAGE = re.compile(r"-m workflow_scripts\.(\w+)")
@@ -45,24 +46,23 @@ class CheckedCache(OutputFileCache):
 
     async def fetch(self, job) -> None:
         """Copy the entry to where the job's products belong. Raises CacheMissException where it has to be computed."""
-        pairs = await self.get_outputfiles_and_cachefiles(job)
+        pairs = _sidecar_last(await self.get_outputfiles_and_cachefiles(job))
         if not any(entry.exists() for _, entry in pairs):
             self.raise_cache_miss_exception(job)
-        folder = pairs[0][0].parent
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder, prefix=".cache-") as scratch:
-            copies = {product: Path(scratch, product.name) for product, _ in pairs}
+        last = pairs[-1][0]
+        last.parent.mkdir(parents=True, exist_ok=True)
+        with locks.held(last), scratch.folders(last, [last.parent]) as folders:
+            copies = {product: folders[product.parent] / product.name for product, _ in pairs}
             try:
                 for product, entry in pairs:
                     shutil.copyfile(entry, copies[product])
-                wrong = _wrong(copies, job)
+                found = wrong(copies, job)
             except OSError as error:
-                wrong = f"{error.filename} can't be read: {error.strerror}"
-            if wrong:
-                logger.warning(f"cache: {pairs[0][1]}: {wrong}: it is not used, {job} is computed again")
+                found = f"{error.filename} can't be read: {error.strerror}"
+            if found:
+                logger.warning(f"cache: {pairs[0][1]}: {found}: it is not used, {job} is computed again")
                 self.raise_cache_miss_exception(job)
-            for product, copy in copies.items():
-                os.replace(copy, product)
+            scratch.replace(copies)
         logger.info(f"restored from the cache: {', '.join(map(str, copies))}")
         for log in job.log:
             Path(log).write_text(f"restored from the cache: {pairs[0][1]}\n")
@@ -105,8 +105,8 @@ def _codes(rule, cfg: dict) -> list[str]:
     return [fingerprints.of(digest, code["libraries"]) for digest in (standing, *equal.before(stage, standing))]
 
 
-def _wrong(copies: dict[Path, Path], job) -> str | None:
-    """What is wrong with an entry, if anything is."""
+def wrong(copies: dict[Path, Path], job) -> str | None:
+    """What is wrong with copies of a job's products (product -> its copy), if anything is. Raises OSError."""
     sidecar = next(product for product in copies if product.name.endswith(sidecars.SUFFIX))
     record = sidecars.read(copies[sidecar])
     if record is None:

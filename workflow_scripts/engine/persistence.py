@@ -3,10 +3,16 @@
 Written for Snakemake 9.27.1, which has no setting for the class of its records.
 """
 
+import contextlib
+import fcntl
 import functools
 import json
+import socket
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from snakemake.logging import logger
 from snakemake.persistence import NO_PARAMS_CHANGE, RECORD_FORMAT_VERSION, MetadataRecord, ParamsChange
 from snakemake.persistence.file import FilePersistence
 
@@ -21,16 +27,27 @@ class SidecarPersistence(FilePersistence):
     of files: only what is in them. A result whose sidecar can't be read is made again.
     """
 
+    def __init__(self, *arguments, path: Path | None = None, **options):
+        """Where .snakemake can't be written, as by a colleague who looks at results, it is only read."""
+        path = path or Path(".snakemake").absolute()
+        try:
+            super().__init__(*arguments, path=path, **options)
+        except OSError as error:
+            logger.warning(f"{error.filename}: {error.strerror}: no records and no locks of this run are kept")
+            self._instead = TemporaryDirectory()
+            super().__init__(*arguments, path=Path(self._instead.name), **options)
+            self._metadata_path, self._incomplete_path = map(str, (path / "metadata", path / "incomplete"))
+
     def metadata(self, target) -> MetadataRecord | None:
         """Its record, empty where there is none or an earlier release made it, whose rules were others."""
         record, beside = super().metadata(target), _sidecar(str(target))
         if record is None or (beside and beside.version < sidecars.SCHEMA):
-            return MetadataRecord(record_format_version=RECORD_FORMAT_VERSION)
-        return record
+            record = MetadataRecord(record_format_version=RECORD_FORMAT_VERSION)
+        return record.model_copy(update=_told(beside, record)) if beside else record
 
     def params_changed(self, job, file=None):
         """Whether the job reads other settings, runs other code or reads other bytes than its sidecar tells of."""
-        if not _has_sidecar(job):
+        if not has_sidecar(job):
             return super().params_changed(job, file)
         beside = _sidecar(job.output.provenance)
         if beside and not _changes(job, beside):
@@ -40,7 +57,7 @@ class SidecarPersistence(FilePersistence):
 
     def input_checksums(self, job, input_path) -> set[str]:
         """The digests of an input that the job read, as its sidecar tells."""
-        if not _has_sidecar(job):
+        if not has_sidecar(job):
             return super().input_checksums(job, input_path)
         if not (beside := _sidecar(job.output.provenance)):
             return set()
@@ -49,7 +66,37 @@ class SidecarPersistence(FilePersistence):
         }
 
     def _input_changed(self, job, file=None) -> bool:
-        return not _has_sidecar(job) and super()._input_changed(job, file)
+        return not has_sidecar(job) and super()._input_changed(job, file)
+
+    async def incomplete(self, job) -> list:
+        """What was being made when Snakemake was killed: a job that writes a sidecar leaves nothing half made."""
+        return [] if has_sidecar(job) else await super().incomplete(job)
+
+    def failed(self, job) -> None:
+        """Forget that a job was started: what it was to make is as it was before, and so is its record."""
+        for path in job.output:
+            self._unmark_incomplete(self._get_key(path))
+
+    def _read_record(self, key: str) -> MetadataRecord | None:
+        try:
+            return super()._read_record(key)
+        except (OSError, ValueError, TypeError):  # half of it was lost
+            return None
+
+    def _write_locks(self, lock_type: str, keys) -> None:
+        if keys := list(keys):
+            super()._write_locks(lock_type, [*keys, _owner()])
+            self._held = [*getattr(self, "_held", []), open(self._lockfile[lock_type])]  # noqa: SIM115 held until the end
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(self._held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _read_locks(self):
+        """What runs that still live have locked."""
+        for path in sorted(Path(self._lockdir).glob("*.lock")):
+            with path.open(encoding="utf-8") as file:
+                keys = file.read().splitlines()
+                if not _is_left(file, keys):
+                    yield from ((path.suffixes[-2].removeprefix("."), key) for key in keys)
 
     def _clear_cache(self) -> None:
         super()._clear_cache()
@@ -64,8 +111,32 @@ def install() -> None:
     module.FilePersistence = SidecarPersistence
 
 
-def _has_sidecar(job) -> bool:
+def has_sidecar(job) -> bool:
+    """Whether a job's rule is one of ours, so that its products are what their sidecar tells."""
     return hasattr(job.output, "provenance")
+
+
+def _owner() -> str:
+    """A line in the lock files of a run."""
+    return f"locked by a run on {socket.gethostname()}"
+
+
+def _is_left(file, keys: list[str]) -> bool:
+    """Whether a lock file is one of a run that was killed, here: of other machines not every file system can tell."""
+    if _owner() not in keys:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _told(beside: sidecars.Sidecar, record: MetadataRecord) -> dict:
+    """What reports show of a job: when it ran, and where its record was lost what it was."""
+    started, ended = (datetime.fromisoformat(time).timestamp() for time in (beside.started, beside.ended))
+    known = {"rule": record.rule or beside.stage, "job_hash": record.job_hash or int(beside.key, 16)}
+    return {"starttime": started, "endtime": ended, **known}
 
 
 def _changes(job, record: sidecars.Sidecar) -> bool:

@@ -3,7 +3,6 @@
 import argparse
 import errno
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from workflow_scripts.config import jobs
 from workflow_scripts.config.base import parse_json
-from workflow_scripts.config.errors import Changed, Missing, Misused, StudyError
+from workflow_scripts.config.errors import Changed, Missing, StudyError
 from workflow_scripts.files import hashing
 from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import equal, fingerprints, machine, sidecars
@@ -53,7 +52,12 @@ class Job:
     @property
     def product(self) -> Path:
         """The file that stands for all that the job makes, and whose lock the job holds."""
-        return self.sidecar or self.first
+        return self.targets[-1]
+
+    @property
+    def targets(self) -> list[Path]:
+        """All files that it writes, the one that stands for them last."""
+        return [*self.outputs.values(), *([self.sidecar] if self.sidecar else [])]
 
     @property
     def first(self) -> Path:
@@ -88,9 +92,12 @@ def main(
     arguments = _parser(stage, config, inputs, outputs, folders).parse_args()
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     log.setLevel(logging.INFO)
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _stop)
     try:
         with threadpool_limits(1):
+            _check_places(stage, arguments, [*map(_name, inputs)], list(outputs))
             job = _job(stage, config, arguments, [*map(_name, inputs)], list(outputs), list(folders))
             _do(job, run)
     except StudyError as error:
@@ -104,6 +111,15 @@ def main(
         )
     except KeyboardInterrupt:
         sys.exit("stopped: no result was written")
+
+
+def _check_places(stage: str, arguments, inputs: list[str], outputs: list[str]) -> None:
+    """Raise Misused for an output that is an input or another output, or where no file can be."""
+    written = [getattr(arguments, name) for name in [*outputs, "provenance"]]
+    read = [path for name in inputs for path in _as_list(getattr(arguments, name))]
+    if not arguments.cfg.lstrip().startswith("{"):
+        read.append(Path(arguments.cfg))
+    scratch.check(stage, filter(None, written), read)
 
 
 def _job(stage: str, config: type[BaseModel], arguments, inputs: list[str], outputs: list[str], folders) -> Job:
@@ -162,10 +178,8 @@ def _read(given: list[Path]) -> list[tuple[Path, str]]:
 
 def _do(job: Job, run: Run) -> None:
     """Make the products of a job, unless another process makes them just now; then wait for it."""
-    for path in [*job.outputs.values(), job.product]:
+    for path in job.targets:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise Misused(f"{path}: a folder lies where {job.stage} writes this file: remove it, or give another path")
     with locks.held(job.product) as waited:
         if waited and _is_made(job):
             log.info("the job that was waited for has made it: nothing is left to do")
@@ -176,9 +190,9 @@ def _do(job: Job, run: Run) -> None:
 
 
 def _make(job: Job, run: Run) -> None:
-    """Make the products in a scratch folder beside them and move them into place; the lock must be held."""
-    with scratch.folder(job.product.name, job.first.parent) as folder:
-        written = {name: folder / f"{name}{path.suffix}" for name, path in job.outputs.items()}
+    """Make the products in scratch folders beside them and move them into place; the lock must be held."""
+    with scratch.folders(job.product, dict.fromkeys(path.parent for path in job.targets)) as folders:
+        written = {name: folders[path.parent] / f"{name}{path.suffix}" for name, path in job.outputs.items()}
         try:
             run(job.config, job.inputs, SimpleNamespace(**written, key=job.key, state=job.state))
             fingerprints.check_loaded(job.stage, job.cfg)
@@ -190,10 +204,9 @@ def _make(job: Job, run: Run) -> None:
         if job.sidecar:
             products = {path.name: there for path, there in moves.items()}
             record = sidecars.of_job(job.stage, job.cfg, job.read, products, job.bits, job.started, job.key)
-            moves[job.sidecar] = folder / "provenance.json"
+            moves[job.sidecar] = folders[job.sidecar.parent] / "provenance.json"
             sidecars.write(moves[job.sidecar], record)
-        for path, there in moves.items():
-            os.replace(there, path)
+        scratch.replace(moves)
     scratch.remove(job.state)
 
 
@@ -205,9 +218,9 @@ def _is_made(job: Job) -> bool:
     return all(path.is_file() and record.digest_of(path) == hashing.sha256(path) for path in job.outputs.values())
 
 
-def _stop(*_) -> None:
-    log.error("stopped by SIGTERM: no result was written")
-    sys.exit(128 + signal.SIGTERM)
+def _stop(number: int, _) -> None:
+    log.error("stopped by %s: no result was written", signal.Signals(number).name)
+    sys.exit(128 + number)
 
 
 def _parser(stage, config, inputs, outputs, folders) -> argparse.ArgumentParser:

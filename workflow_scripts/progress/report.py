@@ -18,6 +18,7 @@ from pathlib import Path
 
 from workflow_scripts.config.errors import Damaged, Missing, StudyError
 from workflow_scripts.engine import plan
+from workflow_scripts.job import locks
 
 JOBS = plan.FOLDER / "jobs.json"
 STATES = ("waiting", "running", "done", "failed")
@@ -143,8 +144,6 @@ def _snakemake(pid: int, host: str, counts: Counter) -> list[str]:
     if counts["done"] == counts.total():
         return ["Snakemake has ended, all jobs are done"]
     lines = ["Snakemake doesn't run any more: give the same command again"]
-    if any(Path(".snakemake/locks").glob("*")):
-        lines[0] += ", but first once with --unlock: it was killed"
     if counts["running"]:
         lines.append("Jobs that it left still run: before that, wait for them or end them (on Slurm: scancel)")
     return lines
@@ -162,9 +161,8 @@ def _is_alive(pid: int) -> bool:
 
 def _lock(sidecar: str) -> tuple[str, bool, int] | None:
     """Who locked the products of a job, whether they still do, and since when (ns); None: nobody."""
-    folder, name = os.path.split(sidecar)
     try:
-        with open(os.path.join(folder, f".{name}.lock"), errors="replace") as file:
+        with locks.path_of(Path(sidecar)).open(errors="replace") as file:
             return file.read().strip(), _is_locked(file), os.fstat(file.fileno()).st_mtime_ns
     except OSError:
         return None

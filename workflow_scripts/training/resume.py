@@ -56,7 +56,7 @@ class Run:
     def resumed(self) -> Iterator[None]:
         """Go on from the state in the file; save it every few minutes, after a signal, and at the end.
 
-        SIGTERM or Ctrl-C ends what is inside between two steps, and takes effect once the state is saved.
+        SIGTERM, SIGHUP or Ctrl-C ends what is inside between two steps, and takes effect once the state is saved.
         """
         self._restore()
         with self.signals:

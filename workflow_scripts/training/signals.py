@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C, held back until nothing is half done."""
+"""SIGTERM, SIGHUP and Ctrl-C, held back until nothing is half done."""
 
 import signal
 from collections.abc import Iterator
@@ -6,18 +6,21 @@ from contextlib import contextmanager
 
 
 class Stopped(Exception):
-    """SIGTERM or Ctrl-C has come, and nothing is half done."""
+    """A signal to stop has come, and nothing is half done."""
 
 
 class Signals:
-    """SIGTERM and Ctrl-C while a training runs: noticed between two steps, so that its state can be saved.
+    """Signals to stop while a training runs: noticed between two steps, so that its state can be saved.
 
-    came: the number of the signal, once one has come.
+    SIGTERM, Ctrl-C, and SIGHUP (the terminal is gone) unless it is ignored. came: the number of one that has come.
     """
 
     def __enter__(self):
         self.came, self._at_once = None, False
-        self._before = {number: signal.signal(number, self._keep) for number in (signal.SIGTERM, signal.SIGINT)}
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+            numbers.append(signal.SIGHUP)
+        self._before = {number: signal.signal(number, self._keep) for number in numbers}
         return self
 
     def __exit__(self, *_):
