@@ -248,8 +248,9 @@ def test_who_may_only_read_can_look_and_gets_one_line_where_more_is_asked(folder
         pytest.skip("root can write everywhere")
     command += [sys.executable, "-m", "snakemake", "--cores", "1", *TARGETS, "--configfile", *options["configfiles"]]
     subprocess.run(["chmod", "-R", "a-w", folder], check=True)
+    report = ["--report", folder.parent / "report.html"]
     try:
-        for asked, code in ((["-n"], 0), (["--report", folder.parent / "report.html"], 0), (["--forceall"], 1)):
+        for asked, code in ((["-n"], 0), (["-n", "--forceall"], 0), (report, 0), (["--forceall"], 1)):
             run = subprocess.run([*command, *asked], cwd=folder, capture_output=True, text=True)
             assert run.returncode == code and "Traceback" not in run.stderr, run.stdout[-3000:] + run.stderr
     finally:
@@ -261,6 +262,7 @@ RELIED_ON = {
     Job.prepare: "fd2d6313",
     Job.remove_existing_output: "60336044",
     Job.postprocess: "6c242cdd",
+    Job.check_protected_output: "cc24c200",
     Job.cleanup: "3dae832d",
     DAG.check_output_mtime: "c04c0ec6",
     Executor.acached_or_run: "623adfae",
