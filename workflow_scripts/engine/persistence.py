@@ -92,11 +92,12 @@ class SidecarPersistence(FilePersistence):
 
     def _read_locks(self):
         """What runs that still live have locked."""
-        for path in sorted(Path(self._lockdir).glob("*.lock")):
-            with path.open(encoding="utf-8") as file:
-                keys = file.read().splitlines()
-                if not _is_left(file, keys):
-                    yield from ((path.suffixes[-2].removeprefix("."), key) for key in keys)
+        for lock_type in ("input", "output"):
+            for path in sorted(Path(self._lockdir).glob(f"*.{lock_type}.lock")):
+                with path.open(encoding="utf-8") as file:
+                    keys = file.read().splitlines()
+                    if not _is_left(file, keys):
+                        yield from ((lock_type, key) for key in keys)
 
     def _clear_cache(self) -> None:
         super()._clear_cache()
