@@ -26,6 +26,7 @@ from tests.reruns import edit
 from tests.test_cache import EXPERIMENT, STUDY
 from tests.workflow import ROOT, planned, products, snakemake
 from workflow_scripts.engine import persistence
+from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import sidecars
 
 TARGETS = ("data", "trained", "explainers")
@@ -195,6 +196,28 @@ def test_a_lock_is_one_of_a_run_that_lives(by, folder):
         assert not lock.exists()
     else:
         assert run.returncode == 1 and "--unlock" in run.stderr
+
+
+@pytest.mark.parametrize("alive", [False, True])
+def test_what_killed_jobs_left_is_cleared_away_by_the_next_run(alive, folder):
+    before = products(folder)
+    product = folder / "results/tiny/waves/seed0/trajectory.npz.prov.json"
+    left = scratch.path_of(product, product.parent)
+    (left / scratch.BEFORE).mkdir(parents=True)
+    (left / scratch.MARK).touch()
+    weights = product.with_name("network.safetensors")
+    for path in (product, weights):  # killed while it was replacing them
+        path.rename(left / scratch.BEFORE / path.name)
+    lock = locks.path_of(product)
+    lock.write_text(locks.holder())
+    with lock.open() as held:
+        if alive:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            locks.clear(product.parent)
+            assert left.is_dir() and lock.exists() and not weights.exists()
+        else:
+            assert "unchanged: " in snakemake(folder, *TARGETS, **written(folder)).stderr
+            assert products(folder) == before and not left.exists() and not lock.exists()
 
 
 def test_a_run_holds_its_locks(folder, monkeypatch):

@@ -16,6 +16,7 @@ from snakemake.logging import logger
 from snakemake.persistence import NO_PARAMS_CHANGE, RECORD_FORMAT_VERSION, MetadataRecord, ParamsChange
 from snakemake.persistence.file import FilePersistence
 
+from workflow_scripts.job import locks
 from workflow_scripts.provenance import differences, sidecars, upgrades
 
 
@@ -82,6 +83,14 @@ class SidecarPersistence(FilePersistence):
             return super()._read_record(key)
         except (OSError, ValueError, TypeError):  # half of it was lost
             return None
+
+    @contextlib.contextmanager
+    def lock(self):
+        """Work here, once what killed jobs left beside their products is cleared away."""
+        with super().lock():
+            for folder in {Path(path).parent for job in self.dag.jobs for path in job.output}:
+                locks.clear(folder)
+            yield
 
     def _write_locks(self, lock_type: str, keys) -> None:
         if keys := list(keys):
