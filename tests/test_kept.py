@@ -183,7 +183,7 @@ def locked(folder: Path, by: str) -> Path:
 
 @pytest.mark.parametrize("by", ["dead", "alive", "elsewhere", "another release"])
 def test_a_lock_is_one_of_a_run_that_lives(by, folder):
-    owner = persistence._owner()
+    owner = locks.holder()
     words = {"elsewhere": owner + ".elsewhere", "another release": ""}.get(by, owner)
     lock = locked(folder, words and f"{words}\n")
     (folder / DATA).unlink()

@@ -48,15 +48,18 @@ def clear(folder: Path) -> None:
     for path in folder.glob(f"{PREFIX}*.lock"):
         product = folder / path.name.removeprefix(PREFIX).removesuffix(".lock")
         with contextlib.suppress(Blocked, OSError):  # another user's
-            if _is_left(path):
+            if is_left(path):
                 with held(product), scratch.folders(product, [folder]):
                     pass
 
 
-def _is_left(path: Path) -> bool:
-    """Whether who made a lock file on this machine is dead; of other machines not every file system can tell."""
+def is_left(path: Path) -> bool:
+    """Whether who holds a lock file, its last line tells who, is dead; False where that can't be told.
+
+    Of processes on other machines not every file system can tell.
+    """
     with path.open(errors="replace") as file:
-        if not file.read().endswith(f" on {socket.gethostname()}"):
+        if not file.read().rstrip().endswith(f" on {socket.gethostname()}"):
             return False
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
