@@ -27,7 +27,7 @@ def signer(path: Path, signers: Path) -> str | None:
     Raises StudyError where there is no signature, or no such list.
     """
     if not signers.is_file():
-        raise Missing(f"--signers {signers}: no such file: expected lines such as: ada@example.org ssh-ed25519 AAAA...")
+        raise Missing(f"--signers {signers}: no such file: give a list with a line for each signer, NAME KEYTYPE KEY")
     if not path_of(path).is_file():
         raise Missing(
             f"{path_of(path)}: no such file: the crate is not signed; leave out --signers to check it as it is"
