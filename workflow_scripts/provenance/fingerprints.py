@@ -67,7 +67,7 @@ def check_libraries(libraries: dict[str, str]) -> None:
     places = dict.fromkeys(sys.stdlib_module_names - {"distutils"}, python)  # setuptools brings its own
     for top, name in DISTRIBUTIONS.items():
         if name in libraries:
-            places[top] = [metadata.distribution(name).locate_file("")]
+            places[top] = [found.locate_file("") for found in metadata.distributions(name=name)]
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)
         if path and name in places and not any(_lies_in(path, place) for place in places[name]):
