@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from tests import forks
-from tests.workflow import planned, snakemake
+from tests.workflow import TINY, planned, snakemake
+from workflow_scripts.config.configfiles import merged
 
 SETTINGS = '''"""The accuracy at the end of training."""
 
@@ -78,9 +79,9 @@ CHANGE = {
 def test_a_new_figure_and_a_new_table_are_a_module_each_and_rerun_nothing(project):
     (project / "workflow_scripts/figures/final_accuracy.py").write_text(SETTINGS + DRAW)
     (project / "workflow_scripts/tables/final_accuracy.py").write_text(SETTINGS + TABLE)
-    (project / "ends.yaml").write_text(yaml.safe_dump(CHANGE))
     assert planned(project, configfiles=("tests/tiny.yaml",), root=project) == {}
-    given = {"configfiles": ("tests/tiny.yaml", "ends.yaml"), "root": project}
+    (project / "tests/tiny.yaml").write_text(yaml.safe_dump(merged([TINY], CHANGE)))
+    given = {"configfiles": ("tests/tiny.yaml",), "root": project}
     assert planned(project, **given) == {"plot": 1, "tabulate": 1}
     done = snakemake(project, **given)
     assert done.returncode == 0, done.stderr

@@ -264,10 +264,10 @@ def test_pictures_and_folders_that_cannot_be_read_are_named(number, pets, monkey
     error, opened, listdir = OSError(number, os.strerror(number)), Path.open, os.listdir
 
     def failing(real, name):
-        def read(path, *rest):
+        def read(path, *rest, **options):
             if Path(path).name == name:
                 raise error
-            return real(path, *rest)
+            return real(path, *rest, **options)
 
         return read
 
