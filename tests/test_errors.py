@@ -565,7 +565,7 @@ def raised_by(function, *arguments) -> StudyError:
 SOURCES = sorted((ROOT / "workflow_scripts").rglob("*.py"))
 CLASSES = {kind.__name__ for kind in [*StudyError.__subclasses__(), DamagedResult, Wrong]}
 #: messages that name no remedy of their own
-TWO_PARTS = {"{}: nothing in the config is called {}", "{} is needed for an explainer of these labels: give it"}
+TWO_PARTS = {"{}: nothing in the config is called {}"}
 #: what a value of this name holds
 HANDED_ON = {"error": "{}: {}: {}", "why": "{}: {}"}
 
