@@ -60,6 +60,8 @@ if workflow.is_main_process:
     gc.set_threshold(YOUNG, MIDDLE, 1_000_000)
 atexit.register(gc.freeze)
 atexit.register(plan.explain, workflow, Path.cwd())
+if workflow.is_main_process:
+    atexit.register(owner.renew, workflow, STUDY, ORIGIN)
 
 
 onstart:

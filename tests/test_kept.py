@@ -26,6 +26,7 @@ from tests.reruns import edit
 from tests.test_cache import EXPERIMENT, STUDY
 from tests.workflow import ROOT, planned, products, snakemake
 from workflow_scripts.engine import persistence
+from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import sidecars
 
 TARGETS = ("data", "trained", "explainers")
@@ -182,7 +183,7 @@ def locked(folder: Path, by: str) -> Path:
 
 @pytest.mark.parametrize("by", ["dead", "alive", "elsewhere", "another release"])
 def test_a_lock_is_one_of_a_run_that_lives(by, folder):
-    owner = persistence._owner()
+    owner = locks.holder()
     words = {"elsewhere": owner + ".elsewhere", "another release": ""}.get(by, owner)
     lock = locked(folder, words and f"{words}\n")
     (folder / DATA).unlink()
@@ -195,6 +196,28 @@ def test_a_lock_is_one_of_a_run_that_lives(by, folder):
         assert not lock.exists()
     else:
         assert run.returncode == 1 and "--unlock" in run.stderr
+
+
+@pytest.mark.parametrize("alive", [False, True])
+def test_what_killed_jobs_left_is_cleared_away_by_the_next_run(alive, folder):
+    before = products(folder)
+    product = folder / "results/tiny/waves/seed0/trajectory.npz.prov.json"
+    left = scratch.path_of(product, product.parent)
+    (left / scratch.BEFORE).mkdir(parents=True)
+    (left / scratch.MARK).touch()
+    weights = product.with_name("network.safetensors")
+    for path in (product, weights):  # killed while it was replacing them
+        path.rename(left / scratch.BEFORE / path.name)
+    lock = locks.path_of(product)
+    lock.write_text(locks.holder())
+    with lock.open() as held:
+        if alive:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            locks.clear(product.parent)
+            assert left.is_dir() and lock.exists() and not weights.exists()
+        else:
+            assert "unchanged: " in snakemake(folder, *TARGETS, **written(folder)).stderr
+            assert products(folder) == before and not left.exists() and not lock.exists()
 
 
 def test_a_run_holds_its_locks(folder, monkeypatch):
@@ -248,8 +271,9 @@ def test_who_may_only_read_can_look_and_gets_one_line_where_more_is_asked(folder
         pytest.skip("root can write everywhere")
     command += [sys.executable, "-m", "snakemake", "--cores", "1", *TARGETS, "--configfile", *options["configfiles"]]
     subprocess.run(["chmod", "-R", "a-w", folder], check=True)
+    report = ["--report", folder.parent / "report.html"]
     try:
-        for asked, code in ((["-n"], 0), (["--report", folder.parent / "report.html"], 0), (["--forceall"], 1)):
+        for asked, code in ((["-n"], 0), (["-n", "--forceall"], 0), (report, 0), (["--forceall"], 1)):
             run = subprocess.run([*command, *asked], cwd=folder, capture_output=True, text=True)
             assert run.returncode == code and "Traceback" not in run.stderr, run.stdout[-3000:] + run.stderr
     finally:
@@ -261,6 +285,7 @@ RELIED_ON = {
     Job.prepare: "fd2d6313",
     Job.remove_existing_output: "60336044",
     Job.postprocess: "6c242cdd",
+    Job.check_protected_output: "cc24c200",
     Job.cleanup: "3dae832d",
     DAG.check_output_mtime: "c04c0ec6",
     Executor.acached_or_run: "623adfae",

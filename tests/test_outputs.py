@@ -150,6 +150,27 @@ def check_replaced(there, fails_at, error, is_killed) -> None:
             assert now == new or not products[-1].exists(), "what is there doesn't count"
 
 
+def test_products_may_lie_on_two_file_systems(tmp_path):
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no second file system here")
+    with TemporaryDirectory(dir=memory) as other:
+        paths = {"data": Path(other, "d.npz"), "provenance": tmp_path / "p.json"}
+        for _ in range(2):
+            assert call("prepare_data", SOURCE, **paths) is None
+        assert [*Path(other).iterdir(), *tmp_path.iterdir()] == list(paths.values())
+
+
+def test_a_second_folder_that_cannot_be_written_stops_the_job_before_it_starts(tmp_path):
+    paths = {"data": tmp_path / "d.npz", "provenance": tmp_path / "p" / "p.json"}
+    assert call("prepare_data", SOURCE, **paths) is None
+    scratch.path_of(paths["provenance"], paths["provenance"].parent).touch()
+    before = {path: path.read_bytes() for path in paths.values()}
+    assert type(call("prepare_data", SOURCE, **paths)) is Blocked
+    assert {path: path.read_bytes() for path in paths.values()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d.npz", "p"]
+
+
 @pytest.mark.parametrize("name", ["vscode", "cache", "d*", "[d]", "d.npz"])
 def test_only_folders_that_a_job_made_are_removed(name, tmp_path):
     mine = [tmp_path / f".{name}-server" / "settings", tmp_path / f".{name}" / "settings", tmp_path / "vscode-1" / "x"]

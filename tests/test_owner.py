@@ -2,12 +2,15 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.workflow import TINY, snakemake
+from workflow_scripts.audit import remake
+from workflow_scripts.audit.verdict import Auditor
 from workflow_scripts.config import paths, study
 from workflow_scripts.config.configfiles import merged
 from workflow_scripts.config.errors import Damaged, Foreign
@@ -95,3 +98,24 @@ def test_snakemake_replaces_nothing_of_another_study_of_the_same_name(tmp_path):
 
     done = snakemake(tmp_path, target, configfiles=("renamed.yaml",))
     assert done.returncode == 0 and "Nothing to be done" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"origin": 3}', b"\xff"])
+def test_a_damaged_study_json_is_told_and_all_else_is_judged(finished, tmp_path, content, monkeypatch):
+    monkeypatch.chdir(finished)
+    monkeypatch.setattr(remake, "LISTED", ())
+    results = shutil.copytree(finished / "results", tmp_path / "results")
+    (results / "tiny" / paths.STUDY).write_bytes(content)
+    verdicts = {report.path.name: report.verdict for report in Auditor(None, results).audit([results])}
+    assert verdicts.pop(paths.STUDY) == "UNKNOWN"
+    assert verdicts["fig4.svg"] == "CURRENT" and set(verdicts.values()) == {"CURRENT"}
+
+
+def test_a_run_with_nothing_to_do_writes_down_the_config_files_of_now(finished, tmp_path):
+    project = shutil.copytree(finished, tmp_path / "project")
+    renamed = shutil.move(project / "tests/tiny.yaml", project / "renamed.yaml")
+    assert snakemake(project, "--dry-run", configfiles=(renamed,), root=project).returncode == 0
+    assert paths.owner(project / "results/tiny")["origin"]["configfiles"] == ["tests/tiny.yaml"]
+    done = snakemake(project, configfiles=(renamed,), root=project)
+    assert "Nothing to be done" in done.stderr
+    assert paths.owner(project / "results/tiny")["origin"]["configfiles"] == ["renamed.yaml"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from workflow_scripts.config import jobs, paths
+from workflow_scripts.config.errors import Damaged
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars
 from workflow_scripts.provenance.sidecars import Sidecar
@@ -36,9 +37,21 @@ class Results:
 
     @functools.cached_property
     def origin(self) -> dict | None:
-        """What Snakemake ran with for them, config files and --config; None: not known. Raises StudyError."""
-        told = paths.owner(self.folder)
+        """What Snakemake ran with for them, config files and --config; None: not known."""
+        told, _ = self._owner
         return told and told["origin"]
+
+    @property
+    def fault(self) -> str:
+        """Why it can't be told whose results these are; empty where it can."""
+        return self._owner[1]
+
+    @functools.cached_property
+    def _owner(self) -> tuple[dict | None, str]:
+        try:
+            return paths.owner(self.folder), ""
+        except Damaged as error:
+            return None, str(error)
 
     def place(self, name: str) -> str:
         """Where a crate keeps a file that sidecars call so."""

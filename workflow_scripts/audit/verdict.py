@@ -129,6 +129,9 @@ class Auditor:
         absent = []
         for results in dict.fromkeys(self._results(study) for folder in folders for study in _studies(folder)):
             told = self._compared_with(results, None)
+            if results.fault:
+                absent.append(Report(results.folder / paths.STUDY, results, study=told))
+                absent[-1].findings.append(Finding("UNKNOWN", "", results.fault, None))
             try:
                 asked = jobs.of_study(source.load(told, results)) if told else {}
             except source.Unreadable as error:

@@ -15,7 +15,7 @@ from snakemake.caching import LOCATION_ENVVAR
 from snakemake.caching.local import OutputFileCache
 from snakemake.logging import logger
 
-from workflow_scripts.config.errors import Missing
+from workflow_scripts.config.errors import Missing, StudyError
 from workflow_scripts.files import hashing
 from workflow_scripts.job import locks, scratch
 from workflow_scripts.provenance import differences, equal, fingerprints, sidecars, upgrades
@@ -46,6 +46,13 @@ class CheckedCache(OutputFileCache):
 
     async def fetch(self, job) -> None:
         """Copy the entry to where the job's products belong. Raises CacheMissException where it has to be computed."""
+        try:
+            await self._restore(job)
+        except (StudyError, OSError) as error:  # the job itself says what is to be done
+            logger.warning(f"cache: {error}: {job} is computed again")
+            self.raise_cache_miss_exception(job)
+
+    async def _restore(self, job) -> None:
         pairs = _sidecar_last(await self.get_outputfiles_and_cachefiles(job))
         if not any(entry.exists() for _, entry in pairs):
             self.raise_cache_miss_exception(job)

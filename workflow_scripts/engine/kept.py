@@ -21,7 +21,7 @@ def install(workflow) -> None:
     from snakemake.jobs import Job
 
     remove, finish = Job.remove_existing_output, Job.postprocess
-    run, check = Executor.acached_or_run, DAG.check_output_mtime
+    run, check, protect = Executor.acached_or_run, DAG.check_output_mtime, Job.check_protected_output
 
     async def remove_existing_output(job) -> None:
         if not has_sidecar(job):
@@ -43,7 +43,12 @@ def install(workflow) -> None:
         if not has_sidecar(job):
             await check(dag, job, expanded_output)
 
+    async def check_protected_output(job) -> None:
+        if not (workflow.dryrun and has_sidecar(job)):  # who may only read can plan
+            await protect(job)
+
     Job.remove_existing_output, Job.postprocess = remove_existing_output, postprocess
+    Job.check_protected_output = check_protected_output
     Executor.acached_or_run, DAG.check_output_mtime = acached_or_run, check_output_mtime
 
 

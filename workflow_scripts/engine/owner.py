@@ -1,5 +1,6 @@
 """Whose results lie in results/{study}: the config files that made them, so that no other study replaces them."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -27,9 +28,17 @@ def check(study: Study, origin: str) -> None:
 
 
 def write(study: Study, origin: str) -> None:
-    """Write down whose results these are."""
+    """Write down whose results these are. Raises OSError."""
     told = {"origin": json.loads(origin), "settings": _settings(study)}
     plan.keep(Path("results", study.study, paths.STUDY), json.dumps(told, indent=1, sort_keys=True) + "\n")
+
+
+def renew(workflow, study: Study, origin: str) -> None:
+    """The same at the end of a run in which nothing was to be done: config files may have been renamed."""
+    folder = Path("results", study.study)
+    if workflow.dag is not None and not workflow.dryrun and folder.is_dir():
+        with contextlib.suppress(OSError):  # results that may only be read
+            write(study, origin)
 
 
 def _settings(study: Study) -> dict:

@@ -7,7 +7,6 @@ import contextlib
 import fcntl
 import functools
 import json
-import socket
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +15,7 @@ from snakemake.logging import logger
 from snakemake.persistence import NO_PARAMS_CHANGE, RECORD_FORMAT_VERSION, MetadataRecord, ParamsChange
 from snakemake.persistence.file import FilePersistence
 
+from workflow_scripts.job import locks
 from workflow_scripts.provenance import differences, sidecars, upgrades
 
 
@@ -83,20 +83,27 @@ class SidecarPersistence(FilePersistence):
         except (OSError, ValueError, TypeError):  # half of it was lost
             return None
 
+    @contextlib.contextmanager
+    def lock(self):
+        """Work here, once what killed jobs left beside their products is cleared away."""
+        with super().lock():
+            for folder in {Path(path).parent for job in self.dag.jobs for path in job.output}:
+                locks.clear(folder)
+            yield
+
     def _write_locks(self, lock_type: str, keys) -> None:
         if keys := list(keys):
-            super()._write_locks(lock_type, [*keys, _owner()])
+            super()._write_locks(lock_type, [*keys, locks.holder()])
             self._held = [*getattr(self, "_held", []), open(self._lockfile[lock_type])]  # noqa: SIM115 held until the end
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(self._held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _read_locks(self):
         """What runs that still live have locked."""
-        for path in sorted(Path(self._lockdir).glob("*.lock")):
-            with path.open(encoding="utf-8") as file:
-                keys = file.read().splitlines()
-                if not _is_left(file, keys):
-                    yield from ((path.suffixes[-2].removeprefix("."), key) for key in keys)
+        for lock_type in ("input", "output"):
+            for path in sorted(Path(self._lockdir).glob(f"*.{lock_type}.lock")):
+                if not locks.is_left(path):
+                    yield from ((lock_type, key) for key in path.read_text(encoding="utf-8").splitlines())
 
     def _clear_cache(self) -> None:
         super()._clear_cache()
@@ -116,26 +123,10 @@ def has_sidecar(job) -> bool:
     return hasattr(job.output, "provenance")
 
 
-def _owner() -> str:
-    """A line in the lock files of a run."""
-    return f"locked by a run on {socket.gethostname()}"
-
-
-def _is_left(file, keys: list[str]) -> bool:
-    """Whether a lock file is one of a run that was killed, here: of other machines not every file system can tell."""
-    if _owner() not in keys:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
 def _told(beside: sidecars.Sidecar, record: MetadataRecord) -> dict:
     """What reports show of a job: when it ran, and where its record was lost what it was."""
     started, ended = (datetime.fromisoformat(time).timestamp() for time in (beside.started, beside.ended))
-    known = {"rule": record.rule or beside.stage, "job_hash": record.job_hash or int(beside.key, 16)}
+    known = {"rule": record.rule or beside.stage, "job_hash": record.job_hash or hash(beside.key)}
     return {"starttime": started, "endtime": ended, **known}
 
 

@@ -1,5 +1,6 @@
 """One job at a time makes a product: a job that an earlier run left behind and its successor never write one file."""
 
+import contextlib
 import errno
 import fcntl
 import logging
@@ -7,10 +8,10 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from workflow_scripts.config.errors import Blocked
+from workflow_scripts.job import scratch
 from workflow_scripts.job.scratch import PREFIX
 
 log = logging.getLogger("workflow_scripts")
@@ -23,7 +24,7 @@ def path_of(product: Path) -> Path:
     return product.parent / f"{PREFIX}{product.name}.lock"
 
 
-@contextmanager
+@contextlib.contextmanager
 def held(product: Path) -> Iterator[bool]:
     """Hold the lock of a product; yields whether another job had to be waited for, which the log tells.
 
@@ -40,6 +41,31 @@ def held(product: Path) -> Iterator[bool]:
     finally:
         path.unlink(missing_ok=True)
         os.close(file)
+
+
+def clear(folder: Path) -> None:
+    """Remove what jobs that were killed on this machine have left in a folder; what they were replacing is put back."""
+    for path in folder.glob(f"{PREFIX}*.lock"):
+        product = folder / path.name.removeprefix(PREFIX).removesuffix(".lock")
+        with contextlib.suppress(Blocked, OSError):  # another user's
+            if is_left(path):
+                with held(product), scratch.folders(product, [folder]):
+                    pass
+
+
+def is_left(path: Path) -> bool:
+    """Whether who holds a lock file, its last line tells who, is dead; False where that can't be told.
+
+    Of processes on other machines not every file system can tell.
+    """
+    with path.open(errors="replace") as file:
+        if not file.read().rstrip().endswith(f" on {socket.gethostname()}"):
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
 
 
 def _locked(path: Path) -> tuple[int, bool]:
