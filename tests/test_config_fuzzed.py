@@ -31,18 +31,24 @@ def places(node, path=()):
 PLACES = sorted(places(TINY), key=repr)
 
 
+def has(node, key) -> bool:
+    """Whether there is a part of that key or index."""
+    if isinstance(node, list):
+        return isinstance(key, int) and key < len(node)
+    return isinstance(node, dict) and key in node
+
+
 def changed(config: dict, place: tuple, how: str, key, value) -> dict:
     """The config with the part at a place replaced or removed, or with another beside it."""
-    config = copy.deepcopy(config)
+    inner = config = copy.deepcopy(config)
     *path, last = place
-    inner = config
     for part in path:
-        if not isinstance(inner, dict | list) or (part not in inner if isinstance(inner, dict) else part >= len(inner)):
+        if not has(inner, part):
             return config
         inner = inner[part]
     if isinstance(inner, dict):
         inner.pop(last, None) if how == "remove" else inner.update({key if how == "add" else last: value})
-    elif isinstance(inner, list) and last < len(inner):
+    elif has(inner, last):
         inner[last] = value
     return config
 
