@@ -136,3 +136,18 @@ def test_an_option_that_would_be_dropped_is_refused(argv):
     with pytest.raises(Misused):
         configfiles.refuse_repeated(argv)
     configfiles.refuse_repeated(argv[:1])
+
+
+@pytest.mark.parametrize("name", ["", " ", "leave_out", None, "a\n", "e\u0301", "\u202ea", "\ud800"])
+def test_a_group_without_a_sound_name_is_refused(name):
+    with pytest.raises(Misconfigured):
+        study.load(
+            changed(TINY, ("tasks", "low_high", "groups"), "replace", None, {name: [*range(5)], "b": [*range(5, 10)]})
+        )
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "None", "nan", "1e5", "007", "Größe", "数"])
+def test_a_group_may_have_a_name_that_looks_like_something_else(name):
+    groups = {name: [*range(5)], "b": [*range(5, 10)]}
+    found = study.load(changed(TINY, ("tasks", "low_high", "groups"), "replace", None, groups))
+    assert found.tasks["low_high"].groups == groups

@@ -64,7 +64,7 @@ def parse_json(model: type[BaseModel], text: str) -> BaseModel:
     if not text.lstrip().startswith("{"):
         source = text
         try:
-            text = Path(text).read_text()
+            text = Path(text).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not text"
             shown = source if len(source) <= 200 else f"{source[:100]}..."
