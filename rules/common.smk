@@ -10,8 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from workflow_scripts.config import jobs, kinds, paths
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config import configfiles, endings, jobs, kinds, paths
 from workflow_scripts.config.study import load
 from workflow_scripts.engine import cache, cluster, kept, orphans, owner, persistence, plan, rerun_settings
 from workflow_scripts.files import hashing, listed
@@ -20,8 +19,12 @@ from workflow_scripts.provenance import equal, fingerprints, machine, sidecars
 
 # A job on another node takes the settings and the code that it was planned with, whatever has been edited since.
 CODE = {}
-try:
-    if not workflow.is_main_process:
+with endings.clear("snakemake"):  # no WorkflowError: Snakemake would add a file and a line that the user can't mend
+    if workflow.is_main_process:
+        configfiles.refuse_repeated(sys.argv[1:])
+        for path in workflow.configfiles:
+            configfiles.check(path)
+    else:
         config, CODE = plan.frozen()
     STUDY = load(config, " + ".join(os.path.relpath(path) for path in workflow.configfiles))
     ORIGIN = plan.origin(workflow.overwrite_configfiles, workflow.config_settings.config)
@@ -32,8 +35,6 @@ try:
     persistence.install()
     cluster.tell_refusals()
     kept.install(workflow)
-except StudyError as error:
-    sys.exit(f"error: {error}")  # not a WorkflowError: Snakemake would add a file and a line that the user can't mend
 
 # Captions in a report can read nothing but `config`: there they find the text that the kind of figure or table has.
 # It is no part of what jobs are planned with: that is GIVEN.
@@ -67,15 +68,11 @@ onstart:
     gc.freeze()
     gc.set_threshold(YOUNG, MIDDLE, OLD)
     if workflow.is_main_process:
-        try:
+        with endings.clear("snakemake"):
             orphans.refuse(Path.cwd())
             cluster.refuse(workflow)
             owner.write(STUDY, ORIGIN)
             plan.freeze(GIVEN, CODE)
-        except StudyError as error:
-            sys.exit(f"error: {error}")
-        except OSError as error:
-            sys.exit(f"error: {error.filename}: {error.strerror}: a run has to write here")
         progress.begin(workflow)
         cache.spell_out(workflow)
 
@@ -101,28 +98,29 @@ def growing(**first):
 @functools.lru_cache(maxsize=1)
 def settings(stage, **wildcards):
     """All that one job reads of the study. Snakemake asks for both params of a job, one after the other."""
-    try:
+    with endings.clear("snakemake"):
         return jobs.settings(STUDY, stage, **wildcards)
-    except StudyError as error:
-        sys.exit(f"error: {error}")
 
 
 def code(stage, cfg):
     """The fingerprint of a job's code: as it was planned, on another node."""
     name = " ".join([stage, *sorted(fingerprints.kinds(cfg))])
     if name not in CODE:
-        try:
+        with endings.clear("snakemake"):
             found = fingerprints.of_job(stage, cfg)
             CODE[name] = equal.fingerprint(stage, found["digest"], found["libraries"])
-        except StudyError as error:
-            sys.exit(f"error: {error}")
     return CODE[name]
+
+
+def _in_html(text):
+    r"""The same JSON with < > & as \\u003c and so on: Snakemake's report puts it between tags as it is."""
+    return text.translate({ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"})
 
 
 def tracked(stage):
     """The tracked params of a rule: all the settings that its stage reads, and the fingerprint of its code."""
     return {
-        "cfg": lambda wildcards: hashing.canonical_json(settings(stage, **wildcards)),
+        "cfg": lambda wildcards: _in_html(hashing.canonical_json(settings(stage, **wildcards))),
         "code": lambda wildcards: code(stage, settings(stage, **wildcards)),
     }
 

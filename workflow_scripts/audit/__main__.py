@@ -15,7 +15,8 @@ from pathlib import Path
 from workflow_scripts.audit import calls, crate, remake
 from workflow_scripts.audit.calls import MISTAKE, Parser
 from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report, stage_rank
-from workflow_scripts.config.errors import Missing, Misused, StudyError
+from workflow_scripts.config import endings
+from workflow_scripts.config.errors import Missing, Misused
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import differences, equal, fingerprints, upgrades
 from workflow_scripts.provenance.sidecars import Sidecar
@@ -25,8 +26,8 @@ EXIT = {"CURRENT": 0, "STALE": 1, "TAMPERED": 2, "UNKNOWN": 3}
 
 def main() -> None:
     """Print the verdict, the reasons and the repair, and exit with the verdict's code."""
-    arguments = _arguments()
-    try:
+    with endings.clear("audit", MISTAKE):
+        arguments = _arguments()
         if arguments.crate and not arguments.paths:
             reports = crate.check(arguments.crate, arguments.signers)
         else:
@@ -40,11 +41,8 @@ def main() -> None:
             lines += ["", *trace.lines(reports[0], arguments.trace)]
         if arguments.crate and arguments.paths:
             lines += ["", crate.write(reports, arguments.crate, arguments.sign)]
-    except (StudyError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(MISTAKE)
-    sys.stdout.reconfigure(errors="backslashreplace")
-    print("\n".join(lines))
+        sys.stdout.reconfigure(errors="backslashreplace")
+        print(endings.lines(lines))
     sys.exit(EXIT[overall(reports)])
 
 
@@ -74,11 +72,8 @@ def answer(reports: list[Report]) -> list[str]:
 
 def told(reports: list[Report]) -> list[str]:
     """The same as JSON: the verdict, each result with its findings and what made it, the repair."""
-    return [
-        json.dumps(
-            {"verdict": overall(reports), "results": [*map(_told, reports)], "repair": _repair(reports)}, indent=1
-        )
-    ]
+    answered = {"verdict": overall(reports), "results": [*map(_told, reports)], "repair": _repair(reports)}
+    return json.dumps(answered, indent=1).splitlines()
 
 
 def _told(report: Report) -> dict:

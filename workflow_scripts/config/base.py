@@ -3,6 +3,8 @@
 import difflib
 import json
 import math
+import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from workflow_scripts.config.errors import Misconfigured, Mistake, Misused, Wrong
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 NAME = "[A-Za-z][A-Za-z0-9_-]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 StudyName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
@@ -32,7 +34,9 @@ class Strict(BaseModel):
             for key in data:
                 if key not in cls.model_fields:
                     raise PydanticCustomError(
-                        "unknown_key", "{text}", {"text": f"unknown key {key!r}: {_nearest(key, cls.model_fields)}"}
+                        "unknown_key",
+                        "{text}",
+                        {"text": f"unknown key {_cut(repr(key))}: {_nearest(key, cls.model_fields)}"},
                     )
         return data
 
@@ -46,6 +50,8 @@ class JobConfig(Strict):
 
 def parse(model: type[BaseModel], data: Any, source: str) -> BaseModel:
     """Validate data against a model. Raises Misconfigured: a line per mistake with source, key, expected, remedy."""
+    if unfit := list(_unfit(source, data)):
+        raise Misconfigured(unfit)
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -58,7 +64,7 @@ def parse_json(model: type[BaseModel], text: str) -> BaseModel:
     if not text.lstrip().startswith("{"):
         source = text
         try:
-            text = Path(text).read_text()
+            text = Path(text).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not text"
             shown = source if len(source) <= 200 else f"{source[:100]}..."
@@ -72,6 +78,47 @@ def parse_json(model: type[BaseModel], text: str) -> BaseModel:
     return parse(model, data, source)
 
 
+def _unfit(source: str, data: Any) -> Iterator[Mistake]:
+    """The values and keys, at any depth, that no setting can have: not to be shown, or larger than any computer's."""
+    left = [("", data)]
+    while left:
+        key, value = left.pop()
+        if isinstance(value, dict):
+            left += [(_shown(f"{key}.{name}".lstrip(".")), of) for name, of in value.items()]
+            left += [(key, name) for name in value]
+            for name in value:
+                if isinstance(name, str) and not unicodedata.is_normalized("NFC", name):
+                    yield _unusable(
+                        source, key, f"the name {_shown(name)} is in decomposed Unicode: type it anew (NFC)"
+                    )
+        elif isinstance(value, list):
+            left += [(f"{key}[{i}]", of) for i, of in enumerate(value)]
+        elif isinstance(value, str) and not all(map(_is_text, value)):
+            words = f"{_shown(value)} holds control characters, or marks that turn its direction: remove them"
+            yield _unusable(source, key, words)
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+            yield _unusable(source, key, "the number is beyond 64 bits: give a smaller one")
+
+
+def _unusable(source: str, key: str, words: str) -> Mistake:
+    return Mistake(source, key, "bad_value", ": ".join(filter(None, (source, key, words))))
+
+
+def _is_text(sign: str) -> bool:
+    """Whether a character can be drawn and printed without an effect on what stands beside it."""
+    turns = unicodedata.bidirectional(sign) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    return not turns and unicodedata.category(sign) not in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _shown(value: object) -> str:
+    """A value in a message: text in ASCII with escapes where need be, and no more than a line of it."""
+    try:
+        text = value if isinstance(value, str) and value.isprintable() else ascii(value)
+    except ValueError:  # a number of thousands of digits
+        text = f"a huge {type(value).__name__}"
+    return text if len(text) <= 120 else f"{text[:100]}..."
+
+
 def unknown_name(kind: str, name: str, known) -> str:
     """The text for a name that nothing in the config carries."""
     return f"there is no {kind} {name!r}: {_nearest(name, known)}"
@@ -79,7 +126,7 @@ def unknown_name(kind: str, name: str, known) -> str:
 
 def _nearest(word: object, known) -> str:
     known = sorted(map(str, known))
-    near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(word)[:100], known, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known) or '(none are defined)'}"
 
 
@@ -115,7 +162,7 @@ def _sentence(item: dict) -> str:
     if kind in ("float_type", "int_type") and isinstance(value, str):
         number = _as_number(value)
         hint = f": write {number} in a config file (no quotes, and a point before e)" if number else ""
-        return f"expected a number, got the text {value!r}{hint}"
+        return f"expected a number, got the text {_cut(repr(value))}{hint}"
     if kind == "too_short":
         return "nothing is listed: give one or more"
     if kind == "union_tag_not_found":
@@ -124,9 +171,13 @@ def _sentence(item: dict) -> str:
         known = context["expected_tags"].replace("'", "").split(", ")
         return f"{_tag(context)} {context['tag']!r} is not known: {_nearest(context['tag'], known)}"
     if kind == "string_pattern_mismatch":
-        return f"{value!r} can't be a name: use letters, digits, _ and -, a letter first"
+        return f"{_cut(repr(value))} can't be a name: use letters, digits, _ and -, a letter first"
     expected = _EXPECTED.get(kind) or item["msg"].removeprefix("Input should be ")
-    return f"expected {expected}, got {'nothing' if value is None else repr(value)}"
+    return f"expected {expected}, got {'nothing' if value is None else _cut(repr(value))}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _tag(context: dict) -> str:

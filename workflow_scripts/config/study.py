@@ -26,12 +26,12 @@ class Experiment(Strict):
     task: Name = Field(description="a name under tasks")
     network: Network = Field(description="the network f")
     init: Init = Field("xavier_uniform", description="initialisation: N19's, He's, or PyTorch's default (S23)")
-    init_scale: float = Field(1.0, gt=0, description="initial weights and biases are multiplied by this")
+    init_scale: float = Field(1.0, gt=0, le=1e6, description="initial weights and biases are multiplied by this")
     pretraining: Pretraining | None = Field(
         None, description="fit random labels first, by this SGD: an adversarial initialisation; null: don't"
     )
     sgd: SGD = Field(description="how it is trained")
-    checkpoints: Checkpoints = Field(Checkpoints(), description="when it is looked at")
+    checkpoints: Checkpoints = Field(Checkpoints(), description="at which steps the network is recorded")
     explainers: list[Name] = Field(
         min_length=1,
         description="names under explainers; of other experiments: co-trained, compared checkpoint by checkpoint",
@@ -148,7 +148,7 @@ class Study(Strict):
                     "conflict",
                     key,
                     f"{name!r} has another sgd.{what}, {getattr(other.sgd, what)}: a co-trained explainer must be "
-                    "looked at after the same steps",
+                    "recorded at the same checkpoints",
                 )
         if other.checkpoints != experiment.checkpoints:
             raise Wrong("conflict", key, f"{name!r} has other checkpoints: give both the same")

@@ -25,8 +25,12 @@ class Task(Strict):
             return self
         if len(self.groups) < 2:
             raise Wrong("too_short", "groups", "a task needs two groups or more: there is nothing to tell apart")
+        if "leave_out" in self.groups:
+            raise Wrong("conflict", "groups.leave_out", "leave_out stands beside groups, not in it: move or rename it")
         owner: dict[int, str] = {}
         for name, members in [*self.groups.items(), ("leave_out", self.leave_out)]:
+            if not name.strip():
+                raise Wrong("bad_value", "groups", f"a group is called {name!r}: give it a name")
             if not members and name != "leave_out":
                 raise Wrong("too_short", f"groups.{name}", "the group is empty: give it a class, or remove it")
             for member in members:

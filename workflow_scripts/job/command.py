@@ -1,7 +1,6 @@
 """The one way in which a stage becomes a command: arguments, logging, clear errors, atomic outputs, provenance."""
 
 import argparse
-import errno
 import logging
 import signal
 import sys
@@ -14,7 +13,7 @@ from types import SimpleNamespace
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
-from workflow_scripts.config import jobs
+from workflow_scripts.config import endings, jobs
 from workflow_scripts.config.base import parse_json
 from workflow_scripts.config.errors import Changed, Missing, StudyError
 from workflow_scripts.files import hashing
@@ -89,28 +88,24 @@ def main(
     """
     stage = Path(sys.argv[0]).stem
     inputs, outputs, folders = inputs or {}, outputs or {}, folders or {}
-    arguments = _parser(stage, config, inputs, outputs, folders).parse_args()
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    log.setLevel(logging.INFO)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, _stop)
-    try:
+    with endings.clear(stage):
+        arguments = _parser(stage, config, inputs, outputs, folders).parse_args()
+        _log_to_stderr()
         with threadpool_limits(1):
             _check_places(stage, arguments, [*map(_name, inputs)], list(outputs))
             job = _job(stage, config, arguments, [*map(_name, inputs)], list(outputs), list(folders))
             _do(job, run)
-    except StudyError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            sys.exit(f"error: no space left where {stage} writes: free some, then run the same command again")
-        sys.exit(
-            f"error: {error.filename or stage}: {error.strerror or error}: {stage} can't read or write there: "
-            "mend its permissions, or give another path"
-        )
-    except KeyboardInterrupt:
-        sys.exit("stopped: no result was written")
+
+
+def _log_to_stderr() -> None:
+    """Log there, in plain lines, and tell of a signal that ends the job."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(endings.Plain("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    logging.basicConfig(handlers=[handler])
+    log.setLevel(logging.INFO)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _stop)
 
 
 def _check_places(stage: str, arguments, inputs: list[str], outputs: list[str]) -> None:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from workflow_scripts.config.errors import Damaged, Missing, StudyError
+from workflow_scripts.config import endings
+from workflow_scripts.config.errors import Damaged, Missing
 from workflow_scripts.engine import plan
 from workflow_scripts.job import locks
 
@@ -80,12 +81,9 @@ def main() -> None:
     ).parse_args()
     sys.stdout.reconfigure(errors="backslashreplace")
     width = shutil.get_terminal_size(fallback=(10_000, 0)).columns  # nothing is cut in a pipe
-    try:
-        print("\n".join(line if len(line) <= width else f"{line[: width - 3]}..." for line in lines()), flush=True)
-    except StudyError as error:
-        sys.exit(f"error: {error}")
-    except BrokenPipeError:  # of `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with endings.clear("progress"):
+        told = map(endings.plain, lines())
+        print("\n".join(line if len(line) <= width else f"{line[: width - 3]}..." for line in told))
 
 
 def lines() -> list[str]:

@@ -1,0 +1,141 @@
+"""Whatever stops a command is one plain line, and what comes from outside can't act on a terminal."""
+
+import errno
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.workflow import ROOT
+from workflow_scripts.audit import __main__ as audit
+from workflow_scripts.audit.calls import MISTAKE
+from workflow_scripts.config import endings
+from workflow_scripts.config.errors import Damaged, Misconfigured, Mistake
+
+#: of BrokenPipeError, which ends a command in silence
+PIPES = (errno.EPIPE, errno.ESHUTDOWN)
+
+
+def stopped_by(error: BaseException, capsys, failed: int = 1) -> tuple[int, str]:
+    """Exit code and line of a command that this stops."""
+    with pytest.raises(SystemExit) as stop, endings.clear("train", failed):
+        raise error
+    if isinstance(stop.value.code, str):
+        return 1, stop.value.code
+    return stop.value.code, capsys.readouterr().err.rstrip("\n")
+
+
+def python(*words: str, shell: str = "", **environment: str) -> subprocess.CompletedProcess:
+    command = " ".join([sys.executable, *words, shell])
+    inherited = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=inherited, cwd=ROOT)
+
+
+@given(st.text() | st.text(alphabet="\x1b\n\r\x9b\u202e\u2028\ud800a\u2066"))
+@example("h\nCURRENT")
+def test_no_text_acts_on_a_terminal(text):
+    shown = endings.plain(text)
+    assert shown.isprintable()
+    shown.encode()
+    assert endings.plain(shown) == shown
+    assert len(endings.lines([text, text]).split("\n")) == 2
+
+
+@pytest.mark.parametrize("failed", [1, MISTAKE])
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("a\nb"),
+        RecursionError("\x1b[2J"),
+        MemoryError(),
+        KeyboardInterrupt(),
+        AssertionError(),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+        OSError(),
+        OSError("offset"),
+        Damaged("a\x1b]0;b.json: damaged\nCURRENT: delete it"),
+        *(OSError(number, os.strerror(number), "file\n") for number in errno.errorcode if number not in PIPES),
+    ],
+    ids=repr,
+)
+def test_whatever_stops_a_command_is_one_line(error, failed, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(endings.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(endings, "_drop_output", lambda: None)
+    code, line = stopped_by(error, capsys, failed)
+    assert code == failed and line.isprintable() and line.startswith(("error: ", "stopped: "))
+    for path in tmp_path.iterdir():
+        assert str(path) in line and type(error).__name__ in path.read_text(encoding="utf-8")
+
+
+def test_a_fault_of_the_program_leaves_its_traceback_in_a_file(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(endings.tempfile, "tempdir", str(tmp_path))
+    stopped_by(ZeroDivisionError("x"), capsys)
+    (path,) = tmp_path.iterdir()
+    assert "raise error" in path.read_text(encoding="utf-8")
+
+
+def test_each_mistake_of_a_config_has_its_line(capsys):
+    mistakes = [Mistake("study.yaml", key, "bad_value", f"study.yaml: {key}\n") for key in "ab"]
+    assert stopped_by(Misconfigured(mistakes), capsys)[1].split("\n") == [
+        "error: study.yaml: a\\n",
+        "error: study.yaml: b\\n",
+    ]
+
+
+def test_an_exit_and_a_sound_end_are_passed_on():
+    with pytest.raises(SystemExit) as stop, endings.clear("train"):
+        sys.exit(3)
+    assert stop.value.code == 3
+    with endings.clear("train"):
+        pass
+
+
+def test_a_fault_in_the_audit_is_no_verdict(monkeypatch, tmp_path, capsys):
+    def fail(*_):
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(endings.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["audit", str(tmp_path)])
+    monkeypatch.setattr(audit, "Auditor", fail)
+    with pytest.raises(SystemExit) as stop:
+        audit.main()
+    assert stop.value.code == MISTAKE and MISTAKE not in audit.EXIT.values()
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_log_line_is_one_line():
+    record = logging.LogRecord("a", logging.INFO, "", 0, "read %s", ("a\nerror: b\x1b",), None)
+    assert endings.Plain("%(message)s").format(record) == r"read a\nerror: b\x1b"
+
+
+CONFIG = ("-m", "workflow_scripts.config", "train", "experiment=digits", "seed=0", "--configfile", "tests/tiny.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_output_is_told_in_one_line():
+    ended = python(*CONFIG, shell="> /dev/full")
+    assert ended.returncode == 1 and ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_ends_it_in_silence():
+    assert python(*CONFIG, shell="| true").stderr == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment",
+    [{"PYTHONOPTIMIZE": "2"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"HOME": "/nowhere"}],
+    ids=str,
+)
+def test_commands_say_the_same_in_other_environments(environment):
+    assert python(*CONFIG, **environment).stdout == python(*CONFIG).stdout != ""
+    for command in ("audit", "progress", "config", "train"):
+        ended = python("-m", f"workflow_scripts.{command}", "--help", **environment)
+        assert ended.returncode == 0 and ended.stderr == "", command
