@@ -74,7 +74,7 @@ def check_predictions(path: Path, name: str, values: np.ndarray, n: int, n_class
 def check_groups(path: Path, name: str, values: np.ndarray, n_classes: int) -> None:
     """Raise StudyError unless the values are groups, whole numbers 0..n_classes-1."""
     if values.dtype.kind not in "iu" or (values.size and not 0 <= values.min() <= values.max() < n_classes):
-        raise _foreign(path, name, values, f"{n_classes} groups")
+        raise _foreign(path, name, values, f"{values.shape[-1]} examples of {n_classes} groups")
 
 
 def _foreign(path: Path, name: str, values: np.ndarray, expected: str) -> Foreign:

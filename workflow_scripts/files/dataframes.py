@@ -1,4 +1,4 @@
-"""Tables as CSV, with errors that name the file and what to do; what each column of ours holds, and each kind of table."""
+"""Tables as CSV, with errors that name the file and what to do; what our columns hold, and our kinds of tables."""
 
 import io
 import re
@@ -24,8 +24,8 @@ TEXT_COLUMNS = {
     "variant": (
         "uniform_information",
         "uniform_accuracy",
-        "class_balanced_information",
-        "class_balanced_accuracy",
+        "prior_information",
+        "prior_accuracy",
         "within_class",
     ),
 }
@@ -58,7 +58,7 @@ EXAMPLES = Kind("learned examples", ("example",), r"class|learned|mean|std|seed\
 NULLS = Kind("null models", ("seed", "explainer", "variant"), r"(?!quantity|class|phase)\w+")
 MODES = Kind("modes", ("mode", "quantity", "step"), SUMMARY.columns)
 CLASS_MODES = Kind("modes of classes", ("class",), r"strength|dominant_mode|predicted_\w+")
-SIMULATION = Kind("a simulation", ("noise", "init", "quantity", "step"), rf"inside|repetitions|{_OVER_SEEDS}")
+SIMULATION = Kind("a simulation", ("noise", "init", "quantity", "step"), rf"inside|repetitions|min|max|{_OVER_SEEDS}")
 
 
 def read(path: Path, *columns: str, kind: Kind | None = None) -> pd.DataFrame:
@@ -114,14 +114,15 @@ def _parsed(content: bytes) -> pd.DataFrame:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"it has the column {twice!r} twice")
-    return pd.read_csv(
+    table = pd.read_csv(
         io.BytesIO(content),
         keep_default_na=False,
         na_values={name: [""] for name in names if name not in TEXT_COLUMNS},
         dtype=dict.fromkeys(TEXT_COLUMNS, str),
-        index_col=False,
-        float_precision="round_trip",
     )
+    if not isinstance(table.index, pd.RangeIndex):
+        raise ValueError("its rows have more fields than it has columns")
+    return table
 
 
 def _check_kind(path: Path, table: pd.DataFrame, kind: Kind) -> None:
@@ -139,10 +140,11 @@ def _check_kind(path: Path, table: pd.DataFrame, kind: Kind) -> None:
 
 def _wrong_words(column: pd.Series) -> str | None:
     """What is wrong with a column of words, None: nothing."""
+    if column.isna().any():
+        return "a row without it"
     known = TEXT_COLUMNS[column.name]
-    return next(
-        (f"{word!r}, not one of {', '.join(known)}" for word in column.unique() if known and word not in known), None
-    )
+    others = [word for word in column.unique() if known and word not in known]
+    return f"{others[0]!r}, not one of {', '.join(known)}" if others else None
 
 
 def _wrong_numbers(column: pd.Series) -> str | None:
