@@ -39,7 +39,10 @@ _ROUNDING = 1e-9
 
 
 class Kind(NamedTuple):
-    """A kind of table. key: columns that no two rows agree in; columns: all that it may have, as a regular expression."""
+    """A kind of table.
+
+    key: columns that it has, and that no two rows agree in. columns: others that it may have, a regular expression.
+    """
 
     name: str
     key: tuple[str, ...]
