@@ -109,13 +109,14 @@ def _check_form(
     axes = form.shape[:-1] if "..." in form.shape else form.shape
     if dtype.kind not in form.kinds or len(shape) < len(axes) or (len(shape) > len(axes) and axes == form.shape):
         raise DamagedResult(path, f"its array {name!r} is {dtype}{list(shape)}, expected {len(axes)} axes")
-    for size, axis in zip(shape, axes, strict=False):
-        expected = sizes.setdefault(axis, size) if isinstance(axis, str) else axis
-        if size != expected:
-            raise Foreign(
-                f"{path}: {name} is {dtype}{list(shape)}, expected {expected} for {size}: made from other data, or "
-                "for another task: delete it and run its stage again"
-            )
+    expected = [
+        sizes.setdefault(axis, size) if isinstance(axis, str) else axis for size, axis in zip(shape, axes, strict=False)
+    ]
+    if list(shape[: len(axes)]) != expected:
+        raise Foreign(
+            f"{path}: {name} is {dtype}{list(shape)}, expected {expected}: made from other data, or for another task: "
+            "delete it and run its stage again"
+        )
 
 
 def _check_values(path: Path, name: str, values: np.ndarray, form: Form) -> None:
