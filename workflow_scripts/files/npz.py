@@ -1,6 +1,7 @@
 """Arrays as .npz, with errors that name the file and what to do."""
 
 import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -65,7 +66,7 @@ def load(path: Path, *names: str, forms: Mapping[str, Form] | None = None, **siz
             missing = [name for name in names if name not in archive.files]
             if missing:
                 raise Damaged(
-                    f"{path}: has no array {missing[0]!r}, only {', '.join(archive.files) or 'none'}: "
+                    f"{path}: has no array {missing[0]!r}, only {' '.join(', '.join(archive.files).split()) or 'none'}: "
                     "delete the file and run the stage that makes it again"
                 )
             found, forms = {}, forms or {}
@@ -83,7 +84,7 @@ def load(path: Path, *names: str, forms: Mapping[str, Form] | None = None, **siz
         raise
     except (
         zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, RuntimeError, OSError, KeyError, SyntaxError,
-        AttributeError, MemoryError, OverflowError,
+        AttributeError, MemoryError, OverflowError, struct.error,
     ) as error:  # fmt: skip
         raise DamagedResult(path, error) from None
 
