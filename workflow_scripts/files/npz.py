@@ -66,7 +66,7 @@ def load(path: Path, *names: str, forms: Mapping[str, Form] | None = None, **siz
             missing = [name for name in names if name not in archive.files]
             if missing:
                 raise Damaged(
-                    f"{path}: has no array {missing[0]!r}, only {' '.join(', '.join(archive.files).split()) or 'none'}: "
+                    f"{path}: no array {missing[0]!r}, only {' '.join(', '.join(archive.files).split()) or 'none'}: "
                     "delete the file and run the stage that makes it again"
                 )
             found, forms = {}, forms or {}
