@@ -32,8 +32,15 @@ def run(config: Config, inputs, outputs) -> None:
     """Write the summary, the phases, the summary of each class, and when each seed learned it."""
     npz.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     npz.check_number("--explainers", inputs.explainers, len(config.seeds) * len(config.explainers))
-    runs = _read_tables(config, "--measures", inputs.measures, per_class.INDEX, _NEEDED)
-    class_runs = _read_tables(config, "--class-measures", inputs.class_measures, per_class.CLASS_INDEX, _CLASS_NEEDED)
+    runs = _read_tables(config, "--measures", inputs.measures, dataframes.MEASURES, per_class.INDEX, _NEEDED)
+    class_runs = _read_tables(
+        config,
+        "--class-measures",
+        inputs.class_measures,
+        dataframes.CLASS_MEASURES,
+        per_class.CLASS_INDEX,
+        _CLASS_NEEDED,
+    )
     labels, n_classes = tasks.load_labels(inputs.data, config.task)
     y, seeds = labels["test"], [_predictions(inputs, seed, labels, n_classes) for seed in range(len(config.seeds))]
     summaries, changes, class_summaries = [], [], []
@@ -54,11 +61,16 @@ def run(config: Config, inputs, outputs) -> None:
 
 
 def _read_tables(
-    config: Config, flag: str, paths: list[Path], index: tuple[str, ...], columns: tuple[str, ...]
+    config: Config,
+    flag: str,
+    paths: list[Path],
+    kind: dataframes.Kind,
+    index: tuple[str, ...],
+    columns: tuple[str, ...],
 ) -> list[pd.DataFrame]:
     """One table per seed, all with the same rows, of all the explainers. Raises StudyError."""
     npz.check_number(flag, paths, len(config.seeds))
-    runs = [dataframes.read(path, *columns) for path in paths]
+    runs = [dataframes.read(path, *columns, kind=kind) for path in paths]
     for path, table in zip(paths, runs, strict=True):
         if not table[[*index]].equals(runs[0][[*index]]):
             raise Foreign(f"{path}: its rows are not those of {paths[0]}: measure this seed again")

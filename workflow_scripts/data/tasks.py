@@ -6,10 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow_scripts.config.errors import Foreign, Unfit, Wrong
+from workflow_scripts.config.errors import DamagedResult, Foreign, Unfit, Wrong
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.data.parts import PARTS
 from workflow_scripts.files import npz
+
+#: what each array of a data set's file is, see npz.Form
+_FORMS = {
+    "class_names": npz.Form("U", ("classes",)),
+    **{f"{part}_labels": npz.Form("iu", (f"examples of {part}",), 0) for part in PARTS},
+    **{f"{part}_inputs": npz.Form("uf", (f"examples of {part}", "..."), finite=True) for part in PARTS},
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class TaskData:
 def load(path: Path, task: Task) -> TaskData:
     """Read a data set's file and apply the label map. Raises StudyError for a damaged file or an empty group."""
     names = [f"{part}_{kind}" for part in PARTS for kind in ("inputs", "labels")]
-    arrays = npz.load(path, *names, "class_names")
+    arrays = _arrays(path, names)
     groups = _group_of_class(task, len(arrays["class_names"]))
     inputs, labels = {}, {}
     for part in PARTS:
@@ -42,7 +49,7 @@ def load(path: Path, task: Task) -> TaskData:
 
 def load_labels(path: Path, task: Task) -> tuple[dict[str, np.ndarray], int]:
     """Labels of every part under the label map, and the number of groups, without reading the inputs."""
-    arrays = npz.load(path, *[f"{part}_labels" for part in PARTS], "class_names")
+    arrays = _arrays(path, [f"{part}_labels" for part in PARTS])
     groups = _group_of_class(task, len(arrays["class_names"]))
     mapped = {part: groups[arrays[f"{part}_labels"]] for part in PARTS}
     return {part: values[values >= 0] for part, values in mapped.items()}, int(groups.max()) + 1
@@ -59,11 +66,35 @@ def test_digest(data: TaskData) -> str:
 
 def check_predictions(path: Path, name: str, values: np.ndarray, n: int, n_classes: int, checkpoints: int = 1) -> None:
     """Raise StudyError unless the values are groups of n examples, [n] or [checkpoints, n]."""
-    if values.shape not in ((n,), (checkpoints, n)) or (values.size and values.max() >= n_classes):
-        raise Foreign(
-            f"{path}: {name} is {values.dtype}{list(values.shape)}, expected {n} examples of {n_classes} groups: made "
-            "from other data, or for another task: delete it and run its stage again"
-        )
+    if values.shape not in ((n,), (checkpoints, n)):
+        raise _foreign(path, name, values, f"{n} examples of {n_classes} groups")
+    check_groups(path, name, values, n_classes)
+
+
+def check_groups(path: Path, name: str, values: np.ndarray, n_classes: int) -> None:
+    """Raise StudyError unless the values are groups, whole numbers 0..n_classes-1."""
+    if values.dtype.kind not in "iu" or (values.size and not 0 <= values.min() <= values.max() < n_classes):
+        raise _foreign(path, name, values, f"{values.shape[-1]} examples of {n_classes} groups")
+
+
+def _foreign(path: Path, name: str, values: np.ndarray, expected: str) -> Foreign:
+    return Foreign(
+        f"{path}: {name} is {values.dtype}{list(values.shape)}, expected {expected}: made from other data, or for "
+        "another task: delete it and run its stage again"
+    )
+
+
+def _arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+    """These arrays of a data set's file and its class names. Raises StudyError for labels of no class."""
+    arrays = npz.load(path, *names, "class_names", forms=_FORMS)
+    n_classes = len(arrays["class_names"])
+    for name in names:
+        if name.endswith("_labels"):
+            check_groups(path, name, arrays[name], n_classes)
+    shapes = {arrays[name].shape[1:] for name in names if name.endswith("_inputs")}
+    if len(shapes) > 1:
+        raise DamagedResult(path, f"its inputs are of several shapes: {', '.join(map(str, sorted(shapes)))}")
+    return arrays
 
 
 def _group_of_class(task: Task, n_classes: int) -> np.ndarray:

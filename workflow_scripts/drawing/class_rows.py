@@ -22,7 +22,9 @@ def read(job, inputs: dict[str, list[Path]]) -> list[Row]:
     """A row per experiment shown; inputs: summaries, phases and classes of each. Raises StudyError."""
     columns = ("explainer", "epoch", "class", "quantity", "mean", "std", "lo", "hi")
     return [
-        row(together, dataframes.read(path, *columns), job.settings.explainer_of(together.name))
+        row(
+            together, dataframes.read(path, *columns, kind=dataframes.CLASSES), job.settings.explainer_of(together.name)
+        )
         for together, path in zip(panel.read(job, inputs), inputs["classes"], strict=True)
     ]
 

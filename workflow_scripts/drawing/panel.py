@@ -44,8 +44,22 @@ def read(job, inputs: dict[str, list[Path]]) -> list[Panel]:
             name,
             job.shown["titles"][name],
             job.shown["n_classes"][name],
-            dataframes.read(summary, "explainer", "step", "epoch", "quantity", "mean", "std", "lo", "hi", "corrected"),
-            dataframes.read(found, "explainer", "phase", "to_epoch", "to_epoch_lo", "to_epoch_hi"),
+            dataframes.read(
+                summary,
+                "explainer",
+                "step",
+                "epoch",
+                "quantity",
+                "mean",
+                "std",
+                "lo",
+                "hi",
+                "corrected",
+                kind=dataframes.SUMMARY,
+            ),
+            dataframes.read(
+                found, "explainer", "phase", "to_epoch", "to_epoch_lo", "to_epoch_hi", kind=dataframes.PHASES
+            ),
             Printed.of(name, job.shown),
         )
         for name, summary, found in zip(job.settings.experiments, inputs["summaries"], inputs["phases"], strict=True)

@@ -7,9 +7,9 @@ import pandas as pd
 from workflow_scripts.files import dataframes
 
 
-def read_each(names: list[str], paths: list[Path], *columns: str) -> dict[str, pd.DataFrame]:
-    """Name -> its table. Raises StudyError where one is damaged, or lacks a column."""
-    return {name: dataframes.read(path, *columns) for name, path in zip(names, paths, strict=True)}
+def read_each(kind: dataframes.Kind, names: list[str], paths: list[Path], *columns: str) -> dict[str, pd.DataFrame]:
+    """Name -> its table. Raises StudyError where one is damaged, of another kind, or lacks a column."""
+    return {name: dataframes.read(path, *columns, kind=kind) for name, path in zip(names, paths, strict=True)}
 
 
 def stacked(of_each: dict[str, pd.DataFrame], title_of: dict[str, str]) -> pd.DataFrame:

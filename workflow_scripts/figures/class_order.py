@@ -44,7 +44,9 @@ def shown(settings: ClassOrder, study) -> dict:
 
 def draw(job, inputs, points: Points):
     """Read the orders and draw them."""
-    orders = [dataframes.read(path, "class", "seed", "epoch", "final") for path in inputs["orders"]]
+    orders = [
+        dataframes.read(path, "class", "seed", "epoch", "final", kind=dataframes.ORDER) for path in inputs["orders"]
+    ]
     return drawn(dict(zip(job.settings.experiments, orders, strict=True)), job.shown["titles"], points)
 
 

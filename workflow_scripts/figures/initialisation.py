@@ -135,7 +135,10 @@ def draw(job, inputs, points: Points):
     """Read the experiments and draw them. Raises StudyError for phases without a warm-up: made by an older version."""
     runs = []
     for name, summary, spans in zip(job.settings.experiments, inputs["summaries"], inputs["phases"], strict=True):
-        tables = dataframes.read(summary, *_SUMMARY), dataframes.read(spans, *_PHASES)
+        tables = (
+            dataframes.read(summary, *_SUMMARY, kind=dataframes.SUMMARY),
+            dataframes.read(spans, *_PHASES, kind=dataframes.PHASES),
+        )
         runs.append(Run(name, **job.shown["initial"][name], summary=tables[0], phases=tables[1]))
         if runs[-1].span("warm_up").empty:
             raise DamagedResult(spans, "it has no phase 'warm_up'")

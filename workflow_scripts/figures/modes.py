@@ -102,7 +102,7 @@ class Order:
 
 def read_order(path: Path, predicted: pd.DataFrame) -> np.ndarray:
     """Epochs [seeds, C] of an order.csv, classes as predicted lists them. Raises StudyError for other classes."""
-    table = dataframes.read(path, "class", "seed", "epoch")
+    table = dataframes.read(path, "class", "seed", "epoch", kind=dataframes.ORDER)
     epochs = table.assign(**{"class": table["class"].astype(str)}).pivot(index="seed", columns="class", values="epoch")
     if set(epochs.columns) != set(predicted["class"]):
         raise DamagedResult(path, f"expected the classes {', '.join(predicted['class'])}")
@@ -113,11 +113,13 @@ def draw(job, inputs, points: Points):
     """Read the modes and the orders, and draw them. Raises StudyError for an order of other classes."""
     title_of, name = job.shown["titles"], job.settings.experiment
     (learned,), (of_class,), (vectors,) = (inputs[each] for each in ("modes", "class_modes", "vectors"))
-    predicted = dataframes.read(of_class, "class", "predicted_epoch")
+    predicted = dataframes.read(of_class, "class", "predicted_epoch", kind=dataframes.CLASS_MODES)
     linear = Linear(
         name,
         title_of[name],
-        dataframes.read(learned, "mode", "quantity", "checkpoint", "step", "epoch", "mean", "std", "lo", "hi"),
+        dataframes.read(
+            learned, "mode", "quantity", "checkpoint", "step", "epoch", "mean", "std", "lo", "hi", kind=dataframes.MODES
+        ),
         predicted.assign(**{"class": predicted["class"].astype(str)}),
         npz.load(vectors, "s", "u", "v"),
     )

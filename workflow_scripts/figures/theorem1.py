@@ -52,7 +52,7 @@ def shown(settings: Theorem1Dynamics, study) -> dict:
 def draw(job, inputs, points: Points):
     """A column per noise level p, a line with band per initial weights."""
     (path,) = inputs["simulations"]
-    table = dataframes.read(path, *_COLUMNS)
+    table = dataframes.read(path, *_COLUMNS, kind=dataframes.SIMULATION)
     levels = table["noise"].unique()
     colors = dict(zip(table["init"].unique(), itertools.cycle(_COLORS)))
     figure, axes = style.panels(len(_ROWS), len(levels), 4.6, 2.6)

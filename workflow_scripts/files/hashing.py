@@ -4,10 +4,12 @@ import hashlib
 import json
 from pathlib import Path
 
+from workflow_scripts.files import opening
+
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    """SHA-256 of a file's bytes. Raises OSError unless it is a regular file that can be read."""
+    with opening.regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -1,12 +1,41 @@
 """Arrays as .npz, with errors that name the file and what to do."""
 
+import math
+import struct
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from workflow_scripts.config.errors import Damaged, DamagedResult, Missing, Misused
+from workflow_scripts.config.errors import Damaged, DamagedResult, Foreign, Missing, Misused
+from workflow_scripts.files import opening
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+#: deflate makes at most so many bytes of one
+_MOST_INFLATED = 1032
+
+
+class Form(NamedTuple):
+    """What an array must be.
+
+    kinds: numpy's letters for kinds of dtype, such as "iu" for integers. shape: an entry for each axis, a number or a
+    name that stands for the same number in all arrays of a file; "..." for any further axes. least, most: of its
+    values, both included, None for no bound; NaN is neither. finite: no value is NaN or infinite. rising: every value
+    is above the one before.
+    """
+
+    kinds: str
+    shape: tuple[int | str, ...]
+    least: float | None = None
+    most: float | None = None
+    finite: bool = False
+    rising: bool = False
+
+
+TEXT = Form("U", ())
 
 
 def save(path: Path, **arrays: np.ndarray) -> None:
@@ -15,23 +44,94 @@ def save(path: Path, **arrays: np.ndarray) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def load(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """The named arrays of a .npz. Raises StudyError when it is missing, damaged, or lacks one of them."""
+def load(path: Path, *names: str, forms: Mapping[str, Form] | None = None, **sizes: int) -> dict[str, np.ndarray]:
+    """The named arrays of a .npz.
+
+    Args:
+        path: the file.
+        names: of the arrays.
+        forms: what arrays must be, by name; others may be anything.
+        sizes: of axes that forms name, where they are known.
+
+    Returns:
+        Name -> array.
+
+    Raises:
+        Missing: there is no such file.
+        Damaged: it is broken, lacks an array, or has one of another form.
+        Foreign: an array is of another size: of other data, or for another task.
+    """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with opening.regular(path) as file, np.load(file, allow_pickle=False) as archive:
             missing = [name for name in names if name not in archive.files]
             if missing:
                 raise Damaged(
-                    f"{path}: has no array {missing[0]!r}, only {', '.join(archive.files) or 'none'}: "
+                    f"{path}: no array {missing[0]!r}, only {' '.join(', '.join(archive.files).split()) or 'none'}: "
                     "delete the file and run the stage that makes it again"
                 )
-            return {name: archive[name] for name in names}
+            found, forms = {}, forms or {}
+            for name in names:
+                shape, dtype = _declared(archive.zip, name)
+                if name in forms:
+                    _check_form(path, name, shape, dtype, forms[name], sizes)
+                found[name] = archive[name]
+                if name in forms:
+                    _check_values(path, name, found[name], forms[name])
+            return found
     except FileNotFoundError:
         raise Missing(f"{path}: no such file: run the stage that makes it first") from None
     except PermissionError:
         raise
-    except (zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, RuntimeError, OSError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, ValueError, TypeError, EOFError, RuntimeError, OSError, KeyError, SyntaxError,
+        AttributeError, MemoryError, OverflowError, struct.error,
+    ) as error:  # fmt: skip
         raise DamagedResult(path, error) from None
+
+
+def _declared(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of an array, of its header alone. Raises ValueError where the file can't hold so much."""
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type not in _METHODS or info.file_size > _MOST_INFLATED * (info.compress_size + 1):
+        raise ValueError(f"array {name!r} is not as numpy compresses one")
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(member)
+        if math.prod(shape) * dtype.itemsize != info.file_size - member.tell():
+            raise ValueError(f"array {name!r} is not as long as its header says")
+    return shape, dtype
+
+
+def _check_form(
+    path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, form: Form, sizes: dict[str, int]
+) -> None:
+    """Raise StudyError for another dtype or shape; sizes: of the axes met so far, those of this array are added."""
+    axes = form.shape[:-1] if "..." in form.shape else form.shape
+    if dtype.kind not in form.kinds or len(shape) < len(axes) or (len(shape) > len(axes) and axes == form.shape):
+        raise DamagedResult(path, f"its array {name!r} is {dtype}{list(shape)}, expected {len(axes)} axes")
+    expected = [
+        sizes.setdefault(axis, size) if isinstance(axis, str) else axis for size, axis in zip(shape, axes, strict=False)
+    ]
+    if list(shape[: len(axes)]) != expected:
+        raise Foreign(
+            f"{path}: {name} is {dtype}{list(shape)}, expected {expected}: made from other data, or for another task: "
+            "delete it and run its stage again"
+        )
+
+
+def _check_values(path: Path, name: str, values: np.ndarray, form: Form) -> None:
+    """Raise StudyError for a value that the form excludes."""
+    if not values.size or values.dtype.kind not in "iufb":
+        return
+    if form.finite and not np.isfinite(values).all():
+        raise DamagedResult(path, f"its array {name!r} has a value that is not finite")
+    least, most = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+    if (form.least is not None and least < form.least) or (form.most is not None and most > form.most):
+        value = least if form.least is not None and least < form.least else most
+        raise DamagedResult(path, f"its array {name!r} has {value}, expected {form.least} to {form.most}")
+    if form.rising and (np.diff(values) <= 0).any():
+        raise DamagedResult(path, f"its array {name!r} does not rise")
 
 
 def check_number(flag: str, paths: list[Path], expected: int) -> None:

@@ -67,7 +67,7 @@ def read_epochs(paths: list[Path]) -> tuple[np.ndarray, list[np.ndarray]]:
     Raises:
         StudyError: a table is missing or damaged, or tables have different examples.
     """
-    found = [dataframes.read(path, "example", "class") for path in paths]
+    found = [dataframes.read(path, "example", "class", kind=dataframes.EXAMPLES) for path in paths]
     seeds = [[name for name in table if re.fullmatch(r"seed\d+", name)] for table in found]
     for path, table, columns in zip(paths, found, seeds, strict=True):
         if not columns:

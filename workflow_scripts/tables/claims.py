@@ -14,6 +14,7 @@ from workflow_scripts.config.printed import Printed
 from workflow_scripts.config.shown import Experiments, check_experiments, printed, titles
 from workflow_scripts.drawing.page import paper_prints, render, with_interval
 from workflow_scripts.drawing.rows import read_each, stacked
+from workflow_scripts.files import dataframes
 from workflow_scripts.tables import ratios
 
 CAPTION = r"""The claims of Nakkiran et al. 2019 as numbers, with 95% intervals, the null model's value, and a verdict
@@ -71,13 +72,13 @@ def shown(settings: Claims, study) -> dict:
 def table(job, inputs) -> pd.DataFrame:
     """The claims of each experiment, then the theorem by each simulation."""
     names, title_of = job.settings.experiments, job.shown["titles"]
-    of_nulls = read_each(names, inputs["nulls"], *ratios.NULLS)
-    of_phases = read_each(names, inputs["phases"], *_PHASES)
+    of_nulls = read_each(dataframes.NULLS, names, inputs["nulls"], *ratios.NULLS)
+    of_phases = read_each(dataframes.PHASES, names, inputs["phases"], *_PHASES)
     made = {
         name: of_experiment(of_nulls[name], of_phases[name], name in job.shown["nested"], Printed.of(name, job.shown))
         for name in names
     }
-    simulated = read_each(job.settings.simulations, inputs["simulations"], *_SIMULATION)
+    simulated = read_each(dataframes.SIMULATION, job.settings.simulations, inputs["simulations"], *_SIMULATION)
     theorems = [
         theorem_1(found).assign(experiment=name, title=f"Theorem 1: {name}") for name, found in simulated.items()
     ]

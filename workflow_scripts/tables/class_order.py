@@ -10,6 +10,7 @@ from workflow_scripts.config.base import Strict
 from workflow_scripts.config.shown import Experiments, check_experiments, titles
 from workflow_scripts.drawing.page import render, with_interval
 from workflow_scripts.drawing.rows import read_each, stacked
+from workflow_scripts.files import dataframes
 
 CAPTION = r"""The classes in the order in which each network learns them, with 95% t intervals over seeds."""
 
@@ -43,7 +44,7 @@ def table(job, inputs) -> pd.DataFrame:
     """A row per class of each experiment."""
     from workflow_scripts.measures import per_class
 
-    found = read_each(job.settings.experiments, inputs["orders"], "class", "seed", "epoch", "final")
+    found = read_each(dataframes.ORDER, job.settings.experiments, inputs["orders"], "class", "seed", "epoch", "final")
     return stacked({name: per_class.mean_learning_times(of) for name, of in found.items()}, job.shown["titles"])
 
 

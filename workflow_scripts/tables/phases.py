@@ -10,6 +10,7 @@ from workflow_scripts.config.base import Strict
 from workflow_scripts.config.shown import Experiments, check_experiments, titles
 from workflow_scripts.drawing.page import render
 from workflow_scripts.drawing.rows import read_each, stacked
+from workflow_scripts.files import dataframes
 from workflow_scripts.measures.phases import PHASES, QUANTITIES
 
 CAPTION = r"""How each quantity changes in each phase of training, with 95% intervals for new seeds and a new test
@@ -63,7 +64,7 @@ def shown(settings: Phases, study) -> dict:
 
 def table(job, inputs) -> pd.DataFrame:
     """The phases of each experiment, beside the paper's entries."""
-    found = read_each(job.settings.experiments, inputs["phases"], *_COLUMNS)
+    found = read_each(dataframes.PHASES, job.settings.experiments, inputs["phases"], *_COLUMNS)
     return stacked({name: beside_paper(of) for name, of in found.items()}, job.shown["titles"])
 
 

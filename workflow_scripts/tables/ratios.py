@@ -12,6 +12,7 @@ from workflow_scripts.config.printed import Printed
 from workflow_scripts.config.shown import Experiments, check_experiments, printed, titles
 from workflow_scripts.drawing.page import render, with_interval
 from workflow_scripts.drawing.rows import read_each, stacked
+from workflow_scripts.files import dataframes
 
 CAPTION = r"""How much of the network's information about the label at T\ :sub:`0`\  each explainer accounts for,
 beside the same ratio of every null model; 95% intervals for new seeds and a new test set (Nakkiran et al. 2019,
@@ -65,7 +66,7 @@ def shown(settings: Ratios, study) -> dict:
 
 def table(job, inputs) -> pd.DataFrame:
     """The ratios of each experiment."""
-    found = read_each(job.settings.experiments, inputs["nulls"], *NULLS)
+    found = read_each(dataframes.NULLS, job.settings.experiments, inputs["nulls"], *NULLS)
     made = {name: at_t0(of, Printed.of(name, job.shown)) for name, of in found.items()}
     return stacked(made, job.shown["titles"])
 

@@ -11,6 +11,7 @@ from workflow_scripts.config.printed import Printed
 from workflow_scripts.config.shown import Experiments, check_experiments, printed, titles
 from workflow_scripts.drawing.page import paper_prints, render, with_interval
 from workflow_scripts.drawing.rows import read_each, stacked
+from workflow_scripts.files import dataframes
 
 CAPTION = r"""What is known at the end of training: each quantity corrected for bias, with its 95% interval for new
 seeds and a new test set, as the plug-in value, and as the paper prints it."""
@@ -56,7 +57,7 @@ def shown(settings: Totals, study) -> dict:
 
 def table(job, inputs) -> pd.DataFrame:
     """The totals of each experiment."""
-    found = read_each(job.settings.experiments, inputs["summaries"], *_COLUMNS)
+    found = read_each(dataframes.SUMMARY, job.settings.experiments, inputs["summaries"], *_COLUMNS)
     made = {name: at_the_end(summary, Printed.of(name, job.shown)) for name, summary in found.items()}
     return stacked(made, job.shown["titles"])
 

@@ -20,6 +20,13 @@ from workflow_scripts.config.errors import Foreign
 from workflow_scripts.data import tasks
 from workflow_scripts.files import npz
 
+#: what each array of the file is, see npz.Form
+_FORMS = {
+    "steps": npz.Form("iu", ("T",), 0, rising=True),
+    "epochs": npz.Form("f", ("T",), 0, finite=True, rising=True),
+    "test_sha256": npz.TEXT,
+    "weights_sha256": npz.TEXT,
+}
 #: the parts of the data whose losses are kept
 LOSSES = ("train", "test")
 
@@ -61,11 +68,11 @@ def load(path: Path, labels: dict[str, np.ndarray], n_classes: int, *parts: str)
 
     Raises StudyError when the file is missing or damaged, or was made from other data or for another task.
     """
-    arrays = npz.load(path, "steps", "epochs", "test_sha256", *map(_predictions, parts))
+    forms = {_predictions(part): npz.Form("iu", ("T", len(labels[part])), 0) for part in parts}
+    arrays = npz.load(path, "steps", "epochs", "test_sha256", *forms, forms=_FORMS | forms)
     predictions = {part: arrays[_predictions(part)] for part in parts}
     for part, values in predictions.items():
-        n_checkpoints = len(arrays["steps"])
-        tasks.check_predictions(path, _predictions(part), values, len(labels[part]), n_classes, n_checkpoints)
+        tasks.check_groups(path, _predictions(part), values, n_classes)
     return Trajectory(arrays["steps"], arrays["epochs"], predictions, {}, {}, str(arrays["test_sha256"]))
 
 
@@ -74,21 +81,15 @@ def load_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Trajectory:
 
     Raises StudyError when the file is missing or damaged, has no weights, or has some of another shape.
     """
-    arrays = npz.load(path, "steps", "epochs", "test_sha256", *(f"weights.{name}" for name in shapes))
+    forms = {f"weights.{name}": npz.Form("f", ("T", *shape)) for name, shape in shapes.items()}
+    arrays = npz.load(path, "steps", "epochs", "test_sha256", *forms, forms=_FORMS | forms)
     weights = {name: arrays[f"weights.{name}"] for name in shapes}
-    for name, values in weights.items():
-        expected = (len(arrays["steps"]), *shapes[name])
-        if values.shape != expected:
-            raise Foreign(
-                f"{path}: its weights are {list(values.shape)}, expected {list(expected)}: made from other data, or "
-                "for another task: delete it and run its stage again"
-            )
     return Trajectory(arrays["steps"], arrays["epochs"], {}, {}, weights, str(arrays["test_sha256"]))
 
 
 def load_weights_digest(path: Path) -> str:
     """SHA-256 of the weights that a trajectory ends with. Raises StudyError for a missing or damaged file."""
-    return str(npz.load(path, "weights_sha256")["weights_sha256"])
+    return str(npz.load(path, "weights_sha256", forms=_FORMS)["weights_sha256"])
 
 
 def check_cotrained(path: Path, network_path: Path, steps: np.ndarray, test_sha256: str) -> None:
@@ -96,7 +97,7 @@ def check_cotrained(path: Path, network_path: Path, steps: np.ndarray, test_sha2
 
     path: the trajectory of a co-trained explainer (S23); steps, test_sha256: those of the one at network_path.
     """
-    other = npz.load(path, "steps", "test_sha256")
+    other = npz.load(path, "steps", "test_sha256", forms=_FORMS)
     if not np.array_equal(other["steps"], steps):
         raise Foreign(
             f"{path}: its {len(other['steps'])} checkpoints are not those of {network_path} ({len(steps)}): "

@@ -8,7 +8,7 @@ import safetensors.torch
 from safetensors import SafetensorError, safe_open
 
 from workflow_scripts.config.errors import DamagedResult, Missing
-from workflow_scripts.files import hashing
+from workflow_scripts.files import hashing, opening
 
 
 def save(path: Path, tensors: dict, **metadata: str) -> str:
@@ -27,14 +27,18 @@ def save(path: Path, tensors: dict, **metadata: str) -> str:
 def load(path: Path) -> tuple[dict, dict[str, str]]:
     """Weights and metadata of a safetensors file. Raises StudyError when it is missing or not as it was written."""
     try:
+        opening.regular(path).close()
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get("about", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        sound = isinstance(metadata, dict) and metadata.get("sha256") == digest(tensors)
     except FileNotFoundError:
         raise Missing(f"{path}: no such file: run the stage that makes it first") from None
-    except (SafetensorError, ValueError) as error:
+    except PermissionError:
+        raise
+    except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise DamagedResult(path, error) from None
-    if metadata.get("sha256") != digest(tensors):
+    if not sound:
         raise DamagedResult(path, "the weights are not those that were written")
     return tensors, metadata
 
