@@ -6,7 +6,8 @@ import pytest
 from tests.refusals import refusal
 from workflow_scripts.config.errors import Foreign
 from workflow_scripts.files import npz
-from workflow_scripts.measures import information, predictions
+from workflow_scripts.measures import information, intervals, predictions
+from workflow_scripts.measures.comparison import Comparison
 
 LABELS = {"test": np.array([0, 1, 2, 0]), "train": np.array([1, 2])}
 SAID = np.array([[0, 0, 0, 0], [0, 1, 0, 0], [0, 1, 2, 0]], dtype=np.uint8)
@@ -58,9 +59,8 @@ def test_a_co_trained_explainer_that_cannot_be_compared_is_refused(changes, hold
 
 
 def test_a_co_trained_explainer_leads_by_what_it_knows_in_the_end(network):
-    found = network[1]
-    fixed = predictions.lead(found, SAID[-1], LABELS["test"], 3)
-    cotrained = predictions.lead(found, SAID, LABELS["test"], 3)
+    f, y = network[1]["test_predictions"], LABELS["test"]
+    fixed, cotrained = (intervals.lead(Comparison.of(f, l, y, 3).at_end().counts) for l in (SAID[-1], SAID))
     for name, values in fixed.items():
         np.testing.assert_array_equal(cotrained[name], values)
     known = information.measures(information.joint_counts(SAID, SAID[-1], LABELS["test"], 3))

@@ -13,7 +13,8 @@ def test_a_summary_has_the_mean_and_interval_of_every_quantity_and_no_limits_of_
         pd.DataFrame({**index, "I_FY": [0.1, i_fy], "I_FY_lo": 0.0, "I_FY_hi": 1.0, "mu": [0.0, mu]})
         for i_fy, mu in ((0.2, -0.1), (0.4, np.nan))
     )
-    found = summary.table([first, second], {})
+    nothing = dict.fromkeys(("I_FY", "mu"), np.zeros(2))
+    found = summary.table([first, second], nothing)
     assert found["quantity"].tolist() == ["I_FY", "mu"] * 2
     assert found["epoch"].tolist() == [0, 0, 0.5, 0.5]
     assert found["seeds"].tolist() == [2, 2, 2, 1]
@@ -21,8 +22,16 @@ def test_a_summary_has_the_mean_and_interval_of_every_quantity_and_no_limits_of_
     assert found["std"].tolist() == pytest.approx([0, 0, np.sqrt(0.02), np.nan], nan_ok=True)
     assert found["lo"].tolist() == pytest.approx([0.1, 0, 0.3 - T_2 * 0.1, np.nan], nan_ok=True)
     assert found["hi"].tolist() == pytest.approx([0.1, 0, 0.3 + T_2 * 0.1, np.nan], nan_ok=True)
-    shared = summary.table([first, second], {"I_FY": np.array([0.04, 0.0])})
+    shared = summary.table([first, second], nothing | {"I_FY": np.array([0.04, 0.0])})
     assert shared["hi"].tolist() == pytest.approx([0.1 + 1.959964 * 0.2, 0, 0.3 + T_2 * 0.1, np.nan], nan_ok=True)
+
+
+def test_no_quantity_of_the_test_set_gets_an_interval_for_new_seeds_alone():
+    index = {"explainer": "a", "checkpoint": [0], "step": [0], "epoch": [0.0], "n": 100}
+    runs = [pd.DataFrame({**index, "I_FY_train": 0.2, "train_accuracy": 0.7}) for _ in range(2)]
+    assert summary.table(runs, {})["quantity"].tolist() == ["I_FY_train", "train_accuracy"]
+    with pytest.raises(KeyError, match="lead"):
+        summary.table([table.assign(lead=0.1) for table in runs], {})
 
 
 def seeds_that_share_a_test_set(n=200, checkpoints=3):
@@ -36,11 +45,11 @@ def seeds_that_share_a_test_set(n=200, checkpoints=3):
     return [(right(checkpoints), [right(), right()]) for _ in range(3)], y
 
 
-def share_of_mu(f, l, y):
-    """What each example adds to plug-in mu(F;L) of one checkpoint: its log densities, counted one by one."""
+def share_of(quantity, f, l, y):
+    """What each example adds to its plug-in value at one checkpoint: its log densities, counted one by one."""
     examples = list(zip(f.tolist(), l, y.tolist(), strict=True))
     found = np.zeros(len(examples))
-    for axes, sign in information.TERMS["mu"].items():
+    for axes, sign in information.TERMS[quantity].items():
         kept = ["FLY".index(axis) for axis in axes]
         cells = [tuple(example[axis] for axis in kept) for example in examples]
         found -= [sign * np.log2(cells.count(cell) / len(cells)) for cell in cells]
@@ -52,16 +61,32 @@ def test_what_seeds_share_of_mu_is_the_covariance_of_what_each_example_adds():
     for index in (0, 1):
         alone = summary.shared_variances([Comparison.of(f, explained[index], y, 2) for f, explained in seeds])["mu"]
         together = [Comparison.of_several(f, explained[: index + 1], y, 2) for f, explained in seeds]
-        for found, first in ((alone, index), (summary.shared_variance_of_mu(together), 0)):
+        for found, first in ((alone, index), (summary.shared_variance("mu", together), 0)):
             for t in range(3):
                 adds = [
-                    share_of_mu(f[t], list(zip(*(l.tolist() for l in explained[first : index + 1]), strict=True)), y)
+                    share_of("mu", f[t], list(zip(*(l.tolist() for l in explained[first : index + 1]), strict=True)), y)
                     for f, explained in seeds
                 ]
                 covariance = np.cov(adds, bias=True)
                 between = covariance[~np.eye(3, dtype=bool)].mean()
                 assert between > 0
                 assert found[t] == pytest.approx(between / len(y)), (index, first)
+
+
+def test_what_seeds_share_of_the_lead_is_against_what_an_explainer_is_in_the_end():
+    seeds, y = seeds_that_share_a_test_set()
+    moving = [np.stack([f[1], f[0], explained[0]]) for f, explained in seeds]
+    for explainers in ([explained[0] for _, explained in seeds], moving):
+        compared = [Comparison.of(f, l, y, 2) for (f, _), l in zip(seeds, explainers, strict=True)]
+        found = summary.shared_variances(compared)["lead"]
+        for t in range(3):
+            adds = [
+                share_of("I_FY", f[t], explained[0].tolist(), y) - share_of("I_LY", f[t], explained[0].tolist(), y)
+                for f, explained in seeds
+            ]
+            between = np.cov(adds, bias=True)[~np.eye(3, dtype=bool)].mean()
+            assert found[t] == pytest.approx(max(between, 0) / len(y))
+        assert found.max() > 0
 
 
 def test_what_seeds_share_of_a_change_is_that_of_the_difference_between_its_ends():
@@ -71,7 +96,7 @@ def test_what_seeds_share_of_a_change_is_that_of_the_difference_between_its_ends
     found = phase_changes.shared_variances(compared, spans)
     assert {(candidate, phase) for candidate, phase, _, _ in found} == {("t0", "first")}
     ends = [
-        [share_of_mu(f[t], [(l,) for l in explained[0].tolist()], y) for t in of_candidate["t0"]["first"]]
+        [share_of("mu", f[t], [(l,) for l in explained[0].tolist()], y) for t in of_candidate["t0"]["first"]]
         for (f, explained), of_candidate in zip(seeds, spans, strict=True)
     ]
     for what, adds in (("change", [last - first for first, last in ends]), ("end", [last for _, last in ends])):
@@ -94,5 +119,5 @@ def test_a_summary_of_nested_explainers_has_mu_joint_with_what_seeds_share():
 def test_a_single_seed_has_the_interval_of_its_measures():
     index = {"explainer": "a", "checkpoint": [0], "step": [0], "epoch": [0.0]}
     one = pd.DataFrame({**index, "I_FY": 0.2, "I_FY_corrected": 0.1, "I_FY_lo": 0.0, "I_FY_hi": 0.3, "I_FY_p": 0.5})
-    row = summary.table([one], {}).iloc[0]
+    row = summary.table([one], {"I_FY": np.zeros(1)}).iloc[0]
     assert row[["quantity", "mean", "corrected", "lo", "hi"]].tolist() == ["I_FY", 0.2, 0.1, 0.0, 0.3]

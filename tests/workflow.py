@@ -35,6 +35,7 @@ STUDIES = {
 CALLED_BY_RECORDERS = {
     *(("config.base", name) for name in ("parse", "parse_json")),
     *(("files.hashing", name) for name in ("canonical_json", "of", "sha256")),
+    *(("config.jobs", name) for name in ("maker", "options", "_pattern", "_patterns")),
 }
 TARGETS = ("data", "trained", "finals", "explainers", "measures", "nulls", "simulations", "figures", "all", "total")
 

@@ -11,7 +11,7 @@ from workflow_scripts.config.tasks import Task
 from workflow_scripts.data import tasks
 from workflow_scripts.files import dataframes, npz
 from workflow_scripts.job import command
-from workflow_scripts.measures import nulls, phases, predictions
+from workflow_scripts.measures import intervals, nulls, phases, predictions
 from workflow_scripts.measures.comparison import Comparison
 from workflow_scripts.measures.seeds import SharedExamples
 
@@ -62,8 +62,8 @@ def _rows_of_seed(
     shared: SharedExamples,
 ) -> list[dict]:
     """The rows of one seed; adds what its test examples contribute to shared, by explainer and quantity."""
-    leads = {name: predictions.lead(trajectory, l, y, n_classes) for name, l in explained.items()}
-    rows = []
+    f, rows = trajectory["test_predictions"], []
+    leads = {name: intervals.lead(Comparison.of(f, l, y, n_classes).at_end().counts) for name, l in explained.items()}
     for number, (name, l) in enumerate(explained.items()):
         reference = config.references[name]
         index, t0 = {"seed": seed, "explainer": name}, phases.first_crossing(leads[reference]["lead"])
@@ -73,7 +73,7 @@ def _rows_of_seed(
             continue
         index |= _when(leads[reference], trajectory, t0)
         l_at_t0 = l[t0] if l.ndim == 2 else l
-        compared = Comparison.of(trajectory["test_predictions"][t0], l_at_t0, y, n_classes)
+        compared = Comparison.of(f[t0], l_at_t0, y, n_classes)
         for quantity, influence in compared.by_example(nulls.influences(compared.counts).items()):
             shared.add((name, quantity), influence)
         rng = np.random.default_rng([config.nulls.seed, seed, number])

@@ -50,7 +50,7 @@ def run(config: Config, inputs, outputs) -> None:
         shared = summary.shared_variances(compared)
         if config.nested:
             together = (Comparison.of_several(f, explained[: index + 1], y, n_classes) for f, explained in seeds)
-            shared["mu_joint"] = summary.shared_variance_of_mu(together)
+            shared["mu_joint"] = summary.shared_variance("mu", together)
         summaries.append(summary.table(own, shared))
         changes.append(phase_changes.table(name, own, spans, phase_changes.shared_variances(compared, spans)))
         class_summaries.append(summary.class_table(_of(class_runs, name), per_class.shared_variances(compared)))

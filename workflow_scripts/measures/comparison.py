@@ -40,6 +40,13 @@ class Comparison:
         """The comparison at one checkpoint."""
         return type(self)(self.f[t], self.l[t] if self.l.ndim == 2 else self.l, self.y, self.counts[t])
 
+    def at_end(self) -> Self:
+        """The network against what a co-trained explainer is in the end, which decides where T0 lies; else itself.
+
+        (Choice: a network that both start as knows nothing would be level with L_t at once.)
+        """
+        return self if self.l.ndim == 1 else self.of(self.f, self.l[-1], self.y, self.counts.shape[-1])
+
     def influences(self) -> dict[str, np.ndarray]:
         """intervals.influence, and as `mu_null` that on the mu of the within-class null model: [..., f, l, y], bits."""
         return {**intervals.influence(self.counts), "mu_null": nulls.closed_form_influence(self.counts)}

@@ -17,7 +17,7 @@ _LEAST_MEAN = 0.25
 
 
 def influence(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Influence of an example of each cell on every quantity and on both accuracies.
+    """Influence of an example of each cell on every quantity, on the lead and on both accuracies.
 
     The signed sum of its margins' log densities, so that the mean over the examples is the plug-in value.
 
@@ -25,8 +25,8 @@ def influence(counts: np.ndarray) -> dict[str, np.ndarray]:
         counts: joint counts, [..., f, l, y].
 
     Returns:
-        Quantity of information.TERMS -> bits, [..., f, l, y]; where F and L have the same classes also `accuracy` and
-        `explainer_accuracy`, 0 or 1.
+        Quantity of information.TERMS, or `lead` -> bits, [..., f, l, y]; where F and L have the same classes also
+        `accuracy` and `explainer_accuracy`, 0 or 1.
     """
     total = counts.sum((-3, -2, -1), keepdims=True)
     surprise = {
@@ -35,6 +35,7 @@ def influence(counts: np.ndarray) -> dict[str, np.ndarray]:
     psi = {
         name: sum(sign * surprise[axes] for axes, sign in terms.items()) for name, terms in information.TERMS.items()
     }
+    psi["lead"] = psi["I_FY"] - psi["I_LY"]
     right = np.eye(counts.shape[-1])
     if counts.shape[-2] == counts.shape[-1]:
         psi |= {"accuracy": right[:, None, :], "explainer_accuracy": right}
@@ -133,9 +134,9 @@ def lead(counts: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         `lead`, `lead_lo`, `lead_hi`: bits, [...] each.
     """
-    plug_in, psi = information.measures(counts), influence(counts)
+    plug_in = information.measures(counts)
     difference = plug_in["I_FY"] - plug_in["I_LY"]
-    half = Z_95 * deviation(psi["I_FY"] - psi["I_LY"], counts) / np.sqrt(counts.sum((-3, -2, -1)))
+    half = Z_95 * deviation(influence(counts)["lead"], counts) / np.sqrt(counts.sum((-3, -2, -1)))
     return {"lead": difference, "lead_lo": difference - half, "lead_hi": difference + half}
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.measures import information, intervals, nulls, predictions
+from workflow_scripts.measures import information, intervals, nulls
 from workflow_scripts.measures.comparison import Comparison
 
 SUFFIXES = ("", "_corrected", "_lo", "_hi")
@@ -41,7 +41,7 @@ def table(
         "step": trajectory["steps"],
         "epoch": trajectory["epochs"],
         **intervals.with_intervals(counts),
-        **predictions.lead(trajectory, compared.l, compared.y, n_classes),
+        **intervals.lead(compared.at_end().counts),
         "train_accuracy": train["accuracy"],
         **{f"I_FY_train{suffix}": train[f"I_FY{suffix}"] for suffix in SUFFIXES},
         "explainer_accuracy": np.trace(counts.sum(-3), axis1=-2, axis2=-1) / counts.sum((-3, -2, -1)),

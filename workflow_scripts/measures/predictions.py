@@ -10,7 +10,6 @@ import numpy as np
 
 from workflow_scripts.data import tasks
 from workflow_scripts.files import npz
-from workflow_scripts.measures import information, intervals
 from workflow_scripts.training import trajectories
 
 
@@ -37,12 +36,3 @@ def of_explainer(
         trajectories.check_cotrained(path, trajectory_path, trajectory["steps"], trajectory["test_sha256"])
     tasks.check_predictions(path, "test_predictions", said, len(labels), n_classes, len(trajectory["steps"]))
     return said
-
-
-def lead(trajectory: dict[str, np.ndarray], said: np.ndarray, labels: np.ndarray, n_classes: int) -> dict:
-    """I(F_t;Y) - I(L;Y) as `lead`, `lead_lo`, `lead_hi`, [T], bits; L: a co-trained explainer is taken as it ends.
-
-    T0 is where it is 0 (choice: a network that both start as knows nothing would be level with L_t at once).
-    """
-    at_end = said[-1] if said.ndim == 2 else said
-    return intervals.lead(information.joint_counts(trajectory["test_predictions"], at_end, labels, n_classes))

@@ -11,6 +11,8 @@ from workflow_scripts.measures.seeds import SharedExamples, over_seeds
 
 #: ends of the columns of measures.csv that are not a quantity of their own
 _ABOUT = ("_corrected", "_lo", "_hi", "_p")
+#: quantities on which the test set has no influence
+_OF_TRAINING = ("I_FY_train", "train_accuracy")
 
 
 def table(runs: list[pd.DataFrame], shared: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -18,7 +20,8 @@ def table(runs: list[pd.DataFrame], shared: dict[str, np.ndarray]) -> pd.DataFra
 
     Args:
         runs: its T rows of measures.csv, a table per seed.
-        shared: quantity -> the variance that all seeds have in common through the test set, [T] (`shared_variances`).
+        shared: quantity -> the variance that all seeds have in common through the test set, [T] (`shared_variances`),
+            of all but those of the training set.
 
     Returns:
         explainer, checkpoint, step, epoch, quantity; seeds, mean and std of the plug-in value over seeds (the papers'
@@ -41,45 +44,46 @@ def class_table(runs: list[pd.DataFrame], shared: dict[str, np.ndarray]) -> pd.D
     return _over_seeds(runs, per_class.CLASS_INDEX, per_class.QUANTITIES, flat)
 
 
-def shared_variances(seeds: Iterable[Comparison]) -> dict[str, np.ndarray]:
+def shared_variances(seeds: list[Comparison]) -> dict[str, np.ndarray]:
     """What the seeds' estimates at each checkpoint have in common through the test set.
 
     Args:
         seeds: each seed's network against the same explainer.
 
     Returns:
-        Quantity, an accuracy, or mu_null -> variance, [T].
+        Quantity, an accuracy, lead, or mu_null -> variance, [T].
     """
     shared = SharedExamples()
     for compared in seeds:
         for name, influence in compared.by_example(compared.influences().items()):
             shared.add(name, influence)
-    return shared.variances()
+    return shared.variances() | {"lead": shared_variance("lead", (compared.at_end() for compared in seeds))}
 
 
-def shared_variance_of_mu(seeds: Iterable[Comparison]) -> np.ndarray:
-    """What the seeds' estimates of mu have in common, where L may be several explainers together.
+def shared_variance(quantity: str, seeds: Iterable[Comparison]) -> np.ndarray:
+    """What the seeds' estimates of one quantity have in common, where L may be several explainers together.
 
     Args:
+        quantity: one of intervals.influence.
         seeds: each seed's network against the same explainers.
 
     Returns:
         Variance, [T].
     """
     shared = SharedExamples()
-    for together in seeds:
-        for name, influence in together.by_example([("mu", intervals.influence(together.counts)["mu"])]):
-            shared.add(name, influence)
-    return shared.variances()["mu"]
+    for compared in seeds:
+        influence = intervals.influence(compared.counts)[quantity]
+        for name, values in compared.by_example([(quantity, influence)]):
+            shared.add(name, values)
+    return shared.variances()[quantity]
 
 
 def _over_seeds(
     runs: list[pd.DataFrame], index: tuple[str, ...], quantities: Iterable[str], shared: dict[str, np.ndarray]
 ) -> pd.DataFrame:
     """Rows (*index, quantity), those of a checkpoint together."""
-    rows = [
-        runs[0][[*index]].assign(quantity=name, **_columns(runs, name, shared.get(name, 0.0))) for name in quantities
-    ]
+    shared = shared | dict.fromkeys(_OF_TRAINING, 0.0)
+    rows = [runs[0][[*index]].assign(quantity=name, **_columns(runs, name, shared[name])) for name in quantities]
     return pd.concat(rows).sort_values("checkpoint", kind="stable")
 
 
