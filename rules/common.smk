@@ -71,6 +71,7 @@ onstart:
         with endings.clear("snakemake"):
             orphans.refuse(Path.cwd())
             cluster.refuse(workflow)
+            cluster.judge_forgotten(workflow)
             owner.write(STUDY, ORIGIN)
             plan.freeze(GIVEN, CODE)
         progress.begin(workflow)

@@ -98,7 +98,8 @@ class Cluster:
                 raise Unavailable("device files can't be made here, which the node has for GPUs") from None
         told = {"base": base, "host": socket.gethostname().split(".")[0], "address": self.address, "gpus": GPUS}
         CONFIGURATION.mkdir(exist_ok=True)
-        (CONFIGURATION / "slurm.conf").write_text(OURS + SLURM.format(**told))
+        self._slurm = OURS + SLURM.format(**told)
+        (CONFIGURATION / "slurm.conf").write_text(self._slurm)
         (CONFIGURATION / "gres.conf").write_text(OURS + f"Name=gpu File={base}/gpu/gpu[0-{GPUS - 1}]\n")
         (CONFIGURATION / "slurmdbd.conf").write_text(OURS + ACCOUNTING.format(**told))
         (CONFIGURATION / "slurmdbd.conf").chmod(0o600)
@@ -139,6 +140,14 @@ class Cluster:
             self._wait(daemon, "scontrol ping | grep -q ' UP'")
         if daemon == "slurmd":
             self._wait(daemon, "sinfo --noheader --format %T | grep -Eqx 'idle|mixed|allocated'")
+
+    def configure(self, **changed: str) -> None:
+        """Start the controller anew with these settings, and all others as they were in the beginning."""
+        lines = [line for line in self._slurm.splitlines() if line.partition("=")[0] not in changed]
+        lines += [f"{key}={value}" for key, value in changed.items()]
+        (CONFIGURATION / "slurm.conf").write_text("\n".join(lines) + "\n")
+        self.kill("slurmctld")
+        self.start("slurmctld")
 
     def kill(self, daemon: str) -> None:
         """Kill a daemon as a crash does."""

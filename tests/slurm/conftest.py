@@ -196,6 +196,14 @@ def copy_of_project(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def forgetful(cluster):
+    """The cluster, which forgets jobs as soon as it can after their end, and keeps no accounts."""
+    cluster.configure(MinJobAge="2", AccountingStorageType="accounting_storage/none")
+    yield cluster
+    cluster.configure()
+
+
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory) -> Path:
     """A copy of the project with the study, its data and its explainer made here."""

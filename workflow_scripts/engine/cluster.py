@@ -1,14 +1,19 @@
-"""What Slurm will not do, said before or when it happens: jobs that no node can hold, and its refusals of groups.
+"""What Slurm will not do: jobs that no node can hold, refusals of groups, and telling what became of a job.
 
 Written for Snakemake 9.27.1 and snakemake-executor-plugin-slurm 2.8.0.
 """
 
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from workflow_scripts.config.errors import Unfit
+from workflow_scripts.engine import kept
+
+#: looks in a row at which Slurm tells nothing of a job, after which its results tell what became of it
+LOOKS = 3
 
 
 class Node(NamedTuple):
@@ -36,8 +41,7 @@ def refuse(workflow) -> None:
 
     Where jobs are not run by Slurm, or it doesn't say what its nodes have, nothing is refused.
     """
-    plugin = workflow.executor_plugin
-    if plugin is None or plugin.name != "slurm":
+    if not _is_on_slurm(workflow):
         return
     nodes = list(_nodes())
     for request in requests(workflow.dag) if nodes else ():
@@ -103,6 +107,50 @@ def tell_refusals() -> None:
 
     if tell.__module__ != __name__:
         module.GroupJob.log_error = log_error
+
+
+def judge_forgotten(workflow) -> None:
+    """Let Snakemake judge a job that Slurm has forgotten by its results; it would wait for that job for ever.
+
+    Slurm forgets a job soon after its end (MinJobAge), and not every site keeps accounts of jobs. While Slurm doesn't
+    answer, the jobs are waited for; the executor would forget them all. workflow: planned.
+    """
+    if not _is_on_slurm(workflow):
+        return
+    import snakemake_executor_plugin_slurm as plugin  # here: it is slow to import
+
+    query, look, answers, unseen = plugin.query_job_status, plugin.Executor.check_active_jobs, [], Counter()
+
+    async def query_job_status(command, logger):
+        answer = await query(command, logger)
+        if answer[0] is None and command.startswith("sacct"):  # no accounts
+            answer = await query(plugin.query_job_status_squeue(command.split()[-1]), logger)
+        states = answer[0] and {job: state.partition(" ")[0] for job, state in answer[0].items()}  # CANCELLED by 0
+        answers[:] = [states]
+        return states, answer[1]
+
+    async def check_active_jobs(executor, active_jobs):
+        if not active_jobs:
+            return
+        running = [job async for job in look(executor, active_jobs)]
+        (told,) = answers
+        for job in active_jobs if told is None else running:
+            number = job.external_jobid
+            is_told = told is None or any(candidate in told for candidate in plugin._status_lookup_ids(number))
+            unseen[number] = 0 if is_told else unseen[number] + 1
+            if unseen[number] < LOOKS:
+                yield job
+            elif all(map(kept.is_made, getattr(job.job, "jobs", [job.job]))):
+                executor.report_job_success(job)
+            else:
+                said = f"Slurm tells nothing of its job {number} any more, and what it was to make is not there"
+                executor.report_job_error(job, msg=said)
+
+    plugin.query_job_status, plugin.Executor.check_active_jobs = query_job_status, check_active_jobs
+
+
+def _is_on_slurm(workflow) -> bool:
+    return workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm"
 
 
 def _excess(request: Request, node: Node, of: str) -> int:

@@ -53,7 +53,7 @@ def install(workflow) -> None:
 
 
 def stands(job) -> bool:
-    """Whether all that a job makes is there, whole, as this job makes it from the bytes that it reads.
+    """Whether a job need not run: all that it makes `is_made`.
 
     Unless the run was told to make it again, or the rule's shell command or conda environment has changed.
     """
@@ -62,6 +62,11 @@ def stands(job) -> bool:
         return False
     if any(records.code_changed(job)) or any(records.software_stack_changed(job)):
         return False
+    return is_made(job)
+
+
+def is_made(job) -> bool:
+    """Whether all that a job makes is there, whole, as this job makes it from the bytes that it reads."""
     products = {Path(path): Path(path) for path in job.output}
     try:
         return cache.wrong(products, job) is None

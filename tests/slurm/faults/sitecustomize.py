@@ -90,11 +90,12 @@ def go_wrong(kind: str, before: int) -> None:
 
 
 command = sys.orig_argv
-if "TRACE" in os.environ and command[1:2] == ["-m"]:
-    if command[2] == "snakemake" and "--profile" in command:
+if "TRACE" in os.environ and "-m" in command:
+    module = command[command.index("-m") + 1]
+    if module == "snakemake" and "--profile" in command:
         look_often()
     elif "--cfg" in command:
-        stage = command[2].removeprefix("workflow_scripts.")
+        stage = module.removeprefix("workflow_scripts.")
         wildcards = json.loads(command[command.index("--cfg") + 1])["wildcards"]
         before = started(stage, wildcards)
         for kind in faults(stage, wildcards.get("seed")):
