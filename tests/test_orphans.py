@@ -35,7 +35,7 @@ def test_jobs_of_an_earlier_run_in_the_same_folder_are_named_with_what_to_do(que
     with pytest.raises(StudyError) as raised:
         orphans.refuse(tmp_path)
     assert str(raised.value) == (
-        f"{tmp_path}: Slurm still has jobs of an earlier run here: 12 (running, group_measures_waves), 13 (pending, "
+        f"{tmp_path}: Slurm still has jobs of another run here: 12 (running, group_measures_waves), 13 (pending, "
         "rule_train_wildcards_waves_1): let them finish, or stop them, then run the same command again, and what they "
         "did is kept. To stop them: scancel 12 13"
     )
@@ -68,7 +68,7 @@ def test_snakemake_ends_with_one_clear_line_before_it_runs_anything(queue, tmp_p
     queue(jobs(folder, 1))
     done = snakemake(folder, "results/tiny/data/digits.npz")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"error: {folder}: Slurm still has jobs of an earlier run here: 0 (")
+    assert done.stderr.splitlines()[-1].startswith(f"error: {folder}: Slurm still has jobs of another run here: 0 (")
     assert "Traceback" not in done.stderr and not (folder / "results/tiny").exists()
     queue("")
     assert snakemake(folder, "results/tiny/data/digits.npz").returncode == 0, "and it left no lock"

@@ -126,7 +126,7 @@ class Project:
         """Wait until Snakemake has looked at its jobs so many times more."""
         looks = Path(f"{self.trace}.looks")
         before = looks.stat().st_size
-        self.until(lambda: looks.stat().st_size >= before + n)
+        self.until(lambda: looks.stat().st_size >= before + n, 300)
 
     def running(self) -> list[int]:
         """The processes of stages that have not ended."""

@@ -66,16 +66,12 @@ def test_daemons_that_come_back_are_waited_for(project, reference):
 
 
 def test_jobs_that_slurm_has_forgotten_are_judged_by_their_results(forgetful, project, reference):
-    """Snakemake stopped until nothing is told of two trainings, of which one failed; then the controller goes away."""
+    """Snakemake stopped until nothing is told of two trainings, of which one failed."""
     run = project.start(FAULT="train@1:exit")
     project.until(lambda: len(project.jobs()) == 2)
     os.kill(run.pid, signal.SIGSTOP)
     project.until(lambda: not project.jobs(), 180)
     os.kill(run.pid, signal.SIGCONT)
-    project.until(lambda: "Slurm tells nothing of its job" in project.said)
-    forgetful.kill("slurmctld")
-    project.until_looked(3)
-    forgetful.start("slurmctld")
     assert project.finish(run) == 0, project.said
     assert project.said.count("Slurm tells nothing of its job") == 1, project.said
     assert products(project.folder) == reference
@@ -84,6 +80,21 @@ def test_jobs_that_slurm_has_forgotten_are_judged_by_their_results(forgetful, pr
     project.is_finished()
     done = "no accounts, and Snakemake held until Slurm has forgotten a training that ended and one that failed"
     tell(project, done, "judged by what they made; the one that failed was tried again", starts="train 3, measure 2")
+
+
+def test_a_controller_that_comes_back_is_waited_for_without_accounts(forgetful, project, reference):
+    run = project.start(FAULT="train:hold")
+    project.until_held()
+    forgetful.kill("slurmctld")
+    project.until_looked(1)
+    forgetful.start("slurmctld")
+    project.release()
+    assert project.finish(run) == 0, project.said
+    assert products(project.folder) == reference
+    assert project.counts() == ONCE
+    project.is_finished()
+    done = "no accounts, and the controller killed while the trainings run"
+    tell(project, done, "trainings went on, Snakemake waited", starts="train 2, measure 2")
 
 
 def test_jobs_of_a_lost_node_are_requeued(project, reference):
