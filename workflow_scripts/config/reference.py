@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from workflow_scripts.config import calls, endings
 from workflow_scripts.config.study import Study
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -134,11 +135,13 @@ def _type(value: dict | bool) -> str:
 
 def main() -> None:
     """Write both files."""
-    DOCS.mkdir(exist_ok=True)
-    (DOCS / "config.schema.json").write_text(
-        json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    (DOCS / "configuration.md").write_text(page(), encoding="utf-8")
+    with endings.clear("reference"):
+        calls.Parser(prog="python -m workflow_scripts.config.reference", description=__doc__).parse_args()
+        DOCS.mkdir(exist_ok=True)
+        (DOCS / "config.schema.json").write_text(
+            json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        (DOCS / "configuration.md").write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
