@@ -31,7 +31,13 @@ hands over numbers inside brackets as text, which only seeds may be: put other n
 change affects are computed again (`snakemake -n` says which).
 
 A mistake in the file stops everything before it starts, with a line that names the file, the key and what to do:
-an unknown key, a missing one, a name that nothing carries, classes that are in two groups or in none.
+an unknown key, a missing one, a name that nothing carries, classes that are in two groups or in none, a number that
+no computer could follow (more than 100 million examples, a million epochs). A config file is a file: what a pipe
+hands over (`--configfile <(...)`) can't be read twice, and is refused.
+
+Titles, and names of groups, classes and initial weights, may be any text on one line, and figures draw them as they
+are: `$` begins no formula. Signs that their font, DejaVu Sans, lacks, such as Chinese ones and many emoji, and scripts
+that run from right to left are drawn as their number in Unicode, and the figure's log says so; tables have them all.
 
 Write numbers as YAML does: `1e-3` is text to YAML, `0.001` and `1.0e-3` are numbers. Text that looks like something
 else needs quotes: a group called `"0"`. Names (of data sets, tasks, explainers, experiments, figures, tables) are made
