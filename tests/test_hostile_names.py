@@ -112,7 +112,7 @@ def test_any_text_is_drawn_as_it_is(text):
     drawn = axes[0, 0].set_title(shown)
     axes[0, 0].legend(handles=[style.key(label=shown)])
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", message="Glyph")
         seen, is_formula = drawn._preprocess_math(shown)
         figure.draw_without_rendering()
     pyplot.close(figure)
