@@ -17,7 +17,7 @@ from tests.refusals import assert_nothing_in, assert_refused, call, flag, laid_o
 from tests.test_config_mistakes import LINEAR, NEIGHBOURS, STUDY, changed
 from tests.workflow import ROOT
 from workflow_scripts.audit import __main__ as audit_command
-from workflow_scripts.config import jobs, study
+from workflow_scripts.config import configfiles, jobs, study
 from workflow_scripts.config.errors import (
     Changed,
     Damaged,
@@ -573,22 +573,40 @@ def constructed(tree: ast.AST) -> list[ast.Call]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") in CLASSES]
 
 
-def template(text: ast.JoinedStr) -> str:
+def message(error: ast.Call) -> str:
     """A message as it is written, with {} for its values."""
-    return "".join(
-        part.value if isinstance(part, ast.Constant) else HANDED_ON.get(ast.unparse(part.value), "{}")
-        for part in text.values
-    )
+    return ": ".join(map(template, error.args))
+
+
+def template(text: ast.expr) -> str:
+    if isinstance(text, ast.JoinedStr):
+        return "".join(map(template, text.values))
+    if isinstance(text, ast.FormattedValue):
+        return HANDED_ON.get(ast.unparse(text.value), "{}")
+    return str(text.value) if isinstance(text, ast.Constant) else "{}"
 
 
 def test_every_message_is_one_line_that_says_where_why_and_what_to_do():
     errors = [error for path in SOURCES for error in constructed(ast.parse(path.read_bytes()))]
-    texts = [template(error.args[0]) for error in errors if isinstance(error.args[0], ast.JoinedStr)]
+    errors = [error for error in errors if error.func.id not in ("Wrong", "DamagedResult", "Misconfigured")]
+    texts = [message(error) for error in errors if len(error.args) > 1 or isinstance(error.args[0], ast.JoinedStr)]
     assert len(texts) > 80
     for text in texts:
         parts = text.split(": ")
         assert "\n" not in text and all(part.strip() for part in parts) and not text.endswith("."), text
         assert len(parts) >= 3, text
+
+
+@pytest.mark.parametrize("folder", ["a: b", "a: b: c", ": ", "it is there: delete it"])
+def test_a_path_with_a_colon_is_named_whole(folder, tmp_path):
+    path = tmp_path / folder / "f.npz"
+    path.parent.mkdir()
+    assert raised_by(npz.load, path, "x").where == str(path)
+    assert raised_by(configfiles.check, path).where == str(path)
+    path.write_bytes(b"[")
+    assert raised_by(npz.load, path, "x").where == str(path)
+    assert raised_by(configfiles.check, path).where == str(path)
+    assert raised_by(study.load, changed("sedes", [0]), str(path)).where == str(path)
 
 
 def test_every_error_has_a_class_of_its_own():

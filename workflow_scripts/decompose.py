@@ -35,13 +35,13 @@ def run(config: Config, inputs, outputs) -> None:
     npz.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     data = tasks.load(inputs.data, config.task)
     if data.n_classes < 3:
-        raise Unfit(f"{inputs.data}: the task has {data.n_classes} classes, and modes need 3: choose another task")
+        raise Unfit(inputs.data, f"the task has {data.n_classes} classes, and modes need 3: choose another task")
     x = data.inputs["train"]
     shapes = {WEIGHT: (data.n_classes, x[0].size), BIAS: (data.n_classes,)}
     runs = [trajectories.load_weights(path, shapes) for path in inputs.trajectories]
     for path, run_of_seed in zip(inputs.trajectories, runs, strict=True):
         if not np.array_equal(run_of_seed.steps, runs[0].steps):
-            raise Foreign(f"{path}: its checkpoints are not those of {inputs.trajectories[0]}: train this seed again")
+            raise Foreign(path, f"its checkpoints are not those of {inputs.trajectories[0]}: train this seed again")
     moments = singular_modes.moments(x, data.labels["train"], data.n_classes)
     found = singular_modes.decompose(moments)
     log.info("%d modes of strength %s", len(found.s), ", ".join(f"{s:.3g}" for s in found.s))

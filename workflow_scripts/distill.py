@@ -99,7 +99,7 @@ def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tu
 
 def _given(path, flag: str):
     if path is None:
-        raise Misused(f"{flag}: it is not given, but an explainer of these labels needs it: give the path of the file")
+        raise Misused(flag, "it is not given, but an explainer of these labels needs it: give the path of the file")
     return path
 
 

@@ -28,12 +28,12 @@ def run(config: Config, inputs, outputs) -> None:
     data = tasks.load(inputs.data, config.task)
     tensors, metadata = weights.load(inputs.weights)
     if trajectories.load_weights_digest(inputs.trajectory) != metadata["sha256"]:
-        raise Foreign(f"{inputs.weights}: these weights don't end {inputs.trajectory}: train this seed again")
+        raise Foreign(inputs.weights, f"these weights don't end {inputs.trajectory}: train this seed again")
     network = initialisation.build(config.network, data.inputs["train"].shape[1:], data.n_classes)
     try:
         network.load_state_dict(tensors)
     except RuntimeError:
-        raise Foreign(f"{inputs.weights}: these weights are not of the configured network: train again") from None
+        raise Foreign(inputs.weights, "these weights are not of the configured network: train again") from None
     trajectory = trajectories.load(inputs.trajectory, data.labels, data.n_classes, *tasks.PARTS)
     labels = {part: predictions[-1] for part, predictions in trajectory.predictions.items()}
     errors = int(np.count_nonzero(labels["train"] != data.labels["train"]))

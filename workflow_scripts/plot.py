@@ -1,5 +1,6 @@
 """Draw one figure and write every plotted point beside it."""
 
+import os
 from typing import Any
 
 from workflow_scripts.config import kinds
@@ -19,6 +20,7 @@ class Config(JobConfig):
 
 def run(config: Config, inputs, outputs) -> None:
     """Write the figure as PDF, PNG and SVG, and its points."""
+    os.environ["MPLBACKEND"] = "Agg"  # what a notebook names may be unknown here, and Matplotlib could not be imported
     points = Points()
     files = listed.by_name(inputs.inputs, config.inputs)
     figure = kinds.of("figures", config.settings.kind).draw(config, files, points)

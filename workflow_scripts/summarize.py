@@ -73,9 +73,9 @@ def _read_tables(
     runs = [dataframes.read(path, *columns, kind=kind) for path in paths]
     for path, table in zip(paths, runs, strict=True):
         if not table[[*index]].equals(runs[0][[*index]]):
-            raise Foreign(f"{path}: its rows are not those of {paths[0]}: measure this seed again")
+            raise Foreign(path, f"its rows are not those of {paths[0]}: measure this seed again")
     if set(runs[0]["explainer"]) != set(config.references):
-        raise Foreign(f"{paths[0]}: expected explainers {', '.join(config.references)}: measure again")
+        raise Foreign(paths[0], f"expected explainers {', '.join(config.references)}: measure again")
     return runs
 
 

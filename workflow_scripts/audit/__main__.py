@@ -33,7 +33,7 @@ def main() -> None:
         else:
             reports = Auditor(_study(arguments), arguments.results).audit(arguments.paths)
         if not reports:
-            raise Missing(f"{arguments.paths[0]}: no results lie there: name a figure, a table, or their folder")
+            raise Missing(arguments.paths[0], "no results lie there: name a figure, a table, or their folder")
         lines = told(reports) if arguments.json else answer(reports)
         if arguments.trace is not None:
             from workflow_scripts.audit import trace  # here: a verdict alone comes faster without pandas
@@ -209,7 +209,7 @@ def _study(arguments: argparse.Namespace) -> dict:
         study = {"configfiles": [str(path.absolute()) for path in arguments.configfile], "config": {}}
     missing = [path for path in arguments.configfile if not path.is_file()]
     if missing:
-        raise Missing(f"--configfile {missing[0]}: no such file: give the path of a config file")
+        raise Missing(f"--configfile {missing[0]}", "no such file: give the path of a config file")
     if arguments.config:
         from snakemake.cli import parse_config  # here: it takes a second
 

@@ -31,9 +31,9 @@ def write(reports: list[Report], folder: Path, key: Path | None = None) -> str:
     from workflow_scripts.audit.crate_metadata import Description  # here: a verdict alone comes faster without rocrate
 
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise Misused(f"{folder}: it is there already: name a new folder for the crate, or remove this one")
+        raise Misused(folder, "it is there already: name a new folder for the crate, or remove this one")
     if folder.absolute().is_relative_to(reports[0].results.folder):
-        raise Misused(f"{folder}: it lies among the results: name a folder outside {reports[0].results.folder}")
+        raise Misused(folder, f"it lies among the results: name a folder outside {reports[0].results.folder}")
     results = reports[0].results
     for report in reports:
         _check_report(report, results)
@@ -44,7 +44,7 @@ def write(reports: list[Report], folder: Path, key: Path | None = None) -> str:
     sources = _sources(reports, jobs) | configs
     for path in sources.values():
         if not path.is_file():
-            raise Missing(f"{path}: missing: a crate is whole, put it back or make it again")
+            raise Missing(path, "missing: a crate is whole, put it back or make it again")
     verdict = max((report.verdict for report in reports), key=VERDICTS.index)
     named = [results.place(report.name) for report in reports]
     told = {results.place(beside): job for beside, job in jobs.items()}
@@ -62,7 +62,7 @@ def write(reports: list[Report], folder: Path, key: Path | None = None) -> str:
                 signatures.sign(made / source.CRATE, key)
             made.replace(folder)
     except OSError as error:
-        raise Blocked(f"{error.filename or folder}: {error.strerror or error}: the crate was not written") from None
+        raise Blocked(error.filename or folder, f"{error.strerror or error}: the crate was not written") from None
     said = f"; its description says {verdict}" if verdict != "CURRENT" else ""
     return (
         f"crate: {folder}: {len(copies)} files, {len(jobs)} jobs{said}\n"
@@ -97,11 +97,11 @@ def check(folder: Path, signers: Path | None = None) -> list[Report]:
 def _check_report(report: Report, results: Results) -> None:
     """Raise StudyError if a result can't go into a crate."""
     if report.verdict == "TAMPERED":
-        raise Changed(f"{report.path}: it is TAMPERED: repair it before it goes into a crate")
+        raise Changed(report.path, "it is TAMPERED: repair it before it goes into a crate")
     if report.record is None:
-        raise Foreign(f"{report.path}: {report.findings[0].why}: a crate holds results of known origin, make it again")
+        raise Foreign(report.path, f"{report.findings[0].why}: a crate holds results of known origin, make it again")
     if report.results is not results or results.name(report.path) is None:
-        raise Foreign(f"{report.path}: not in {results.folder}: a crate holds results of one folder, name those in it")
+        raise Foreign(report.path, f"not in {results.folder}: a crate holds results of one folder, name those in it")
     if report.study != (results.origin or report.record.origin):
         raise Misused("--configfile, --config: a crate holds what its results were made with: leave these out")
 
@@ -110,7 +110,7 @@ def _check_places(jobs: dict[str, Job], results: Results) -> None:
     """Raise StudyError if a job read outside the results folder."""
     for name in {name for job in jobs.values() for name in job.inputs}:
         if ".." in Path(name).parts or results.name(results.path(name)) != name:
-            raise Foreign(f"{name}: not in the results folder: make what needs it with snakemake, not by hand")
+            raise Foreign(name, "not in the results folder: make what needs it with snakemake, not by hand")
 
 
 def _configs(studies: Iterable[dict | None], results: Results) -> dict[str, Path]:
@@ -141,7 +141,7 @@ def _copied(sources: dict[str, Path], jobs: dict[str, Job], results: Results, fo
     for name, digest in ((name, digest) for job in jobs.values() for _, name, digest in job.wrote):
         place = results.place(name)
         if place in found and found[place].sha256 != digest:
-            raise Changed(f"{sources[place]}: these are not the bytes that its job wrote: repair it, or remove it")
+            raise Changed(sources[place], "these are not the bytes that its job wrote: repair it, or remove it")
     return found
 
 
@@ -169,12 +169,12 @@ def _listed(folder: Path) -> tuple[dict[str, Copy], list[str]]:
         made = graph["#run"]["result"]
         named = [unquote(result["@id"]) for result in (made if isinstance(made, list) else [made])]
     except OSError as error:
-        raise Missing(f"{path}: {error.strerror}: give the folder of a crate, as --crate wrote it") from None
+        raise Missing(path, f"{error.strerror}: give the folder of a crate, as --crate wrote it") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise Damaged(f"{path}: damaged ({type(error).__name__}: {error}): get the crate again") from None
+        raise Damaged(path, f"damaged ({type(error).__name__}: {error}): get the crate again") from None
     astray = [place for place in [*listed, *named] if ".." in Path(place).parts or Path(place).is_absolute()]
     if astray or not named:
-        raise Damaged(f"{path}: damaged ({astray[0] if astray else 'no results'}): get the crate again")
+        raise Damaged(path, f"damaged ({astray[0] if astray else 'no results'}): get the crate again")
     return listed, named
 
 

@@ -18,7 +18,7 @@ def sign(path: Path, key: Path) -> None:
     """Sign a file with a private key (or the public one of a key that ssh-agent holds). Raises StudyError."""
     done = _ssh_keygen("sign", "-f", key, "-n", NAMESPACE, path, asks=True)
     if done.returncode:
-        raise Misused(f"--sign {key}: {_last_words(done)}: give a private key of ssh, such as ~/.ssh/id_ed25519")
+        raise Misused(f"--sign {key}", f"{_last_words(done)}: give a private key of ssh, such as ~/.ssh/id_ed25519")
 
 
 def signer(path: Path, signers: Path) -> str | None:
@@ -27,11 +27,9 @@ def signer(path: Path, signers: Path) -> str | None:
     Raises StudyError where there is no signature, or no such list.
     """
     if not signers.is_file():
-        raise Missing(f"--signers {signers}: no such file: give a list with a line for each signer, NAME KEYTYPE KEY")
+        raise Missing(f"--signers {signers}", "no such file: give a list with a line for each signer, NAME KEYTYPE KEY")
     if not path_of(path).is_file():
-        raise Missing(
-            f"{path_of(path)}: no such file: the crate is not signed; leave out --signers to check it as it is"
-        )
+        raise Missing(path_of(path), "no such file: the crate is not signed; leave out --signers to check it as it is")
     known = _ssh_keygen("find-principals", "-s", path_of(path), "-f", signers)
     for name in known.stdout.splitlines() if known.returncode == 0 else ():
         checked = ("-f", signers, "-I", name, "-n", NAMESPACE, "-s", path_of(path))

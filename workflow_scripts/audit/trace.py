@@ -20,16 +20,16 @@ KEYS = (
 def lines(report: Report, row: int) -> list[str]:
     """The way from a row (0: the first) to the data, line by line. Raises StudyError where there is no such row."""
     if report.record is None:
-        raise Misused(f"{report.path}: {report.findings[0].why}: there is nothing to trace")
+        raise Misused(report.path, f"{report.findings[0].why}: there is nothing to trace")
     own = next(iter(report.jobs.values()))
     folder = PurePath(own.first).parent
     tables = [str(folder / name) for name in report.record.outputs if name.endswith(".csv")]
     if not tables:
-        raise Misused(f"{report.path}: not a table or figure: --trace follows a row of a CSV")
+        raise Misused(report.path, "not a table or figure: --trace follows a row of a CSV")
     name = report.name if report.name in tables else tables[0]
     table = _read(report.results.path(name))
     if not 0 <= row < len(table):
-        raise Misused(f"{report.results.place(name)}: it has rows 0 to {len(table) - 1}: there is no row {row}")
+        raise Misused(report.results.place(name), f"it has rows 0 to {len(table) - 1}: there is no row {row}")
     found = table.iloc[row].dropna()
     keys = {key: found[key] for key in KEYS if key in found}
     if found.get("panel"):

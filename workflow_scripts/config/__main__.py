@@ -22,7 +22,7 @@ def main() -> None:
         try:
             settings = jobs.settings(chosen, arguments.stage, **wildcards)
         except TypeError as error:
-            raise Misused(f"{arguments.stage}: which job? ({error}): give its name=value pairs") from None
+            raise Misused(arguments.stage, f"which job? ({error}): give its name=value pairs") from None
         print(hashing.canonical_json(settings))
 
 
@@ -44,7 +44,7 @@ def _wildcards(arguments: argparse.Namespace) -> dict[str, str]:
     """Which job is meant. Raises Misused for what isn't name=value."""
     for pair in arguments.wildcards:
         if not pair.partition("=")[0].isidentifier() or "=" not in pair:
-            raise Misused(f"{arguments.stage}: which job is {pair!r}? expected name=value: such as experiment=digits")
+            raise Misused(arguments.stage, f"which job is {pair!r}? expected name=value: such as experiment=digits")
     return dict(pair.split("=", 1) for pair in arguments.wildcards)
 
 

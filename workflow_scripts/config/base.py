@@ -68,12 +68,12 @@ def parse_json(model: type[BaseModel], text: str) -> BaseModel:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not text"
             shown = source if len(source) <= 200 else f"{source[:100]}..."
-            raise Misused(f"--cfg {shown}: {reason}: give JSON or the path of a JSON file") from None
+            raise Misused(f"--cfg {shown}", f"{reason}: give JSON or the path of a JSON file") from None
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
         raise Misused(
-            f"{source}: not JSON ({error}): print the right one with python -m workflow_scripts.config"
+            source, f"not JSON ({error}): print the right one with python -m workflow_scripts.config"
         ) from None
     return parse(model, data, source)
 

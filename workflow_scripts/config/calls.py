@@ -32,4 +32,4 @@ def enter(folder: Path | None) -> None:
         try:
             os.chdir(folder)
         except OSError as error:
-            raise Misused(f"--directory {folder}: {error.strerror}: name the folder where snakemake works") from None
+            raise Misused(f"--directory {folder}", f"{error.strerror}: name the folder where snakemake works") from None

@@ -31,7 +31,7 @@ def merged(paths: list[str | Path], changes: dict | None = None) -> dict:
         try:
             update_config(config, load_configfile(os.fspath(path)))
         except OSError as error:
-            raise Missing(f"{path}: {error.strerror}: give the path of a config file") from None
+            raise Missing(path, f"{error.strerror}: give the path of a config file") from None
         except (WorkflowError, ValueError) as error:
             raise _damaged(path, error) from None
     update_config(config, changes or {})
@@ -45,12 +45,12 @@ def check(path: str | Path) -> None:
     with the line of each key that stands twice and of each value that YAML reads as what nobody means.
     """
     if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
-        raise Misused(f"{path}: it is a pipe or a device, and is read twice: write it into a file, and give that")
+        raise Misused(path, "it is a pipe or a device, and is read twice: write it into a file, and give that")
     try:
         text = Path(path).read_bytes().decode("utf-8")
         root = yaml.compose(text, yaml.SafeLoader)
     except OSError as error:
-        raise Missing(f"{path}: {error.strerror}: give the path of a config file") from None
+        raise Missing(path, f"{error.strerror}: give the path of a config file") from None
     except (yaml.YAMLError, ValueError) as error:
         raise _damaged(path, error) from None
     except RecursionError:
@@ -65,12 +65,12 @@ def refuse_repeated(argv: list[str]) -> None:
     for names in (("--configfile", "--configfiles"), ("--config", "-C")):
         given = [word for word in argv if word.partition("=")[0] in names]
         if len(given) > 1:
-            raise Misused(f"{names[0]}: it is given {len(given)} times, and only the last would count: give all in one")
+            raise Misused(names[0], f"it is given {len(given)} times, and only the last would count: give all in one")
 
 
 def _damaged(path: str | Path, why: object) -> Damaged:
     reason = " ".join(str(why).split())
-    return Damaged(f"{path}: not a config file ({reason}): expected YAML such as config.yaml")
+    return Damaged(path, f"not a config file ({reason}): expected YAML such as config.yaml")
 
 
 def _below(node: yaml.Node | None) -> list[yaml.Node]:

@@ -7,13 +7,14 @@ from typing import NamedTuple
 class StudyError(Exception):
     """What the user can mend, in one line: `where: why: remedy`. Shown without a traceback.
 
-    Raise one of the classes below. Programs and tests rely on the class and on `where`; the words may change.
+    Raise one of the classes below, of (where, "why: remedy"), or of the whole line where no path is in it. Programs
+    and tests rely on the class and on `where`, the file, folder, argument or key that is to be mended;
+    the words may change.
     """
 
-    @property
-    def where(self) -> str:
-        """The file, folder, argument or key that is to be mended: what stands before the first colon."""
-        return str(self).partition(": ")[0]
+    def __init__(self, *parts: object):
+        super().__init__(": ".join(map(str, parts)))
+        self.where = str(parts[0]) if len(parts) > 1 else str(self).partition(": ")[0]
 
 
 class Missing(StudyError):
@@ -29,7 +30,7 @@ class DamagedResult(Damaged):
 
     def __init__(self, path: Path, why: object):
         reason = " ".join(str(why).split()) or type(why).__name__
-        super().__init__(f"{path}: damaged or not of the expected kind ({reason}): delete it and run its stage again")
+        super().__init__(path, f"damaged or not of the expected kind ({reason}): delete it and run its stage again")
 
 
 class Foreign(StudyError):
@@ -73,7 +74,7 @@ class Misconfigured(StudyError):
 
     def __init__(self, mistakes: list[Mistake]):
         super().__init__("\nerror: ".join(dict.fromkeys(mistake.line for mistake in mistakes)))
-        self.mistakes = mistakes
+        self.mistakes, self.where = mistakes, mistakes[0].source
 
 
 class Wrong(ValueError):

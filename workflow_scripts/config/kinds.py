@@ -44,7 +44,7 @@ def of(family: str, kind: str) -> ModuleType:
     tag, parts = FAMILIES[family]
     for part in parts:
         if not hasattr(module, part):
-            raise Untracked(f"{module.__file__}: it has no {part}: every kind of {family} has one, define it")
+            raise Untracked(module.__file__, f"it has no {part}: every kind of {family} has one, define it")
     field = module.Settings.model_fields.get(tag)
     if field is None or get_args(field.annotation) != (kind,):
         raise Untracked(f'{module.__file__}: its Settings need {tag}: Literal["{kind}"], as the module is called')

@@ -25,7 +25,7 @@ def owner(folder: Path) -> dict | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, LookupError, TypeError):
-        raise Damaged(f"{path}: it can't be read: delete it, and the next run of snakemake writes it anew") from None
+        raise Damaged(path, "it can't be read: delete it, and the next run of snakemake writes it anew") from None
 
 
 def of_experiment(name: str, file: str) -> str:

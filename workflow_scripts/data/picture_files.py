@@ -55,7 +55,7 @@ def opened(path: Path) -> Iterator[Pictures]:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise Missing(
-            f"{path}: no such folder or .zip file: set the data set's key path, relative to where snakemake works"
+            path, "no such folder or .zip file: set the data set's key path, relative to where snakemake works"
         ) from None
     except OSError as error:
         raise _unreadable(path, error) from None
@@ -65,7 +65,7 @@ def opened(path: Path) -> Iterator[Pictures]:
         with _archive(path) as (file, archive):
             yield _archived(path, file, archive)
     else:
-        raise Foreign(f"{path}: neither a folder nor a .zip file: set the data set's key path to one")
+        raise Foreign(path, "neither a folder nor a .zip file: set the data set's key path to one")
 
 
 def is_passed_over(name: str) -> bool:
@@ -107,14 +107,14 @@ def _status(root: Path, name: str, is_expected: Callable[[int], bool]) -> os.sta
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):
             if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-                raise Foreign(f"{path}: a link that leads out of {root}: put the pictures themselves there")
+                raise Foreign(path, f"a link that leads out of {root}: put the pictures themselves there")
             status = os.stat(path)
     except OSError as error:
         if os.path.islink(path):
-            raise Foreign(f"{root}: {shown(name)} is a link that leads nowhere: remove it") from None
+            raise Foreign(root, f"{shown(name)} is a link that leads nowhere: remove it") from None
         raise _unreadable(path, error) from None
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-        raise Foreign(f"{root}: {shown(name)} is neither a file nor a folder: move it away")
+        raise Foreign(root, f"{shown(name)} is neither a file nor a folder: move it away")
     if not is_expected(status.st_mode):
         raise _misplaced(root, name)
     return status
@@ -125,14 +125,14 @@ def _content(root: Path, name: str, path: Path) -> bytes:
         with path.open("rb") as file:
             return _read(f"{root}: {shown(name)}", os.fstat(file.fileno()).st_size, file)
     except OSError as error:
-        raise Blocked(f"{root}: {shown(name)}: can't be read ({error.strerror}): mend that, or move it away") from None
+        raise Blocked(root, f"{shown(name)}: can't be read ({error.strerror}): mend that, or move it away") from None
 
 
 def _read(where: str, size: int, file: BinaryIO) -> bytes:
     """All of a picture, whose size is said to be this."""
     content = b"" if size > MOST_BYTES else file.read(MOST_BYTES + 1)
     if max(size, len(content)) > MOST_BYTES:
-        raise Unfit(f"{where}: more than {MOST_BYTES >> 20} MiB: make it smaller, or move it away")
+        raise Unfit(where, f"more than {MOST_BYTES >> 20} MiB: make it smaller, or move it away")
     return content
 
 
@@ -146,9 +146,7 @@ def _archive(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipFile]]:
         try:
             archive = zipfile.ZipFile(file)
         except Exception as error:  # zipfile raises many kinds for damaged files
-            raise Damaged(
-                f"{path}: not a .zip file, or a damaged one ({reason(error)}): make or copy it again"
-            ) from None
+            raise Damaged(path, f"not a .zip file, or a damaged one ({reason(error)}): make or copy it again") from None
         with archive:
             yield file, archive
 
@@ -188,11 +186,11 @@ def _name(path: Path, member: zipfile.ZipInfo) -> str:
             name = read.encode("cp437").decode()
         except UnicodeError:
             raise Damaged(
-                f"{path}: the name {shown(name)} is not in UTF-8: make the .zip file again, with names in UTF-8"
+                path, f"the name {shown(name)} is not in UTF-8: make the .zip file again, with names in UTF-8"
             ) from None
     if "\0" in read or "\\" in name or ".." in name.split("/") or re.match("/|[A-Za-z]:", name):
         raise Damaged(
-            f"{path}: the name {shown(repr(read))} leaves the folder: make the .zip file again, with names below it"
+            path, f"the name {shown(repr(read))} leaves the folder: make the .zip file again, with names below it"
         )
     return name
 
@@ -201,11 +199,11 @@ def _check(path: Path, name: str, member: zipfile.ZipInfo) -> None:
     if name.count("/") != 2:
         raise _misplaced(path, name)
     if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
-        raise Damaged(f"{path}: {shown(name)} is a link: make the .zip file again, with the pictures themselves")
+        raise Damaged(path, f"{shown(name)} is a link: make the .zip file again, with the pictures themselves")
     if member.flag_bits & 1:
-        raise Damaged(f"{path}: {shown(name)} is encrypted: make the .zip file again, without a password")
+        raise Damaged(path, f"{shown(name)} is encrypted: make the .zip file again, without a password")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Damaged(f"{path}: {shown(name)} is compressed, and not by deflate: make the .zip file again, by deflate")
+        raise Damaged(path, f"{shown(name)} is compressed, and not by deflate: make the .zip file again, by deflate")
 
 
 def _unpacked(path: Path, name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, lock: threading.Lock) -> bytes:
@@ -215,7 +213,7 @@ def _unpacked(path: Path, name: str, archive: zipfile.ZipFile, member: zipfile.Z
     except StudyError:
         raise
     except Exception as error:  # zipfile raises many kinds for damaged files
-        raise Damaged(f"{path}: {shown(name)}: damaged ({reason(error)}): make or copy the .zip file again") from None
+        raise Damaged(path, f"{shown(name)}: damaged ({reason(error)}): make or copy the .zip file again") from None
 
 
 def _spelled(path: Path, names: Iterable[str]) -> dict[str, str]:
@@ -225,7 +223,7 @@ def _spelled(path: Path, names: Iterable[str]) -> dict[str, str]:
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise Damaged(f"{path}: the name {shown(name)} is not in UTF-8: rename it") from None
+            raise Damaged(path, f"the name {shown(name)} is not in UTF-8: rename it") from None
         group = name.rpartition("/")[0]
         if composed(name) in found or spellings.setdefault(composed(group), group) != group:
             raise _twice(path, name)
@@ -238,18 +236,18 @@ def _stamp(status: os.stat_result) -> list[int]:
 
 
 def _no_part(path: Path, part: str) -> Missing:
-    return Missing(f"{path}: no folder {part} lies in it: {LAYOUT}")
+    return Missing(path, f"no folder {part} lies in it: {LAYOUT}")
 
 
 def _misplaced(path: Path, name: str) -> Foreign:
-    return Foreign(f"{path}: {shown(name)} is out of place: {LAYOUT}: move it")
+    return Foreign(path, f"{shown(name)} is out of place: {LAYOUT}: move it")
 
 
 def _twice(path: Path, name: str) -> Damaged:
-    return Damaged(f"{path}: {shown(name)} is in it twice, perhaps spelled in two ways: keep one")
+    return Damaged(path, f"{shown(name)} is in it twice, perhaps spelled in two ways: keep one")
 
 
 def _unreadable(path: Path | str, error: OSError) -> Blocked:
     return Blocked(
-        f"{path}: can't be read ({error.strerror}): mend that, or set the data set's key path to another place"
+        path, f"can't be read ({error.strerror}): mend that, or set the data set's key path to another place"
     )

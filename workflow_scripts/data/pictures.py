@@ -26,12 +26,11 @@ def check_classes(pictures: Pictures, classes: list[str]) -> None:
     expected = {f"{part}/{name}" for part in PARTS for name in classes}
     if absent := sorted(expected - found):
         raise Missing(
-            f"{pictures.path}: no pictures in {many.several(absent)}: put some there, or mend classes in the data set"
+            pictures.path, f"no pictures in {many.several(absent)}: put some there, or mend classes in the data set"
         )
     if unlisted := sorted(found - expected):
         raise Foreign(
-            f"{pictures.path}: {many.several(unlisted)} not in the data set's classes: list them there, or move them "
-            "away"
+            pictures.path, f"{many.several(unlisted)} not in the data set's classes: list them there, or move them away"
         )
 
 
@@ -112,10 +111,11 @@ def _unequal(pictures: Pictures, first: str, shape: tuple, others: list[str], ot
     if channels != other_channels:
         modes = {n: mode for mode, n in CHANNELS.items()}
         return Unfit(
-            f"{pictures.path}: {shown(first)} is of mode {modes[channels]}, {name} of mode {modes[other_channels]}: "
-            "set mode to one of them, which converts the others"
+            pictures.path,
+            f"{shown(first)} is of mode {modes[channels]}, {name} of mode {modes[other_channels]}: "
+            "set mode to one of them, which converts the others",
         )
     return Unfit(
-        f"{pictures.path}: {shown(first)} has the size {size}, {name} {other_size}: set size: [height, width], which "
-        "resizes them"
+        pictures.path,
+        f"{shown(first)} has the size {size}, {name} {other_size}: set size: [height, width], which resizes them",
     )

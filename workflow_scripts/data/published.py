@@ -75,9 +75,10 @@ def folder(title: str, data_root: Path, below: str, names: Iterable[str], archiv
                 _download(archive, root / archive.into)
     except _DOWNLOAD_ERRORS as error:
         raise Missing(
-            f"{kept}: {title} is not there and can't be downloaded ({' '.join(str(error).split())[:120]}): put "
+            kept,
+            f"{title} is not there and can't be downloaded ({' '.join(str(error).split())[:120]}): put "
             f"{', '.join(names)} there, set data_root to a folder that has them under {below}, "
-            "or run once where the internet is reached"
+            "or run once where the internet is reached",
         ) from None
     return kept
 
@@ -106,8 +107,9 @@ def verified(path: Path, title: str, digest: str, expected: str) -> bytes:
 def damaged(path: Path, title: str, digest: str) -> Damaged:
     """The error for a file of a published data set whose digest (SHA-256, MD5) is wrong."""
     return Damaged(
-        f"{path}: damaged or not {title} (its {digest} is wrong): delete it; the next run downloads it again, or put a "
-        "sound copy there"
+        path,
+        f"damaged or not {title} (its {digest} is wrong): delete it; the next run downloads it again, or put a "
+        "sound copy there",
     )
 
 

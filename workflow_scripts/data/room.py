@@ -16,8 +16,7 @@ def check(n_bytes: int, where: str, what: str, remedy: str) -> None:
     memory = available()
     if n_bytes > memory:
         raise Unfit(
-            f"{where}: {what} take {n_bytes >> 30:,} GiB, more than the {memory / 2**30:.1f} GiB of memory here: "
-            f"{remedy}"
+            where, f"{what} take {n_bytes >> 30:,} GiB, more than the {memory / 2**30:.1f} GiB of memory here: {remedy}"
         )
 
 

@@ -37,4 +37,4 @@ def expanded(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise Missing(f"{path}: {error}: write the folder out") from None
+        raise Missing(path, f"{error}: write the folder out") from None

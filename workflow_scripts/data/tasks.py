@@ -43,7 +43,7 @@ def load(path: Path, task: Task) -> TaskData:
     for part in ("train", "test"):
         absent = sorted(set(range(n_classes)) - set(labels[part].tolist()))
         if absent:
-            raise Unfit(f"{path}: the {part} part has no example of group {absent[0]}: take more {part} examples")
+            raise Unfit(path, f"the {part} part has no example of group {absent[0]}: take more {part} examples")
     return TaskData(inputs, labels, n_classes)
 
 
@@ -79,8 +79,9 @@ def check_groups(path: Path, name: str, values: np.ndarray, n_classes: int) -> N
 
 def _foreign(path: Path, name: str, values: np.ndarray, expected: str) -> Foreign:
     return Foreign(
-        f"{path}: {name} is {values.dtype}{list(values.shape)}, expected {expected}: made from other data, or for "
-        "another task: delete it and run its stage again"
+        path,
+        f"{name} is {values.dtype}{list(values.shape)}, expected {expected}: made from other data, or for "
+        "another task: delete it and run its stage again",
     )
 
 

@@ -6,14 +6,10 @@ them this module, and need not wait for it.
 
 import functools
 import logging
-import os
 import unicodedata
 from pathlib import Path
 
 log = logging.getLogger(__name__)
-
-# for files alone; what a notebook or a desktop sets may not even be known here
-os.environ["MPLBACKEND"] = "Agg"
 
 #: Okabe & Ito's colours, told apart by colour-blind readers too
 BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
@@ -140,7 +136,10 @@ def save(figure, pdf: Path, png: Path, svg: Path, key: str) -> None:
 
 
 def _pyplot():
-    """matplotlib.pyplot in our style."""
+    """matplotlib.pyplot in our style, for files alone."""
+    import matplotlib
+
+    matplotlib.use("Agg")
     from matplotlib import pyplot
 
     pyplot.rcdefaults()

@@ -26,7 +26,8 @@ def refuse(folder: Path) -> None:
         first = ", ".join(f"{job[0]} ({job[1].lower()}, {job[2]})" for job in orphans[:5])
         more = f" and {len(orphans) - 5} more" if len(orphans) > 5 else ""
         raise Blocked(
-            f"{folder}: Slurm still has jobs of another run here: {first}{more}: let them finish, or stop them, "
+            folder,
+            f"Slurm still has jobs of another run here: {first}{more}: let them finish, or stop them, "
             "then run the same command again, and what they did is kept; a study that is to run beside another one "
-            f"needs a folder of its own (--directory). To stop them: scancel {' '.join(numbers)}"
+            f"needs a folder of its own (--directory). To stop them: scancel {' '.join(numbers)}",
         )

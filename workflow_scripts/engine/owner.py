@@ -22,8 +22,10 @@ def check(study: Study, origin: str) -> None:
     if told["settings"] != _settings(study):
         other = " + ".join(told["origin"]["configfiles"]) or "the default config.yaml"
         raise Foreign(
-            f"{folder}: these are the results of {other}, whose study has this name but other settings: give yours "
-            f"another name (its key study, or --config study=NAME); if yours replaces it, delete {folder / paths.STUDY}"
+            folder,
+            f"these are the results of {other}, whose study has this name but other settings: give yours "
+            "another name (its key study, or --config study=NAME); if yours replaces it, "
+            f"delete {folder / paths.STUDY}",
         )
 
 

@@ -18,7 +18,7 @@ PLAN = "SGD_COMPLEXITY_PLAN"
 def check_place(checkout: str) -> None:
     """Raise Misused where the path of this repository has a sign that is none to Snakemake or to PYTHONPATH."""
     if found := next((sign for sign in ("{", "}", os.pathsep) if sign in checkout), None):
-        raise Misused(f"{checkout}: Snakemake or Python can't read a path with {found}: move the workflow elsewhere")
+        raise Misused(checkout, f"Snakemake or Python can't read a path with {found}: move the workflow elsewhere")
 
 
 def freeze(config: dict, code: dict[str, str]) -> None:

@@ -115,7 +115,7 @@ def read(name: str, title: str, data: Path, trajectory: Path, explainers: dict[s
     arrays = npz.load(data, *names)
     side = int(np.sqrt(len(arrays["grid_labels"])))
     if side < 2 or arrays["grid_inputs"].shape != (side * side, 2):
-        raise Unfit(f"{data}: no grid of points in the plane: show experiments on data of kind ball")
+        raise Unfit(data, "no grid of points in the plane: show experiments on data of kind ball")
     labels = {part: arrays[f"{part}_labels"] for part in ("test", "grid")}
     found = trajectories.load(trajectory, labels, 2, *labels)
     test, n_checkpoints = found.predictions["test"], len(found.steps)

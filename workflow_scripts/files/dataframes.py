@@ -85,7 +85,7 @@ def read(path: Path, *columns: str, kind: Kind | None = None) -> pd.DataFrame:
     try:
         table = _parsed(opening.content(path, LARGEST))
     except FileNotFoundError:
-        raise Missing(f"{path}: no such file: run the stage that makes it first") from None
+        raise Missing(path, "no such file: run the stage that makes it first") from None
     except PermissionError:
         raise
     except (pd.errors.EmptyDataError, pd.errors.ParserError, ValueError, OverflowError, OSError) as error:

@@ -66,8 +66,9 @@ def load(path: Path, *names: str, forms: Mapping[str, Form] | None = None, **siz
             missing = [name for name in names if name not in archive.files]
             if missing:
                 raise Damaged(
-                    f"{path}: no array {missing[0]!r}, only {' '.join(', '.join(archive.files).split()) or 'none'}: "
-                    "delete the file and run the stage that makes it again"
+                    path,
+                    f"no array {missing[0]!r}, only {' '.join(', '.join(archive.files).split()) or 'none'}: "
+                    "delete the file and run the stage that makes it again",
                 )
             found, forms = {}, forms or {}
             for name in names:
@@ -79,7 +80,7 @@ def load(path: Path, *names: str, forms: Mapping[str, Form] | None = None, **siz
                     _check_values(path, name, found[name], forms[name])
             return found
     except FileNotFoundError:
-        raise Missing(f"{path}: no such file: run the stage that makes it first") from None
+        raise Missing(path, "no such file: run the stage that makes it first") from None
     except PermissionError:
         raise
     except (
@@ -115,8 +116,9 @@ def _check_form(
     ]
     if list(shape[: len(axes)]) != expected:
         raise Foreign(
-            f"{path}: {name} is {dtype}{list(shape)}, expected {expected}: made from other data, or for another task: "
-            "delete it and run its stage again"
+            path,
+            f"{name} is {dtype}{list(shape)}, expected {expected}: made from other data, or for another task: "
+            "delete it and run its stage again",
         )
 
 
@@ -137,4 +139,4 @@ def _check_values(path: Path, name: str, values: np.ndarray, form: Form) -> None
 def check_number(flag: str, paths: list[Path], expected: int) -> None:
     """Raise StudyError unless as many files were given as the config lists."""
     if len(paths) != expected:
-        raise Misused(f"{flag}: the config lists {expected}, but {len(paths)} files were given: give one for each")
+        raise Misused(flag, f"the config lists {expected}, but {len(paths)} files were given: give one for each")

@@ -126,8 +126,9 @@ def _job(stage: str, config: type[BaseModel], arguments, inputs: list[str], outp
     standing = equal.fingerprint(stage, code["digest"], code["libraries"])
     if arguments.code and arguments.code != standing:
         raise Changed(
-            f"{stage}: the code (or a library's version) has changed since this job was planned: "
-            "run snakemake again so that it is planned with the code as it is now"
+            stage,
+            "the code (or a library's version) has changed since this job was planned: "
+            "run snakemake again so that it is planned with the code as it is now",
         )
     given = SimpleNamespace(**{name: getattr(arguments, name) for name in [*inputs, *folders]})
     final = {name: getattr(arguments, name) for name in outputs}
@@ -165,7 +166,7 @@ def _read(given: list[Path]) -> list[tuple[Path, str]]:
     """Each input and its SHA-256. Raises StudyError for one that is missing, or is not what its own job wrote."""
     for path in given:
         if not path.is_file():
-            raise Missing(f"{path}: no such file: run the stage that makes it first")
+            raise Missing(path, "no such file: run the stage that makes it first")
     read = {path: hashing.sha256(path) for path in given}
     sidecars.check_inputs(read)
     return [(path, read[path]) for path in given]

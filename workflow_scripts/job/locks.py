@@ -104,7 +104,7 @@ def _opened(path: Path) -> tuple[int, bool]:
         raise (
             _foreign(path)
             if os.path.lexists(path)
-            else Blocked(f"{path.parent}: you may not write here: mend its permissions, or give another path")
+            else Blocked(path.parent, "you may not write here: mend its permissions, or give another path")
         ) from None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.EISDIR):
@@ -125,12 +125,12 @@ def _remove(path: Path) -> None:
 
 def _foreign(path: Path) -> Blocked:
     return Blocked(
-        f"{path}: a lock of another user ({path.lstat().st_uid}): if no job of theirs makes this, have them remove it"
+        path, f"a lock of another user ({path.lstat().st_uid}): if no job of theirs makes this, have them remove it"
     )
 
 
 def _other(path: Path) -> Blocked:
-    return Blocked(f"{path}: no lock file, but a lock file of a job belongs here: remove it")
+    return Blocked(path, "no lock file, but a lock file of a job belongs here: remove it")
 
 
 def _is(file: int, path: Path) -> bool:

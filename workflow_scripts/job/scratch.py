@@ -21,11 +21,9 @@ def check(stage: str, outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     taken = {identity: path for path in inputs for identity in _identities(path)}
     for path in outputs:
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise Misused(
-                f"{path}: {stage} writes a file here, this is something else: give another path, or remove it"
-            )
+            raise Misused(path, f"{stage} writes a file here, this is something else: give another path, or remove it")
         if other := next((taken[identity] for identity in _identities(path) if identity in taken), None):
-            raise Misused(f"{path}: {stage} reads or writes {other}, which is the same file: give another path")
+            raise Misused(path, f"{stage} reads or writes {other}, which is the same file: give another path")
         taken |= dict.fromkeys(_identities(path), path)
 
 
@@ -80,9 +78,7 @@ def _made(folder: Path) -> Path:
     try:
         folder.mkdir()
     except FileExistsError:
-        raise Blocked(
-            f"{folder}: it is no folder that a job of yours has left: remove it, or have it removed"
-        ) from None
+        raise Blocked(folder, "it is no folder that a job of yours has left: remove it, or have it removed") from None
     (folder / MARK).touch()
     return folder
 

@@ -71,9 +71,9 @@ def read_epochs(paths: list[Path]) -> tuple[np.ndarray, list[np.ndarray]]:
     seeds = [[name for name in table if re.fullmatch(r"seed\d+", name)] for table in found]
     for path, table, columns in zip(paths, found, seeds, strict=True):
         if not columns:
-            raise Damaged(f"{path}: it has no column of a seed: delete it and run its stage again")
+            raise Damaged(path, "it has no column of a seed: delete it and run its stage again")
         if not table[["example", "class"]].equals(found[0][["example", "class"]]):
-            raise Foreign(f"{path}: its examples are not those of {paths[0]}: delete both and run their stage again")
+            raise Foreign(path, f"its examples are not those of {paths[0]}: delete both and run their stage again")
     classes = pd.factorize(found[0]["class"])[0]
     return classes, [
         table[columns].fillna(np.inf).to_numpy(float).T for table, columns in zip(found, seeds, strict=True)

@@ -95,9 +95,9 @@ def lines() -> list[str]:
         logs = {of["stage"]: of["logs"] for of in run["stages"]}
         snakemake = _snakemake(run["pid"], run["host"], Counter(job.state for job in jobs))
     except FileNotFoundError:
-        raise Missing(f"{JOBS}: no such file: call this in the folder where snakemake runs, once it runs") from None
+        raise Missing(JOBS, "no such file: call this in the folder where snakemake runs, once it runs") from None
     except (OSError, ValueError, LookupError, TypeError):
-        raise Damaged(f"{JOBS}: it can't be read: the next start of snakemake writes it anew") from None
+        raise Damaged(JOBS, "it can't be read: the next start of snakemake writes it anew") from None
     started = datetime.fromtimestamp(start / 1e9)
     return [f"run started {started:%Y-%m-%d %H:%M:%S}", "", *_table(jobs, logs), *_notes(jobs), "", *snakemake]
 

@@ -128,7 +128,7 @@ class Sources:
         """A module of the package; `at` is the line that needs it."""
         if name not in self._modules:
             if name not in self.paths:
-                raise Untracked(f"{at}: there is no module {name}: put it back, or import another one")
+                raise Untracked(at, f"there is no module {name}: put it back, or import another one")
             self._modules[name] = Module(self, name, self.paths[name])
         return self._modules[name]
 
@@ -146,7 +146,7 @@ class Sources:
             return Node(module, WHOLE)
         if name in _MODULE_TEXTS:
             return below
-        raise Untracked(f"{at}: {module} has no {name}: define it there, or refer to what there is")
+        raise Untracked(at, f"{module} has no {name}: define it there, or refer to what there is")
 
     def classes(self, node: Node) -> list[tuple[Module, ast.ClassDef]]:
         """The class that a definition is, and those of ours that it derives from; none if it is no class."""
@@ -180,7 +180,7 @@ class Sources:
         """The kinds of a family: the modules of a package, without those that begin with an underscore."""
         package = f"{self.package}.{family}"
         if package not in self.paths:
-            raise Untracked(f"{at}: there is no package {package}: make it, with a module for each kind")
+            raise Untracked(at, f"there is no package {package}: make it, with a module for each kind")
         below = [name for name, path in self.paths.items() if _is_module_below(package, name, path)]
         return sorted(kind for name in below if not (kind := name.rpartition(".")[2]).startswith("_"))
 
@@ -188,7 +188,7 @@ class Sources:
         """The kinds that a job with these settings means -> their modules."""
         there = self._family(of.family, of.at)
         if of.kind is not None and of.kind not in there:
-            raise Untracked(f"{of.at}: {of.family} has no kind {of.kind}: name one of {', '.join(there)}")
+            raise Untracked(of.at, f"{of.family} has no kind {of.kind}: name one of {', '.join(there)}")
         meant = kinds if of.kind is None else {of.kind}
         return {kind: f"{self.package}.{of.family}.{kind}" for kind in there if kind in meant}
 

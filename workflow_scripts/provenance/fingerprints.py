@@ -52,8 +52,9 @@ def check_loaded(stage: str, cfg: dict) -> None:
     outside = sorted(name for name in loaded - known if not _is_recorder(name))
     if outside:
         raise Untracked(
-            f"{stage}: it loaded {outside[0]}, which none of its modules imports by name: import it by name, so that a "
-            "change of it is noticed; nothing was written"
+            stage,
+            f"it loaded {outside[0]}, which none of its modules imports by name: import it by name, so that a "
+            "change of it is noticed; nothing was written",
         )
 
 
@@ -72,8 +73,9 @@ def check_libraries(libraries: dict[str, str]) -> None:
         path = getattr(module, "__file__", None)
         if path and name in places and not any(_lies_in(path, place) for place in places[name]):
             raise Foreign(
-                f"{path}: it was loaded in place of the {name} that is installed: rename it, move it away, or take its "
-                "folder from PYTHONPATH; nothing was written"
+                path,
+                f"it was loaded in place of the {name} that is installed: rename it, move it away, or take its "
+                "folder from PYTHONPATH; nothing was written",
             )
 
 

@@ -99,9 +99,9 @@ class Module:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif node.level:
-            raise Untracked(f"{self.at(node)}: relative import: name the module in full, so that it is tracked")
+            raise Untracked(self.at(node), "relative import: name the module in full, so that it is tracked")
         elif node.names[0].name == "*":
-            raise Untracked(f"{self.at(node)}: star import: name what is imported, so that it is tracked")
+            raise Untracked(self.at(node), "star import: name what is imported, so that it is tracked")
         else:
             below = [f"{node.module}.{alias.name}" for alias in node.names]
             names = [node.module, *(name for name in below if name in self.sources.paths)]
@@ -110,7 +110,7 @@ class Module:
                 self.sources.module(name, self.at(node))
             elif self.sources.is_stray(name):
                 top, package = name.partition(".")[0], self.sources.package
-                raise Untracked(f"{self.at(node)}: {top} lies outside {package}: move it there, so that it is tracked")
+                raise Untracked(self.at(node), f"{top} lies outside {package}: move it there, so that it is tracked")
         return [name for name in names if self.sources.is_ours(name)]
 
     @cached_property

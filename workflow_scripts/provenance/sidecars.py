@@ -177,9 +177,10 @@ def check_inputs(inputs: dict[Path, str]) -> None:
         beside = find(path, known)
         if beside and (record := known(beside)) and record.digest_of(path) != found:
             raise Changed(
-                f"{path}: these are not the bytes that the job that made it wrote ({beside.name}): "
+                path,
+                f"these are not the bytes that the job that made it wrote ({beside.name}): "
                 f"python -m {fingerprints.PACKAGE}.audit {path} prints what makes it again; "
-                f"or remove {beside.name} if you mean to use them"
+                f"or remove {beside.name} if you mean to use them",
             )
 
 

@@ -155,7 +155,7 @@ class Writer:
         return isinstance(node, ast.Name) and node.id in names and self.lookup(node) is None
 
     def _error(self, node: ast.AST, what: str, remedy: str = "write out what it does, so that it is tracked"):
-        return Untracked(f"{self.module.at(node)}: {what}: {remedy}")
+        return Untracked(self.module.at(node), f"{what}: {remedy}")
 
     # what counts
 

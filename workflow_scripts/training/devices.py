@@ -63,7 +63,7 @@ def claim(names: list[str], folder: Path) -> int | None:
     """
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid != os.getuid():
-        raise Blocked(f"{folder}: belongs to another user: set TMPDIR to a folder of your own")
+        raise Blocked(folder, "belongs to another user: set TMPDIR to a folder of your own")
     for index, name in enumerate(names):
         file = "gpu-" + re.sub(r"[^\w-]", "_", name) + ".lock"
         lock = os.open(folder / file, os.O_CREAT | os.O_RDWR, 0o600)

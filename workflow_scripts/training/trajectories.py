@@ -100,11 +100,12 @@ def check_cotrained(path: Path, network_path: Path, steps: np.ndarray, test_sha2
     other = npz.load(path, "steps", "test_sha256", forms=_FORMS)
     if not np.array_equal(other["steps"], steps):
         raise Foreign(
-            f"{path}: its {len(other['steps'])} checkpoints are not those of {network_path} ({len(steps)}): "
-            "train both with the same batch_size, epochs and checkpoints"
+            path,
+            f"its {len(other['steps'])} checkpoints are not those of {network_path} ({len(steps)}): "
+            "train both with the same batch_size, epochs and checkpoints",
         )
     if str(other["test_sha256"]) != str(test_sha256):
-        raise Foreign(f"{path}: its test set or label map is not that of {network_path}: train both on the same task")
+        raise Foreign(path, f"its test set or label map is not that of {network_path}: train both on the same task")
 
 
 def _predictions(part: str) -> str:

@@ -33,7 +33,7 @@ def load(path: Path) -> tuple[dict, dict[str, str]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         sound = isinstance(metadata, dict) and metadata.get("sha256") == digest(tensors)
     except FileNotFoundError:
-        raise Missing(f"{path}: no such file: run the stage that makes it first") from None
+        raise Missing(path, "no such file: run the stage that makes it first") from None
     except PermissionError:
         raise
     except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:

@@ -62,8 +62,9 @@ class ImageFolder(Source):
         """Raise StudyError unless the pictures are those that were listed when the job was planned."""
         if self.listing != planned:
             raise Changed(
-                f"{self.path}: the pictures changed since this job was planned: run snakemake again so that it is "
-                "planned with the pictures as they are now"
+                self.path,
+                "the pictures changed since this job was planned: run snakemake again so that it is "
+                "planned with the pictures as they are now",
             )
 
     @field_validator("classes")
@@ -125,8 +126,9 @@ def _check(settings: ImageFolder, path: Path, digest: str) -> None:
         log.info("to pin these pictures, set sha256: %s", digest)
     elif settings.sha256 != digest and not (path.is_file() and hashing.sha256(path) == settings.sha256):
         raise Changed(
-            f"{settings.path}: sha256 is {digest}, not {settings.sha256} as pinned: put the pinned pictures there, or "
-            "set sha256 to the new one if you mean to use these"
+            settings.path,
+            f"sha256 is {digest}, not {settings.sha256} as pinned: put the pinned pictures there, or "
+            "set sha256 to the new one if you mean to use these",
         )
 
 
@@ -138,7 +140,7 @@ def _chosen(settings: ImageFolder, names: list[str]) -> dict[str, list[str]]:
         (settings.test or 1, testing, "test"),
     ):
         if needed > len(given):
-            raise Unfit(f"{settings.path}: {keys} is more than the {len(given)} pictures there: lower it")
+            raise Unfit(settings.path, f"{keys} is more than the {len(given)} pictures there: lower it")
     rng = np.random.default_rng(settings.seed)
     train, fresh = parts.training_and_fresh(rng.permutation(len(training)), settings.train, settings.fresh)
     test = np.sort(rng.permutation(len(testing))[: settings.test])
