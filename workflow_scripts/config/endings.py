@@ -17,6 +17,7 @@ _REMEDIES = {
     errno.EROFS: "it can't be written to: give another path",
     errno.ENAMETOOLONG: "the name is too long: give a shorter one",
     errno.ENOENT: "give a path that exists",
+    errno.EEXIST: "something else has this name: move it away, or give another path",
     errno.ENOTDIR: "a part of the path is a file: give another path",
     errno.EISDIR: "it is a folder: give the path of a file",
     errno.ELOOP: "its links go in a circle: mend them, or give another path",
