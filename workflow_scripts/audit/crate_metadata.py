@@ -312,5 +312,6 @@ def _commit(record: Sidecar) -> str | None:
 
 def _circumstances(record: Sidecar) -> str:
     hardware, commit = record.gpu or record.cpu, _commit(record)
-    words = [f"key {record.key}", f"host {record.host}", hardware, record.os, f"Python {record.python}"]
-    return ", ".join(filter(None, [*words, commit and f"commit {commit}"]))
+    host = record.host and f"host {record.host}"
+    words = [f"key {record.key}", host, hardware, record.os, f"Python {record.python}", commit and f"commit {commit}"]
+    return ", ".join(filter(None, words))

@@ -94,10 +94,9 @@ def _jobs(report: Report, passed: list[Job]) -> list[str]:
 
 def _job(report: Report, job: Job) -> Iterator[str]:
     record = job.record
-    who = f"{record.user or 'unknown user'}@{record.host}"
     where = record.gpu or record.cpu or "unknown CPU"
     when = record.ended[:19].replace("T", " ")
-    yield f"{job.name}: {when}, {who}, {where}, code {record.code.fingerprint}, key {record.key}"
+    yield f"{job.name}: {when}, {record.who}, {where}, code {record.code.fingerprint}, key {record.key}"
     if record.stage == "simulate":
         yield "  from no file: it is drawn"
     for name in record.outputs:
