@@ -1,5 +1,6 @@
 """A run that is killed again and again is finished by the same command, and leaves what an undisturbed one leaves."""
 
+import contextlib
 import os
 import random
 import signal
@@ -58,8 +59,21 @@ def undisturbed(tmp_path_factory) -> tuple[Path, float]:
     return folder, time.monotonic() - start
 
 
+def is_at_work(folder: Path) -> bool:
+    """Whether a job that a killed Snakemake left works in the folder: it finds that nothing is left to do, and ends."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(process / "cwd") == str(folder):
+                return True
+    return False
+
+
 def check(folder: Path, undisturbed: Path) -> None:
     """The results are those of an undisturbed run, the audit has no doubt, nothing is left, nothing would run again."""
+    end = time.monotonic() + 120
+    while is_at_work(folder):
+        assert time.monotonic() < end, "a job that was left never ends"
+        time.sleep(0.1)
     assert products(folder) == products(undisturbed)
     left = [str(path) for path in (folder / "results").rglob("*") if path.name.startswith((".", "resume-"))]
     assert left == []
