@@ -37,6 +37,7 @@ cycles included. What is not seen: the order of two assignments to one name, if 
 """
 
 import ast
+import collections
 import hashlib
 import itertools
 from collections.abc import Iterable
@@ -46,6 +47,7 @@ from typing import NamedTuple
 
 from workflow_scripts.config.errors import Untracked
 from workflow_scripts.provenance.modules import Module
+from workflow_scripts.provenance.scopes import FUNCTIONS
 from workflow_scripts.provenance.text import WHOLE, Kinds, Node, Text
 
 #: in place of the version of a library that is not installed
@@ -75,6 +77,13 @@ class Reach(NamedTuple):
     nodes: set[Node]
     modules: set[str]
     effects: list[Node]
+
+
+class Walk(NamedTuple):
+    """The digest of a definition with all that it reaches, and the number of each of these."""
+
+    digest: str
+    numbers: dict[Node, int]
 
 
 class Sources:
@@ -122,6 +131,7 @@ class Sources:
         if self.version and self.version.module in self.paths:
             at = f"{self.paths[self.version.module]}:1"
             roots.append(self.attribute(*self.version, at, into_recorders=True))
+            self.module(name, name).check_command(Node(self.version.module, "main"), roots[:2])
         return roots
 
     def module(self, name: str, at: str) -> Module:
@@ -156,6 +166,11 @@ class Sources:
             return []
         bases = [base for base in module.bases(made) if isinstance(base, Node) and base != node]
         return [(module, made), *(found for base in bases for found in self.classes(base))]
+
+    def is_function(self, node: Node) -> bool:
+        """Whether a definition is a function."""
+        made = self.module(node.module, node.module).statements.get(node.name, [])
+        return bool(made) and isinstance(made[0], FUNCTIONS)
 
     def is_ours(self, name: str) -> bool:
         """Whether a dotted name is the package or lies in it."""
@@ -243,7 +258,7 @@ class Sources:
     def _of_kinds(self, references: list[Kinds], kinds: frozenset[str]) -> list[str]:
         return [module for of in references for module in self._chosen(of, kinds).values()]
 
-    def _walk(self, root: Node, kinds: frozenset[str]) -> str:
+    def _walk(self, root: Node, kinds: frozenset[str]) -> Walk:
         """The digest of a definition and all that it reaches, each numbered when it is first met."""
         numbers, order, texts = {root: 0}, [root], []
         for node in order:
@@ -256,11 +271,26 @@ class Sources:
                     order.append(piece)
                 texts.append(f" #{numbers[piece]}")
             texts.append("\n")
-        return _sha256("".join(texts))
+        return Walk(_sha256("".join(texts)), numbers)
+
+    def _meant(self, walks: list[Walk], kinds: frozenset[str]) -> list[str]:
+        """Which of several definitions that say the same is meant where more than one walk meets it: its numbers there.
+
+        Two empty registries say the same; it counts which of them is filled on import, and which is read.
+        """
+        nodes = {node for walk in walks for node in walk.numbers if self._is_followed(node)}
+        texts = {node: "".join(piece for piece in self._text(node).pieces if type(piece) is str) for node in nodes}
+        often = {text for text, n in collections.Counter(texts.values()).items() if n > 1}
+        whole = {node: self._walk(node, kinds).digest for node, text in texts.items() if text in often}
+        same = {digest for digest, n in collections.Counter(whole.values()).items() if n > 1}
+        meant = [node for node, digest in whole.items() if digest in same]
+        places = [sorted(f"{walk.digest} #{walk.numbers[node]}" for walk in walks if node in walk.numbers) for node in meant]
+        return sorted(" ".join(place) for place in places if len(place) > 1)
 
     def _code(self, reach: Reach, kinds: frozenset[str]) -> dict:
-        digests = [self._walk(root, kinds) for root in reach.roots]
-        effects = sorted({self._walk(effect, kinds) for effect in reach.effects})
+        roots = [self._walk(root, kinds) for root in reach.roots]
+        effects = sorted((self._walk(effect, kinds) for effect in reach.effects), key=lambda walk: walk.digest)
+        digests = [*(walk.digest for walk in roots), "effects", *(walk.digest for walk in effects)]
         followed = [node for node in sorted(reach.nodes) if self._is_followed(node)]
         used = {DISTRIBUTIONS[name] for node in followed for name in self._text(node).libraries & DISTRIBUTIONS.keys()}
         if "safetensors" in used:  # whose arrays are PyTorch's here
@@ -270,7 +300,7 @@ class Sources:
             module = node.module.removeprefix(f"{self.package}.") if node.module != self.package else "__init__"
             definitions.setdefault(module, {})[node.name] = self._digest_alone(node)
         return {
-            "digest": _sha256("\n".join([*digests, "effects", *effects]))[:16],
+            "digest": _sha256("\n".join([*digests, *self._meant([*roots, *effects], kinds)]))[:16],
             "libraries": {name: self._version(name) for name in sorted(used)},
             "definitions": definitions,
         }
@@ -294,8 +324,14 @@ class Sources:
 def _paths(root: Path, package: str) -> dict[str, Path]:
     """Every module of a package -> its file; a package without an __init__ -> its folder."""
     paths = {}
-    for path in sorted((root / package).rglob("*.py")):
+    for path in sorted((root / package).rglob("*")):
+        if path.suffix in (".so", ".pyd"):
+            raise Untracked(f"{path}: it is loaded in place of source, and can't be read: remove it")
+        if path.suffix != ".py":
+            continue
         parts = path.relative_to(root).with_suffix("").parts
+        if path.with_suffix("").joinpath("__init__.py").is_file():
+            raise Untracked(f"{path}: it isn't loaded, as there is a package of its name: remove one of them")
         for depth in range(1, len(parts)):
             paths.setdefault(".".join(parts[:depth]), root.joinpath(*parts[:depth]))
         paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
