@@ -40,7 +40,7 @@ import ast
 import collections
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -274,18 +274,19 @@ class Sources:
         return Walk(_sha256("".join(texts)), numbers)
 
     def _meant(self, walks: list[Walk], kinds: frozenset[str]) -> list[str]:
-        """Which of several definitions that say the same is meant where more than one walk meets it: its numbers there.
+        """Of definitions that say the same, met by more than one walk: the numbers that each has there.
 
         Two empty registries say the same; it counts which of them is filled on import, and which is read.
         """
         nodes = {node for walk in walks for node in walk.numbers if self._is_followed(node)}
-        texts = {node: "".join(piece for piece in self._text(node).pieces if type(piece) is str) for node in nodes}
-        often = {text for text, n in collections.Counter(texts.values()).items() if n > 1}
-        whole = {node: self._walk(node, kinds).digest for node, text in texts.items() if text in often}
-        same = {digest for digest, n in collections.Counter(whole.values()).items() if n > 1}
-        meant = [node for node, digest in whole.items() if digest in same]
-        places = [sorted(f"{walk.digest} #{walk.numbers[node]}" for walk in walks if node in walk.numbers) for node in meant]
-        return sorted(" ".join(place) for place in places if len(place) > 1)
+        alike = _groups(nodes, lambda node: "".join(piece for piece in self._text(node).pieces if type(piece) is str))
+        same = [group for each in alike for group in _groups(each, lambda node: self._walk(node, kinds).digest)]
+        lines = []
+        for group in same:
+            places = [[(walk.digest, walk.numbers[node]) for walk in walks if node in walk.numbers] for node in group]
+            if len({digest for place in places for digest, _ in place}) > 1:
+                lines += [str(sorted(place)) for place in places]
+        return sorted(lines)
 
     def _code(self, reach: Reach, kinds: frozenset[str]) -> dict:
         roots = [self._walk(root, kinds) for root in reach.roots]
@@ -340,6 +341,14 @@ def _paths(root: Path, package: str) -> dict[str, Path]:
 
 def _is_module_below(package: str, name: str, path: Path) -> bool:
     return name.rpartition(".")[0] == package and path.suffix == ".py" and path.name != "__init__.py"
+
+
+def _groups(nodes: Iterable[Node], text: Callable[[Node], str]) -> list[list[Node]]:
+    """The nodes of which several have the same text."""
+    found = collections.defaultdict(list)
+    for node in nodes:
+        found[text(node)].append(node)
+    return [group for group in found.values() if len(group) > 1]
 
 
 def _last_name(reference: Node | Kinds) -> str:

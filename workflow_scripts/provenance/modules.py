@@ -7,7 +7,16 @@ from pathlib import Path
 
 from workflow_scripts.config.errors import Untracked
 from workflow_scripts.provenance import loading
-from workflow_scripts.provenance.scopes import DEFINITIONS, IMPORTS, bound, executed, is_main, is_stored, loaded, sets_part
+from workflow_scripts.provenance.scopes import (
+    DEFINITIONS,
+    IMPORTS,
+    bound,
+    executed,
+    is_main,
+    is_stored,
+    loaded,
+    sets_part,
+)
 from workflow_scripts.provenance.text import ERROR, WHOLE, Kinds, Node, Text, Writer
 
 ON_IMPORT = "on import"
@@ -32,7 +41,7 @@ PURE = _words("""
     threading.Lock threading.RLock threading.local types.MappingProxyType types.SimpleNamespace
     numpy.arange numpy.array numpy.asarray numpy.bool_ numpy.concatenate numpy.dtype numpy.empty numpy.exp numpy.eye
     numpy.finfo numpy.float32 numpy.float64 numpy.full numpy.geomspace numpy.iinfo numpy.int32 numpy.int64
-    numpy.linspace numpy.log numpy.log10 numpy.log2 numpy.logspace numpy.mean numpy.ones numpy.sqrt numpy.stack
+    numpy.linspace numpy.log numpy.log10 numpy.log2 numpy.logspace numpy.ones numpy.sqrt numpy.stack
     numpy.uint8 numpy.uint32 numpy.uint64 numpy.zeros
     torch.cuda.get_device_name torch.device torch.inference_mode torch.no_grad torch.ones torch.tensor torch.zeros
 """)
@@ -40,9 +49,9 @@ PURE = _words("""
 #: methods of texts, dicts, sets, paths, arrays, trees and properties that act on nothing
 PURE_METHODS = _words("""
     absolute as_posix astype casefold copy count decode deleter difference encode endswith format fromkeys get_depth
-    get_n_leaves getter index intersection isdecimal isdigit items join joinpath keys lower lstrip max mean min partition
-    relative_to removeprefix removesuffix replace reshape resolve rpartition rsplit rstrip setter split splitlines
-    startswith strip sum title tolist union upper values with_name with_stem with_suffix zfill
+    get_n_leaves getter index intersection isdecimal isdigit items join joinpath keys lower lstrip max mean min
+    partition relative_to removeprefix removesuffix replace reshape resolve rpartition rsplit rstrip setter split
+    splitlines startswith strip sum title tolist union upper values with_name with_stem with_suffix zfill
 """)
 
 _ACTS = (
@@ -188,13 +197,14 @@ class Module:
         return {each: {node.id for node in executed(each) if isinstance(node, ast.Name)} for each in acting}
 
     def check_command(self, shell: Node, roots: list[Node]) -> None:
-        """Raise StudyError unless what runs as the command is one call of the shell, with the stage's run and Config."""
+        """Raise StudyError unless the command is one call of the shell, with run and Config of the stage."""
         for statement in (each for block in self.command for each in block.body):
             call = statement.value if isinstance(statement, ast.Expr) else None
             given = [self._writer.chain(each)[0] for each in getattr(call, "args", [])]
             calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
             if given != roots or len(calls) != 1 or self._writer.chain(call.func)[0] != shell:
-                raise Untracked(f"{self.at(statement)}: it isn't tracked here: only command.main(run, Config, ...) may be")
+                remedy = "call command.main(run, Config, ...) alone"
+                raise Untracked(f"{self.at(statement)}: what stands under __main__ isn't tracked: {remedy}")
 
     def class_of(self, name: str) -> ast.ClassDef | None:
         """The class that a name is."""

@@ -25,6 +25,7 @@ ERROR = ("Error", "Exception", "Warning")
 _KEPT = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
 _FIELD = ("pydantic.Field", "pydantic.fields.Field")
 _FIELD_TEXTS = ("description", "title", "examples", "help")
+_OF_ERRORS = ("errno", "strerror", "filename", "lineno", "msg")
 _OF_FIELDS = {"model_fields", "__pydantic_fields__"}
 _ARGPARSE = ("ArgumentParser", "add_argument", "add_argument_group", "add_parser", "add_subparsers")
 _ARGPARSE_TEXTS = ("help", "description", "epilog")
@@ -41,7 +42,7 @@ _UNREADABLE_NAMES = {"exec", "eval", "compile", "globals", "__doc__", "__builtin
 _UNREADABLE_ATTRIBUTES = _HIDDEN | _DYNAMIC
 _UNREADABLE_LIBRARY = (
     *("sys.modules.", "sys._getframe.", "sys.exc_info.", "inspect.", "traceback.", "pkgutil.", "importlib."),
-    *("typing.get_type_hints.", "pydantic.ImportString.", "pandas.eval."),
+    *("sys.__dict__.", "typing.get_type_hints.", "pydantic.ImportString.", "pandas.eval."),
     *(f"builtins.{name}." for name in _UNREADABLE_NAMES),
 )
 _LOCAL = object()
@@ -80,15 +81,16 @@ class Writer:
         self.module, self.sources, self.own = module, module.sources, own
         self.scopes: list[Scope] = []
         self.annotating = False
-        self.attributes: set[str] = set()
+        self.attributes: dict[str, ast.Attribute] = {}
         self.text = Text()
         self.out = self.text.pieces
 
     def definition(self, statements: list[ast.stmt]) -> Text:
         """The text of the top-level statements that make a definition."""
         self._body("body", statements)
-        if self.attributes & _OF_FIELDS and not self.attributes.isdisjoint(_FIELD_TEXTS):
-            raise self._error(statements[0], "it reads texts of Field, which don't count")
+        texts = [node for name, node in self.attributes.items() if name in _FIELD_TEXTS]
+        if texts and not _OF_FIELDS.isdisjoint(self.attributes):
+            raise self._error(texts[0], "texts of Field don't count")
         if self.own is not None:
             self.out += [f" after {n}" for statement in statements for n in self.module.changes_before(statement)]
         joined: list = []
@@ -167,7 +169,8 @@ class Writer:
         target, rest = self.chain(function)
         classes = self.sources.classes(target) if isinstance(target, Node) and not rest else []
         if not classes and (not isinstance(target, Node) or rest or target.module in self.sources.recording):
-            return last_name(function).endswith(ERROR)
+            known = target is not None or self._is_builtin(function, last_name(function))
+            return known and last_name(function).endswith(ERROR)
         return any(last_name(base).endswith(ERROR) for _, made in classes for base in made.bases)
 
     def _is_builtin(self, node: ast.expr, *names: str) -> bool:
@@ -189,6 +192,8 @@ class Writer:
             self.text.imports += self.module.loaded(statement)
             scope = self.scopes[-1]
             return scope.is_class or not all(name in scope.imports for name, _ in bound([statement]))
+        if isinstance(statement, ast.Pass):
+            return False
         if isinstance(statement, ast.Global):
             return any(self.module.resolve(name) is None for name in statement.names)
         return not (isinstance(statement, ast.AnnAssign) and statement.value is None and self._is_in_function())
@@ -197,8 +202,14 @@ class Writer:
         """The calls among the arguments of a log line that may do more than tell, such as a draw of random numbers."""
         if not (isinstance(statement, ast.Expr) and self.is_log(statement.value)):
             return []
-        calls = [node for node in ast.walk(statement.value) if isinstance(node, ast.Call) and node is not statement.value]
-        return [ast.Expr(call) for call in calls if not self.module.is_pure(call, self)]
+        line = statement.value
+        calls = [node for node in ast.walk(line) if isinstance(node, ast.Call) and node is not line]
+        return [ast.Expr(call) for call in calls if not (self.module.is_pure(call, self) or self._is_of_numpy(call))]
+
+    def _is_of_numpy(self, call: ast.Call) -> bool:
+        """Whether a call computes something with NumPy, not at random."""
+        target = str(self.chain(call.func)[0])
+        return target.startswith("numpy.") and not target.startswith("numpy.random.")
 
     def _is_in_function(self) -> bool:
         return bool(self.scopes) and not self.scopes[-1].is_class
@@ -265,7 +276,7 @@ class Writer:
         elif self._is_dispatcher(target):
             raise self._error(node, f"kinds.{target.name} isn't called", "call it here, with the family written out")
         elif target.module == self.sources.dispatch and self.module.name not in self.sources.recording:
-            raise self._error(node, f"kinds.{target.name} can't be followed by reading", "call kinds.of or kinds.choice")
+            raise self._error(node, f"kinds.{target.name} can't be followed", "call kinds.of or kinds.choice")
         else:
             self.out.append(target)
 
@@ -296,15 +307,15 @@ class Writer:
         owner, after = self.chain(node.value)
         if is_stored(node) and not after and isinstance(owner, Node) and owner.name == WHOLE:
             raise self._error(node, f"{owner.module}.{node.attr} is set", "hand the value on as an argument")
+        if node.attr == "__name__" and not isinstance(owner, str) and not self._is_type(node.value):
+            raise self._error(node, "names of definitions don't count", "write the name out")
         target, rest = self.chain(node)
         if target is not None and not rest:
             self._reference(target, node)
             return
         if node.attr in _UNREADABLE_ATTRIBUTES:
             raise self._error(node, f"{node.attr} can't be followed by reading")
-        if node.attr == "__name__" and not self._is_type(node.value):
-            raise self._error(node, "names of definitions don't count", "write the name out")
-        self.attributes.add(node.attr)
+        self.attributes[node.attr] = node
         self.out.append("(Attribute value:")
         self._write(node.value)
         self.out.append(f" attr:{node.attr})")
@@ -321,6 +332,8 @@ class Writer:
             self._field("args", node.args)
             self._field("keywords", [keyword for keyword in node.keywords if keyword.arg not in unread])
             self.annotating = annotating
+        if self._is_builtin(node.func, "isinstance", "issubclass") and node.args:
+            self._recorders(node.args[-1])
         self.out.append(")")
 
     def _check_call(self, node: ast.Call) -> None:
@@ -476,14 +489,38 @@ class Writer:
     def _raise(self, node: ast.Raise) -> None:
         self._plain(node, "exc")
 
+    def _assert(self, node: ast.Assert) -> None:
+        self._plain(node, "test", *(["msg"] if node.msg and _keeps(node.msg) else []))
+
     def _handler(self, node: ast.ExceptHandler) -> None:
         """An except clause; which of the recorders' errors it catches counts, unless it raises them again."""
+        if uses := self._read_as_data(node):
+            remedy = f"raise it, log it, or read its {', '.join(_OF_ERRORS[:-1])} or {_OF_ERRORS[-1]}"
+            raise self._error(uses[0], f"{node.name} is read, but what errors say doesn't count", remedy)
         self._plain(node)
-        if not isinstance(node.body[0], ast.Raise):
-            caught = [self.chain(below)[0] for below in ast.walk(node.type) if isinstance(below, ast.Name | ast.Attribute)] if node.type else []
-            self.out += [
-                f" caught:{of.name}" for of in caught if isinstance(of, Node) and of.module in self.sources.recording
-            ]
+        if node.type and not isinstance(node.body[0], ast.Raise):
+            self._recorders(node.type)
+
+    def _recorders(self, node: ast.expr) -> None:
+        """Write the names of the recorders' definitions in an expression: they say nothing else of themselves."""
+        found = [self.chain(below)[0] for below in ast.walk(node) if isinstance(below, ast.Name | ast.Attribute)]
+        recorders = [of.name for of in found if isinstance(of, Node) and of.module in self.sources.recording]
+        self.out += [f" recorder:{name}" for name in recorders]
+
+    def _read_as_data(self, handler: ast.ExceptHandler) -> list[ast.Name]:
+        """Where a caught error is more than raised, told to people, kept as it is, or handed to a function of ours."""
+        told: set[ast.AST] = set()
+        for node in ast.walk(handler):
+            called = node.func if isinstance(node, ast.Call) else None
+            is_kept = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript)
+            if isinstance(node, ast.Raise) or self.is_log(node) or (called and self._is_exception(called)):
+                told |= {*ast.walk(node)}
+            elif called and self._is_function(called):
+                told |= {*node.args}
+            elif is_kept or (isinstance(node, ast.Attribute) and node.attr in _OF_ERRORS):
+                told.add(node.value)
+        names = [node for node in ast.walk(handler) if isinstance(node, ast.Name) and not is_stored(node)]
+        return [node for node in names if node.id == handler.name and node not in told]
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         """An import that may or may not bind its names: it refers to all that it names."""
@@ -514,6 +551,7 @@ _METHODS = {
     ast.ClassDef: Writer._class,
     ast.ExceptHandler: Writer._handler,
     ast.Raise: Writer._raise,
+    ast.Assert: Writer._assert,
     ast.If: Writer._if,
     **dict.fromkeys(FUNCTIONS, Writer._function),
     **dict.fromkeys(COMPREHENSIONS, Writer._comprehension),
