@@ -920,6 +920,7 @@ def test_different_code_has_different_digests(stage, one, other):
         ("x: int\nreturn 1", "return 1"),
         ("'text'\nreturn 1", "return 1"),
         ("assert config, 'text'\nreturn 1", "assert config\nreturn 1"),
+        ("raise SystemExit('text')", "raise SystemExit('words')"),
         ("class A: pass\nreturn A", "class A: 'text'\nreturn A"),
         ("def f() -> int:\n    'text'\n    return 1\nreturn f", "def f():\n    return 1\nreturn f"),
     ],

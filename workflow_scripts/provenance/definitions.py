@@ -12,28 +12,36 @@ What counts:
   value counts with all that it defines and imports. Classes count whole, and so does an `if`, `try`, `with` or `for` at
   top level for each name that it binds.
 - What acts on import, for every job that may load the module, though nothing refers to it: calls, loops, `with`, `try`,
-  `del`, `+=`, assignments to attributes and items; constants made by a call that isn't on the list PURE, or by a class
-  of ours with an `__init__`; definitions under a decorator that isn't on the list; classes with keywords for a base of
-  ours, or with one that has `__init_subclass__`; and the like in class bodies and default arguments.
+  `del`, `+=`, assignments to attributes and items; expressions whose value nothing uses; constants made by a call that
+  isn't on the list PURE, or by a class of ours with an `__init__`; definitions under a decorator that isn't on the list;
+  classes with keywords for a base of ours, or with one that has `__init_subclass__`; and the like in class bodies and
+  default arguments.
 - Annotations where something may read them: in class bodies, at top level, and in decorated functions.
 - Versions of the libraries that the definitions use; an `import` alone is no use.
 
 What only people read doesn't count, nor what only that refers to: docstrings and other texts that stand alone, the
-arguments of exceptions, causes (`from error`), calls of loggers, descriptions and titles of pydantic's `Field`, help of
-argparse, and what stands under `if TYPE_CHECKING:` or `if __name__ == "__main__":`.
+arguments of exceptions and assertions, causes (`from error`), lines of loggers but for calls in them that may act, such
+as a draw of random numbers, descriptions and titles of pydantic's `Field`, help of argparse, and what stands under
+`if TYPE_CHECKING:` or `if __name__ == "__main__":`. So code that reads such texts is an error: `__doc__`, what a caught
+error says, `__name__`, `__file__`, `inspect`; and a stage's command is one call of the shell with `run` and `Config`.
 
 Kinds: `kinds.of("training.networks", kind).build` refers to `build` of those modules of the package `training.networks`
 that the job's settings name; with a kind written out, of that module. `kinds.choice("training.networks")` refers to
 their `Settings`. So a job depends on its own kinds, and on no others.
 
-Recorders, such as provenance itself, have no part in what a job makes: references into them lead nowhere.
+Recorders, such as provenance itself, have no part in what a job makes: references into them lead nowhere; but the
+names of their errors count where they are caught.
 
 What can't be followed by reading (`eval`, imports by a computed name, star imports, ...) is a StudyError that names the
 line, if a job reaches or loads it.
 
 The digest: from a root, definitions are numbered in the order in which they are met, level by level; the text of each
 is its syntax with every reference to a definition replaced by the number. Equal texts in equal order are the same code,
-cycles included. What is not seen: the order of two assignments to one name, if a third definition reads it in between.
+cycles included. Where definitions that say the same are met from several roots, their numbers are told, so that it
+counts which of two empty registries is filled; and where a name is made or changed by several statements, how many of
+these come before one that reads it on import. What is not seen: such an order across modules, or by way of a function
+that is called in between; names of classes that a value shows (`repr`, `type(x).__name__`); what pydantic reads of the type
+hints of a function that it is given as a value.
 """
 
 import ast

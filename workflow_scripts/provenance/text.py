@@ -20,7 +20,7 @@ from workflow_scripts.provenance.scopes import (
 WHOLE = "*"
 #: keys of settings whose values name a kind
 TAGS = ("kind", "solver")
-ERROR = ("Error", "Exception", "Warning")
+ERROR = ("Error", "Exception", "Warning", "SystemExit")
 
 _KEPT = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
 _FIELD = ("pydantic.Field", "pydantic.fields.Field")
