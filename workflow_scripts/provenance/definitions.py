@@ -13,9 +13,9 @@ What counts:
   top level for each name that it binds.
 - What acts on import, for every job that may load the module, though nothing refers to it: calls, loops, `with`, `try`,
   `del`, `+=`, assignments to attributes and items; expressions whose value nothing uses; constants made by a call that
-  isn't on the list PURE, or by a class of ours with an `__init__`; definitions under a decorator that isn't on the list;
-  classes with keywords for a base of ours, or with one that has `__init_subclass__`; and the like in class bodies and
-  default arguments.
+  isn't on the list PURE, or by a class of ours with an `__init__`; definitions under a decorator that isn't on the
+  list; classes with keywords for a base of ours, or with one that has `__init_subclass__`; and the like in class bodies
+  and default arguments.
 - Annotations where something may read them: in class bodies, at top level, and in decorated functions.
 - Versions of the libraries that the definitions use; an `import` alone is no use.
 
@@ -40,8 +40,8 @@ is its syntax with every reference to a definition replaced by the number. Equal
 cycles included. Where definitions that say the same are met from several roots, their numbers are told, so that it
 counts which of two empty registries is filled; and where a name is made or changed by several statements, how many of
 these come before one that reads it on import. What is not seen: such an order across modules, or by way of a function
-that is called in between; names of classes that a value shows (`repr`, `type(x).__name__`); what pydantic reads of the type
-hints of a function that it is given as a value.
+that is called in between; names of classes that a value shows (`repr`, `type(x).__name__`); what pydantic reads of the
+type hints of a function that it is given as a value.
 """
 
 import ast
