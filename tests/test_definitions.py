@@ -584,9 +584,11 @@ def test_which_error_of_recorders_is_caught_counts_unless_it_is_raised_again(sta
     caught = "try: return 1\nexcept errors.A: return 2"
     again = "try: return 1\nexcept errors.A as e: raise ValueError(e)"
     asked = "return isinstance(config, errors.A)"
+    kept = "for error in (errors.A,): return error"
     assert code(caught) != code(caught.replace("errors.A", "errors.B"))
     assert code(again) == code(again.replace("errors.A", "errors.B"))
     assert code(asked) != code(asked.replace("errors.A", "errors.B"))
+    assert code(kept) != code(kept.replace("errors.A", "errors.B"))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ that the job's settings name; with a kind written out, of that module. `kinds.ch
 their `Settings`. So a job depends on its own kinds, and on no others.
 
 Recorders, such as provenance itself, have no part in what a job makes: references into them lead nowhere; but the
-names of their errors count where they are caught.
+names of their errors count where these are caught or asked for.
 
 What can't be followed by reading (`eval`, imports by a computed name, star imports, ...) is a StudyError that names the
 line, if a job reaches or loads it.

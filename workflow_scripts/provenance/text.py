@@ -82,6 +82,7 @@ class Writer:
         self.scopes: list[Scope] = []
         self.annotating = False
         self.attributes: dict[str, ast.Attribute] = {}
+        self.nameless: set[ast.AST] = set()
         self.text = Text()
         self.out = self.text.pieces
 
@@ -279,6 +280,8 @@ class Writer:
             raise self._error(node, f"kinds.{target.name} can't be followed", "call kinds.of or kinds.choice")
         else:
             self.out.append(target)
+            if target.module in self.sources.recording and node not in self.nameless and self.sources.classes(target):
+                self.out.append(f" recorder:{target.name}")
 
     def _bound_name(self, name: str) -> str:
         """How a name is written where it is bound: at top level it doesn't count, but which of several it is does."""
@@ -325,6 +328,7 @@ class Writer:
             self._dispatch(node, None)
             return
         self._check_call(node)
+        self.nameless.add(node.func)
         self.out.append("(Call func:")
         self._write(node.func)
         if not self._is_exception(node.func) or any(map(_keeps, [*node.args, *node.keywords])):
@@ -332,8 +336,6 @@ class Writer:
             self._field("args", node.args)
             self._field("keywords", [keyword for keyword in node.keywords if keyword.arg not in unread])
             self.annotating = annotating
-        if self._is_builtin(node.func, "isinstance", "issubclass") and node.args:
-            self._recorders(node.args[-1])
         self.out.append(")")
 
     def _check_call(self, node: ast.Call) -> None:
@@ -497,15 +499,9 @@ class Writer:
         if uses := self._read_as_data(node):
             remedy = f"raise it, log it, or read its {', '.join(_OF_ERRORS[:-1])} or {_OF_ERRORS[-1]}"
             raise self._error(uses[0], f"{node.name} is read, but what errors say doesn't count", remedy)
+        if node.type and isinstance(node.body[0], ast.Raise):
+            self.nameless |= {*ast.walk(node.type)}
         self._plain(node)
-        if node.type and not isinstance(node.body[0], ast.Raise):
-            self._recorders(node.type)
-
-    def _recorders(self, node: ast.expr) -> None:
-        """Write the names of the recorders' definitions in an expression: they say nothing else of themselves."""
-        found = [self.chain(below)[0] for below in ast.walk(node) if isinstance(below, ast.Name | ast.Attribute)]
-        recorders = [of.name for of in found if isinstance(of, Node) and of.module in self.sources.recording]
-        self.out += [f" recorder:{name}" for name in recorders]
 
     def _read_as_data(self, handler: ast.ExceptHandler) -> list[ast.Name]:
         """Where a caught error is more than raised, told to people, kept as it is, or handed to a function of ours."""
