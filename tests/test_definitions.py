@@ -1016,7 +1016,7 @@ def _only_told(use: ast.Name, handler: ast.ExceptHandler, parents: dict[ast.AST,
 def test_no_text_of_an_exception_reaches_a_product(real):
     modules = sorted({name for stage in STAGES for name in real.modules(stage) - real.recording})
     trees = {real.paths[name]: ast.parse(real.paths[name].read_bytes()) for name in modules}
-    errors, found = _returns_errors(trees) | {"refused"}, []
+    errors, found = _returns_errors(trees) | {"refused", "said", "isinstance"}, []
     for path, tree in trees.items():
         parents = {below: node for node in ast.walk(tree) for below in ast.iter_child_nodes(node)}
         for handler in ast.walk(tree):
