@@ -931,6 +931,32 @@ def test_the_same_code_written_differently_has_the_same_digest(stage, one, other
     assert stage(one)["digest"] == stage(other)["digest"]
 
 
+MAKES_ERRORS = """
+class Foreign(Exception): pass
+def foreign(path, text):
+    "An error."
+    return Foreign(f"{path}: {text}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "top", "is_same"),
+    [
+        ("raise foreign(config, 'a')", "raise foreign(config, f'b {inputs}')", MAKES_ERRORS, True),
+        ("error = foreign(config, 'a')", "error = foreign(config, 'b')", MAKES_ERRORS, True),
+        ("raise foreign(config, x := 1)", "raise foreign(config, x := 2)", MAKES_ERRORS, False),
+        ("return f('a')", "return f('b')", "def f(x):\n    return [x]", False),
+        ("raise f('a')", "raise f('b')", "def f(x):\n    print(x)\n    return ValueError(x)", False),
+        ("raise f('a')", "raise f('b')", "def f(x):\n    return f(x)", False),
+        ("raise f('a')", "raise f('b')", "def f(x):\n    return ValueError(x) if x else None", False),
+    ],
+)
+def test_what_is_handed_to_a_function_that_makes_an_error_counts_only_where_it_does_more(
+    stage, one, other, top, is_same
+):
+    assert (stage(one, top)["digest"] == stage(other, top)["digest"]) == is_same
+
+
 def test_digests_are_the_same_in_every_version_of_python(stage):
     text = """
     x = f"a{config!r:>{inputs}}{{b}}" f"{config=}" "\\u00e9\\U0001f40d" f"{config:%Y-{inputs}}"

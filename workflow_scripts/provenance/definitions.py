@@ -180,6 +180,13 @@ class Sources:
         made = self.module(node.module, node.module).statements.get(node.name, [])
         return bool(made) and isinstance(made[0], FUNCTIONS)
 
+    def call_returned(self, node: Node) -> ast.Call | None:
+        """The call whose value a function returns, if it does nothing else."""
+        made = self.module(node.module, node.module).statements.get(node.name, [])
+        body = made[0].body if self.is_function(node) else []
+        last = body[-1] if len(body) == 1 + (bool(body) and ast.get_docstring(made[0]) is not None) else None
+        return last.value if isinstance(last, ast.Return) and isinstance(last.value, ast.Call) else None
+
     def is_ours(self, name: str) -> bool:
         """Whether a dotted name is the package or lies in it."""
         return name == self.package or name.startswith(f"{self.package}.")

@@ -166,7 +166,14 @@ class Writer:
         return target in ((self.sources.dispatch, "of"), (self.sources.dispatch, "choice"))
 
     def _is_exception(self, function: ast.expr) -> bool:
-        """Whether what is called is the class of an exception: of ours by its bases, else by its name."""
+        """Whether what is called is the class of an exception, or a function that does nothing but make one."""
+        target, rest = self.chain(function)
+        if isinstance(target, Node) and not rest and (made := self.sources.call_returned(target)):
+            return Writer(self.sources.module(target.module, ""))._is_exception_class(made.func)
+        return self._is_exception_class(function)
+
+    def _is_exception_class(self, function: ast.expr) -> bool:
+        """Whether it is the class of an exception: of ours by its bases, else by its name."""
         target, rest = self.chain(function)
         classes = self.sources.classes(target) if isinstance(target, Node) and not rest else []
         if not classes and (not isinstance(target, Node) or rest or target.module in self.sources.recording):
