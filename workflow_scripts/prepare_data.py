@@ -4,6 +4,7 @@ from pathlib import Path
 
 from workflow_scripts.config import kinds
 from workflow_scripts.config.base import JobConfig
+from workflow_scripts.data import parts
 from workflow_scripts.files import npz
 from workflow_scripts.job import command
 
@@ -20,6 +21,7 @@ def run(config: Config, inputs, outputs) -> None:
     if config.listing:
         config.source.check_listing(config.listing)
     made = kinds.of("data.datasets", config.source.kind).make(config.source, inputs.data_root or Path("data"))
+    parts.check(f"data.datasets.{config.source.kind}.make", made, config.source.n_classes)
     npz.save(outputs.data, **made)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from workflow_scripts.audit.verdict import Job, Report, stage_rank
 from workflow_scripts.config.errors import DamagedResult, Misused
-from workflow_scripts.files import npz
+from workflow_scripts.data import parts
 
 #: columns that say what a row is about, in any of our tables
 KEYS = (
@@ -103,9 +103,9 @@ def _job(report: Report, job: Job) -> Iterator[str]:
     for name in record.outputs:
         path = report.results.path(job.first).with_name(name)
         if record.stage == "prepare_data" and path.is_file():
-            sources = npz.load(path, "source_hashes")["source_hashes"].tolist()
-            for source in sources:
-                yield f"  from {', SHA-256 '.join(source.rsplit(' ', 1))}"
+            sources = parts.sources(path)
+            for name, sha256 in sources:
+                yield f"  from {name}, SHA-256 {sha256}"
             if not sources:
                 yield "  from no file: it is drawn"
 

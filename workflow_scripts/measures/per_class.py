@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from workflow_scripts.config.tasks import Task
+from workflow_scripts.data.parts import FORMS
 from workflow_scripts.files import npz
 from workflow_scripts.measures import corrections, information, intervals
 from workflow_scripts.measures.comparison import Comparison
@@ -31,7 +32,7 @@ def class_names(path: Path, task: Task) -> list[str]:
     """
     if task.groups is not None:
         return list(task.groups)
-    return npz.load(path, "class_names")["class_names"].astype(str).tolist()
+    return npz.load(path, "class_names", forms=FORMS)["class_names"].tolist()
 
 
 def table(counts: np.ndarray, index: pd.DataFrame, names: list[str]) -> pd.DataFrame:

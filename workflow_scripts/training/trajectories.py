@@ -68,7 +68,7 @@ def load(path: Path, labels: dict[str, np.ndarray], n_classes: int, *parts: str)
 
     Raises StudyError when the file is missing or damaged, or was made from other data or for another task.
     """
-    forms = {_predictions(part): npz.Form("iu", ("T", len(labels[part])), 0) for part in parts}
+    forms = {_predictions(part): npz.Form("iu", ("T", len(labels[part]))) for part in parts}
     arrays = npz.load(path, "steps", "epochs", "test_sha256", *forms, forms=_FORMS | forms)
     predictions = {part: arrays[_predictions(part)] for part in parts}
     for part, values in predictions.items():
@@ -81,7 +81,7 @@ def load_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Trajectory:
 
     Raises StudyError when the file is missing or damaged, has no weights, or has some of another shape.
     """
-    forms = {f"weights.{name}": npz.Form("f", ("T", *shape)) for name, shape in shapes.items()}
+    forms = {f"weights.{name}": npz.Form("f", ("T", *shape), finite=True) for name, shape in shapes.items()}
     arrays = npz.load(path, "steps", "epochs", "test_sha256", *forms, forms=_FORMS | forms)
     weights = {name: arrays[f"weights.{name}"] for name in shapes}
     return Trajectory(arrays["steps"], arrays["epochs"], {}, {}, weights, str(arrays["test_sha256"]))
