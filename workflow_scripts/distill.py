@@ -97,7 +97,7 @@ def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tu
     found = information.measures(information.joint_counts(trajectory.predictions["test"], reference, y, n_classes))
     t0 = phases.first_crossing(found["I_FY"] - found["I_LY"])
     if t0 is None:
-        t0 = int(np.argmax(found["I_FY"]))
+        t0 = information.first_of_largest(found["I_FY"])
         log.warning(
             "the network never reaches %s (%.4f bits): taking its best checkpoint (%.4f bits) instead of T0",
             config.settings.reference,

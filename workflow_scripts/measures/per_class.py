@@ -76,12 +76,12 @@ def parts(counts: np.ndarray) -> dict[str, np.ndarray]:
     columns = {}
     for name in information.TERMS:
         own, others = class_influence(counts, name)
-        part = (weight * own).sum((-3, -2))
+        part = information.settled((weight * own).sum((-3, -2)))
         of_cells = weight.sum(-1, keepdims=True)
         mean = part + (of_cells * others).sum((-3, -2))
         square = (weight * own * (own + 2 * others)).sum((-3, -2)) + (of_cells * others**2).sum((-3, -2))
         sigma = np.sqrt(np.maximum(square - mean**2, 0))
-        middle = part + borne * (best[name] - plug_in[name])[..., None]
+        middle = information.settled(part + borne * (best[name] - plug_in[name])[..., None])
         if name in ("I_FL", "mu"):
             half = intervals.half_width(sigma, n[..., None])
             lo, hi = middle - half, middle + half
