@@ -108,6 +108,8 @@ def _job(report: Report, job: Job) -> Iterator[str]:
                 yield f"  from {name}, SHA-256 {sha256}"
             if not sources:
                 yield "  from no file: it is drawn"
+            for note in parts.notes(path):
+                yield f"  {note}"
 
 
 def _rows(chosen: pd.DataFrame, quantity: str | None) -> str:

@@ -20,6 +20,7 @@ INPUTS = ("uint8", "float32")
 FORMS = {
     "class_names": npz.Form("U", ("classes",)),
     "source_hashes": npz.Form("U", ("sources",)),
+    "notes": npz.Form("U", ("notes",)),
     **{f"{part}_labels": npz.Form("iu", (f"examples of {part}",), 0) for part in PARTS},
     **{f"{part}_inputs": npz.Form("uf", (f"examples of {part}", "..."), finite=True, dtypes=INPUTS) for part in PARTS},
     **{f"{part}_flipped": npz.Form("b", (f"examples of {part}",)) for part in PARTS},
@@ -32,7 +33,8 @@ def arrays(
     """The arrays of a data set's file: `{part}_inputs`, `{part}_labels`, `class_names`, `source_hashes`.
 
     given: part -> inputs [N, ...] and labels [N]; parts that are not given are empty. sources: file or bundled array
-    that the data came from -> its SHA-256; none for drawn data. source_hashes lists "name sha256" of each.
+    that the data came from -> its SHA-256; none for drawn data. source_hashes lists "name sha256" of each. A kind whose
+    examples have names adds `{part}_names`: warnings tell them, and they are not written.
     """
     made, (shown, _) = {}, given["train"]
     for part in PARTS:
@@ -50,10 +52,15 @@ def sources(path: Path) -> list[tuple[str, str]]:
     return told
 
 
+def notes(path: Path) -> list[str]:
+    """What there was to warn of when a data set's file was made. Raises StudyError for a damaged file."""
+    return npz.load(path, optional=("notes",), forms=FORMS).get("notes", np.array([], str)).tolist()
+
+
 def check(where: str, made: dict[str, np.ndarray], n_classes: int) -> None:
     """Raise Unfit unless these can be the arrays of a data set of so many classes; where: what made them."""
     labels = {f"{part}_labels": FORMS[f"{part}_labels"]._replace(most=n_classes - 1) for part in PARTS}
-    needed = {name: form for name, form in FORMS.items() if name in made or not name.endswith("_flipped")}
+    needed = {name: form for name, form in FORMS.items() if name in made or not name.endswith(("_flipped", "notes"))}
     npz.check(where, made, needed | labels, classes=n_classes)
     shape = made["train_inputs"].shape[1:]
     for part in PARTS:

@@ -55,12 +55,19 @@ def save(path: Path, **arrays: np.ndarray) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def load(path: Path, *names: str, forms: Mapping[str, Form] | None = None, **sizes: int) -> dict[str, np.ndarray]:
+def load(
+    path: Path,
+    *names: str,
+    optional: tuple[str, ...] = (),
+    forms: Mapping[str, Form] | None = None,
+    **sizes: int,
+) -> dict[str, np.ndarray]:
     """The named arrays of a .npz.
 
     Args:
         path: the file.
         names: of the arrays.
+        optional: of those that it need not have.
         forms: what arrays must be, by name; others may be anything.
         sizes: of axes that forms name, where they are known.
 
@@ -81,7 +88,7 @@ def load(path: Path, *names: str, forms: Mapping[str, Form] | None = None, **siz
                     "delete the file and run the stage that makes it again"
                 )
             found, forms = {}, forms or {}
-            for name in names:
+            for name in (*names, *(name for name in optional if name in archive.files)):
                 shape, dtype = _declared(archive.zip, name)
                 if name in forms:
                     _check_header(name, shape, dtype, forms[name], sizes)
