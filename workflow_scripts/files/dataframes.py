@@ -127,14 +127,7 @@ def read(path: Path, *columns: str, kind: Kind | None = None) -> pd.DataFrame:
         Damaged: it is cut off or damaged, lacks a column, is of another kind, has a row twice, or has values that a
             column can't hold; or a row or a value is missing.
     """
-    try:
-        table = _parsed(opening.content(path, LARGEST))
-    except FileNotFoundError:
-        raise Missing(f"{path}: no such file: run the stage that makes it first") from None
-    except PermissionError:
-        raise
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, ValueError, OverflowError, OSError) as error:
-        raise DamagedResult(path, error) from None
+    table = _whole(path)
     missing = [name for name in (*(kind.key if kind else ()), *columns) if name not in table]
     if missing:
         raise DamagedResult(path, f"it has no column {missing[0]!r}{f', expected {kind.name}' if kind else ''}")
@@ -147,9 +140,30 @@ def read(path: Path, *columns: str, kind: Kind | None = None) -> pd.DataFrame:
     return table
 
 
+def read_shown(path: Path) -> pd.DataFrame:
+    """Any CSV of ours, such as a table of a paper or the points of a figure: words and numbers, NaN for an empty field.
+
+    Raises StudyError where it is missing or damaged; what is in its columns is not looked at.
+    """
+    table = _whole(path)
+    return table.mask(table == "")
+
+
 def write(path: Path, table: pd.DataFrame) -> None:
     """Write a data frame as CSV; every float can be read back exactly."""
     table.to_csv(path, index=False, lineterminator="\n")
+
+
+def _whole(path: Path) -> pd.DataFrame:
+    """Raises StudyError for a file that is missing, cut off or damaged."""
+    try:
+        return _parsed(opening.content(path, LARGEST))
+    except FileNotFoundError:
+        raise Missing(f"{path}: no such file: run the stage that makes it first") from None
+    except PermissionError:
+        raise
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, ValueError, OverflowError, OSError) as error:
+        raise DamagedResult(path, error) from None
 
 
 def _parsed(content: bytes) -> pd.DataFrame:
