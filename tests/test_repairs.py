@@ -102,9 +102,19 @@ CASES = {
         lambda: None, [TABLE, "--config", "nulls={draws: 98}"], "STALE"
     ),
     "another config file": Case(
-        both(lambda: shutil.copy(CONFIG, "tests/kept.yaml"), configured("nulls.draws", 97)),
-        [TABLE, "--configfile", CONFIG],
+        both(
+            lambda: shutil.copy(CONFIG, "tests/kept.yaml"),
+            configured("experiments.digits.title", "Other"),
+            lambda: shutil.move(CONFIG, "tests/other.yaml"),
+            lambda: shutil.move("tests/kept.yaml", CONFIG),
+        ),
+        [TABLE, "--configfile", "tests/other.yaml"],
         "STALE",
+    ),
+    "a folder with another name": Case(
+        both(lambda: Path("results/tiny").rename("results/mine"), append(TABLE.replace("tiny", "mine"))),
+        [TABLE.replace("tiny", "mine")],
+        "TAMPERED",
     ),
     "elsewhere": Case(append(f"study/{TABLE}"), [f"study/{TABLE}"], "TAMPERED", at="."),
     "in a folder with a name": Case(
@@ -134,7 +144,19 @@ def audit(arguments: list[str], cwd: Path) -> tuple[str, list[str]]:
     return lines[0], [line.removeprefix("repair: ") for line in lines if line.startswith("repair: ")]
 
 
-@pytest.mark.parametrize("case", CASES)
+#: what `make test` runs; the others are thorough
+SHORT = (
+    "an edited input",
+    "a lost sidecar",
+    "another config file",
+    "a folder with another name",
+    "in a folder with a name",
+)
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[] if case in SHORT else pytest.mark.thorough) for case in CASES]
+)
 def test_a_repair_that_is_printed_repairs(case, folder, monkeypatch):
     broken, audited, verdict, at, moved = CASES[case]
     if moved != "study":
@@ -148,3 +170,20 @@ def test_a_repair_that_is_printed_repairs(case, folder, monkeypatch):
         done = subprocess.run(command, shell=True, cwd=folder / at, capture_output=True, text=True)
         assert done.returncode == 0, command + done.stdout + done.stderr
     assert audit(audited, folder / at) == ("CURRENT", [])
+
+
+@pytest.mark.parametrize("moved", ["results/tiny", "elsewhere/tiny"])
+def test_results_that_lie_in_no_folder_of_results_are_to_be_moved(moved, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    Path(moved).parent.mkdir()
+    (folder / "study/results/tiny").rename(moved)
+    table = f"{moved}/tables/table2.csv"
+    append(table)()
+    audited = [sys.executable, "-P", "-m", "workflow_scripts.audit", table, "--configfile", f"study/{CONFIG}"]
+    done = subprocess.run(audited, capture_output=True, text=True, env={"PYTHONPATH": str(fingerprints.ROOT)})
+    last = done.stdout.splitlines()[-1]
+    if moved.startswith("results"):
+        assert last.startswith("repair: ")
+    else:
+        assert last == f"to repair {moved}: move it to a folder called results, and audit it there"
+        assert "repair: " not in done.stdout
