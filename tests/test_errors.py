@@ -446,6 +446,12 @@ def test_tables_of_other_explainers_than_the_table_beside_them_are_refused(
     fails(job, made, tmp_path, Foreign, tmp_path / "other.csv", **inputs)
 
 
+@pytest.mark.parametrize("job", ["extract_final 0", "t0 0"])
+def test_a_trajectory_of_other_data_of_the_same_size_is_refused(job, made, tmp_path):
+    other = altered(made / "waves.npz", tmp_path / "other.npz", test_inputs=lambda x: x[::-1])
+    fails(job, made, tmp_path, Foreign, made / "t0.npz", "task", data=other)
+
+
 def test_measures_in_another_order_are_refused(made, tmp_path):
     for name, argument in (("m1.csv", "measures"), ("k1.csv", "class_measures")):
         table = pd.read_csv(made / name, dtype={"class": str})

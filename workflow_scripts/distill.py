@@ -92,6 +92,7 @@ def _labels(config: Config, inputs, data: tasks.TaskData) -> tuple[np.ndarray, i
 def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tuple[np.ndarray, int]:
     path = _given(inputs.trajectory, "--trajectory")
     trajectory = trajectories.load(path, data.labels, data.n_classes, "test", part)
+    trajectories.check_task(path, trajectory, data)
     y, n_classes = data.labels["test"], data.n_classes
     reference = tasks.load_predictions(_given(inputs.reference, "--reference"), {"test": y}, n_classes)["test"]
     found = information.measures(information.joint_counts(trajectory.predictions["test"], reference, y, n_classes))

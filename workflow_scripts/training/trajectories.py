@@ -92,6 +92,15 @@ def load_weights_digest(path: Path) -> str:
     return str(npz.load(path, "weights_sha256", forms=_FORMS)["weights_sha256"])
 
 
+def check_task(path: Path, trajectory: Trajectory, data: tasks.TaskData) -> None:
+    """Raise Foreign unless a trajectory, read from path, is of this task."""
+    if trajectory.test_sha256 != tasks.test_digest(data):
+        raise Foreign(
+            f"{path}: its test set or label map is not that of the task: made from other data, or for another task: "
+            "delete it and run its stage again"
+        )
+
+
 def check_cotrained(path: Path, network_path: Path, steps: np.ndarray, test_sha256: str) -> None:
     """Raise StudyError unless a trajectory has the checkpoints and the test set of the network's.
 
