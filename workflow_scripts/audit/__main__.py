@@ -66,8 +66,7 @@ def answer(reports: list[Report]) -> list[str]:
         names = [_shown(report.path) for report in of]
         lines.append(f"{', '.join(names[:4])}{f' and {len(names) - 4} more' * (len(names) > 4)}: {verdict}")
         lines += [f"  {line}" for line in (_reasons(of[0]) if verdict != "CURRENT" else _facts(of[0]))]
-    commands = _repair(reports)
-    return lines + [f"repair: {command}" for command in commands]
+    return lines + [f"repair: {command}" for command in _repair(reports)] + _unmoved(reports)
 
 
 def told(reports: list[Report]) -> list[str]:
@@ -173,11 +172,24 @@ def _installed(distribution: str) -> str | None:
         return None
 
 
+def _unmoved(reports: list[Report]) -> list[str]:
+    """What to do about results that can be repaired, but not where they lie."""
+    folders = {
+        report.results.folder
+        for report in reports
+        if any(finding.remake for finding in report.findings) and report.results.folder.parent.name != "results"
+    }
+    return [
+        f"to repair {_shown(folder)}: move it to a folder called results, and audit it there"
+        for folder in sorted(folders)
+    ]
+
+
 def _repair(reports: list[Report]) -> list[str]:
     """A command per study and results folder."""
     groups = defaultdict(list)
     for report in reports:
-        if report.verdict != "CURRENT":
+        if report.verdict != "CURRENT" and remake.in_place(report.results):
             groups[hashing.canonical_json(report.study), report.results].append(report)
     commands = []
     for (_, results), of in groups.items():
