@@ -113,9 +113,9 @@ NOTHING = {
     "the text of an error": several(
         changed("training/sgd.py", "training examples: lower it", "examples: choose a lower one"),
         changed("training/networks/cnn.py", "nothing is left of", "there is nothing left of"),
+        changed("data/tasks.py", 'examples of {n_classes} groups")\n    check', 'examples")\n    check'),
     ),
     "lines of logs": several(
-        changed("data/tasks.py", 'examples of {n_classes} groups")\n    check', 'examples")\n    check'),
         changed("training/sgd.py", "%d steps in %.6g epochs on %s; %d checkpoints", "%d steps, %.6g epochs (%s, %d)"),
         changed("explainers/logistic.py", "converged after %d iterations", "took %d iterations"),
         changed("null_models.py", "never reaches %s: no T0, no comparison", "has no T0 of %s"),
