@@ -21,6 +21,7 @@ from workflow_scripts.provenance import equal, fingerprints, machine, sidecars
 CODE = {}
 with endings.clear("snakemake"):  # no WorkflowError: Snakemake would add a file and a line that the user can't mend
     if workflow.is_main_process:
+        plan.check_place(workflow.basedir)
         configfiles.refuse_repeated(sys.argv[1:])
         for path in workflow.configfiles:
             configfiles.check(path)

@@ -1,12 +1,15 @@
 """Whatever a config holds, it is a study or is refused, in lines of its own."""
 
 import copy
+import os
+from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.refusals import refusal
 from tests.workflow import ROOT
 from workflow_scripts.config import configfiles, endings, study
 from workflow_scripts.config.errors import Damaged, Misconfigured, Misused, StudyError
@@ -99,6 +102,18 @@ def test_a_file_that_is_no_plain_data_is_refused(tmp_path, content):
     with pytest.raises(Damaged) as refused:
         configfiles.check(tmp_path / "study.yaml")
     assert refused.value.where == str(tmp_path / "study.yaml") and len(str(refused.value)) < 1000
+
+
+def test_a_pipe_is_refused_unread(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reading, writing = os.pipe()
+    for path in (tmp_path / "pipe", Path(f"/dev/fd/{reading}"), Path("/dev/null")):
+        with refusal(Misused, path):
+            configfiles.check(path)
+        with refusal(Misused, path):
+            configfiles.merged([path])
+    os.close(reading)
+    os.close(writing)
 
 
 @pytest.mark.parametrize(

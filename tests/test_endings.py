@@ -1,8 +1,13 @@
 """Whatever stops a command is one plain line, and what comes from outside can't act on a terminal."""
 
+import argparse
+import ast
 import errno
+import json
 import logging
 import os
+import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +16,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.workflow import ROOT
+from tests.workflow import ROOT, TINY
 from workflow_scripts.audit import __main__ as audit
-from workflow_scripts.audit.calls import MISTAKE
 from workflow_scripts.config import endings
+from workflow_scripts.config.calls import MISTAKE
 from workflow_scripts.config.errors import Damaged, Misconfigured, Mistake
 
 #: of BrokenPipeError, which ends a command in silence
@@ -34,6 +39,30 @@ def python(*words: str, shell: str = "", **environment: str) -> subprocess.Compl
     command = " ".join([sys.executable, *words, shell])
     inherited = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     return subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=inherited, cwd=ROOT)
+
+
+def is_command(path: Path) -> bool:
+    """Whether a module does something when it is run by its name."""
+    tests = [node.test for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.If)]
+    return any(ast.unparse(test) == "__name__ == '__main__'" for test in tests)
+
+
+PACKAGE = ROOT / "workflow_scripts"
+COMMANDS = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if is_command(path))
+
+
+@pytest.fixture
+def run_command(monkeypatch):
+    """Run a command of the package in this process, with these words after its name."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def run(command: str, *words: str):
+        monkeypatch.setattr(sys, "argv", [str(PACKAGE / command), *words])
+        runpy.run_path(str(PACKAGE / command), run_name="__main__")
+
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @given(st.text() | st.text(alphabet="\x1b\n\r\x9b\u202e\u2028\ud800a\u2066"))
@@ -106,6 +135,82 @@ def test_a_fault_in_the_audit_is_no_verdict(monkeypatch, tmp_path, capsys):
         audit.main()
     assert stop.value.code == MISTAKE and MISTAKE not in audit.EXIT.values()
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def ended(stop: SystemExit, capsys) -> tuple[int, str]:
+    """Exit code of a process that this ends, and what it says on standard error."""
+    said = capsys.readouterr().err.rstrip("\n")
+    return (1, said + stop.code) if isinstance(stop.code, str) else (stop.code, said)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_whatever_stops_any_command_is_one_line(command, run_command, monkeypatch, tmp_path, capsys):
+    def fail(*_):
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr(endings.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", fail)
+    with pytest.raises(SystemExit) as stop:
+        run_command(command)
+    code, line = ended(stop.value, capsys)
+    assert code in (1, MISTAKE) and line.startswith("error: ") and line.isprintable()
+
+
+@pytest.mark.parametrize("words", [["--nonsense"], ["--h"], ["--\x1b[2J\n", "--directory", "nowhere"]], ids=str)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_wrong_call_of_any_command_is_one_line(command, words, run_command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run_command(command, *words)
+    code, line = ended(stop.value, capsys)
+    assert code in (1, MISTAKE) and line.startswith("error: ") and line.isprintable()
+
+
+def test_all_commands_are_found():
+    stages = {f"{path.stem}.py" for path in PACKAGE.glob("*.py")} - {"__init__.py"}
+    assert set(COMMANDS) > stages and "audit/equate.py" in COMMANDS and len(COMMANDS) >= 17
+
+
+IN_A_FOLDER = {
+    "config/__main__.py": ["train", "experiment=digits", "seed=0", "--configfile", os.path.relpath(TINY, ROOT)],
+    "progress/__main__.py": [],
+    "audit/__main__.py": ["results"],
+    "audit/equate.py": ["train", "--results", "results"],
+}
+
+
+@pytest.mark.parametrize("command", IN_A_FOLDER)
+def test_a_command_works_in_another_folder(command, run_command, monkeypatch, tmp_path, capsys):
+    words = IN_A_FOLDER[command]
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as stop:
+        run_command(command, *words, "--directory", str(tmp_path / "nowhere"))
+    code, line = ended(stop.value, capsys)
+    assert code in (1, MISTAKE) and line.startswith(f"error: --directory {tmp_path / 'nowhere'}: ")
+    (tmp_path / "results").mkdir()
+    plans = tmp_path / ".snakemake/plans"
+    plans.mkdir(parents=True)
+    run = {"pid": 1, "host": "elsewhere", "stages": [{"stage": "train", "logs": "its/logs", "jobs": []}]}
+    (plans / "jobs.json").write_text(json.dumps(run))
+    try:
+        run_command(command, *words, "--directory", str(tmp_path))
+    except SystemExit as stop:
+        assert "no such folder" not in ended(stop, capsys)[1]
+    else:
+        assert capsys.readouterr().out
+    assert Path.cwd() == tmp_path
+
+
+def test_config_files_are_those_of_where_a_command_is_called(run_command, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(ROOT)
+    words = IN_A_FOLDER["config/__main__.py"]
+    run_command("config/__main__.py", *words)
+    here = capsys.readouterr().out
+    run_command("config/__main__.py", *words, "--directory", str(tmp_path))
+    assert capsys.readouterr().out == here != ""
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as stop:
+        run_command("audit/__main__.py", "results", "--configfile", words[-1], "--directory", str(tmp_path))
+    assert "tiny.yaml" not in ended(stop.value, capsys)[1]
 
 
 def test_a_log_line_is_one_line():

@@ -12,10 +12,10 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
-from workflow_scripts.audit import calls, crate, remake
-from workflow_scripts.audit.calls import MISTAKE, Parser
+from workflow_scripts.audit import crate, remake
 from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Report, stage_rank
-from workflow_scripts.config import endings
+from workflow_scripts.config import calls, endings
+from workflow_scripts.config.calls import MISTAKE, Parser
 from workflow_scripts.config.errors import Missing, Misused
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import differences, equal, fingerprints, upgrades
@@ -235,8 +235,6 @@ def _arguments() -> argparse.Namespace:
     parser = Parser(
         prog=f"python -m {fingerprints.PACKAGE}.audit",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="results, or folders of them")
     parser.add_argument("--trace", type=int, metavar="ROW", help="follow row ROW (0: the first) of a CSV to the data")
@@ -276,7 +274,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="answer as JSON, for programs")
     calls.add_directory(parser)
     arguments = parser.parse_args()
-    calls.enter(parser, arguments.directory)
+    if arguments.directory:
+        arguments.configfile = [path.absolute() for path in arguments.configfile]  # as snakemake does
+        calls.enter(arguments.directory)
     if not arguments.paths and not arguments.crate:
         parser.error("PATH is missing: name a figure, a table, or a folder such as results")
     if arguments.results and not arguments.results.is_dir():

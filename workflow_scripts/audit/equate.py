@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from workflow_scripts.audit import calls, remake
-from workflow_scripts.audit.calls import MISTAKE, Parser
+from workflow_scripts.audit import remake
 from workflow_scripts.audit.records import Results
 from workflow_scripts.audit.verdict import job_name
-from workflow_scripts.config.errors import StudyError
+from workflow_scripts.config import calls, endings
+from workflow_scripts.config.calls import MISTAKE, Parser
 from workflow_scripts.config.jobs import STAGES
 from workflow_scripts.provenance import differences, equal, fingerprints, machine, upgrades
 from workflow_scripts.provenance.sidecars import Sidecar
@@ -25,17 +25,14 @@ from workflow_scripts.provenance.sidecars import Sidecar
 
 def main() -> None:
     """Print what was shown for each set of kinds; exit with 0 where all agree, 1 where one does not, 4 on a mistake."""
-    arguments = _arguments()
-    shown = []
-    try:
+    with endings.clear("equate", MISTAKE):
+        arguments = _arguments()
+        shown = []
         groups = _groups(arguments.stage, Results(arguments.results.absolute()))
         if not groups:
             print(f"{arguments.stage}: no job below {arguments.results} was made by other code than today's")
         for (kinds, old), records in groups.items():
             shown.append(_equate(arguments.stage, kinds, old, records[: arguments.jobs], arguments.results.absolute()))
-    except StudyError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(MISTAKE)
     sys.exit(0 if all(shown) else 1)
 
 
@@ -117,8 +114,6 @@ def _arguments() -> argparse.Namespace:
     parser = Parser(
         prog=f"python -m {fingerprints.PACKAGE}.audit.equate",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("stage", choices=STAGES, metavar="STAGE", help=", ".join(STAGES))
     parser.add_argument(
@@ -133,7 +128,7 @@ def _arguments() -> argparse.Namespace:
     )
     calls.add_directory(parser)
     arguments = parser.parse_args()
-    calls.enter(parser, arguments.directory)
+    calls.enter(arguments.directory)
     if not arguments.results.is_dir():
         parser.error(f"--results {arguments.results}: no such folder: name the folder of the results")
     if arguments.jobs < 1:

@@ -5,7 +5,7 @@ python -m workflow_scripts.config train experiment=digits seed=0
 
 import argparse
 
-from workflow_scripts.config import endings, jobs, study
+from workflow_scripts.config import calls, endings, jobs, study
 from workflow_scripts.config.configfiles import merged
 from workflow_scripts.config.errors import Misused
 from workflow_scripts.files import hashing
@@ -13,7 +13,21 @@ from workflow_scripts.files import hashing
 
 def main() -> None:
     """Print the JSON, or exit with one clear line."""
-    parser = argparse.ArgumentParser(
+    with endings.clear("config"):
+        arguments = _arguments()
+        config = merged(arguments.configfile)  # before another folder is entered, as snakemake does
+        calls.enter(arguments.directory)
+        chosen = study.load(config, " + ".join(arguments.configfile))
+        wildcards = _wildcards(arguments)
+        try:
+            settings = jobs.settings(chosen, arguments.stage, **wildcards)
+        except TypeError as error:
+            raise Misused(f"{arguments.stage}: which job? ({error}): give its name=value pairs") from None
+        print(hashing.canonical_json(settings))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = calls.Parser(
         prog="python -m workflow_scripts.config",
         description="Print what one job reads of a study, as the JSON of --cfg.",
     )
@@ -22,15 +36,8 @@ def main() -> None:
         "wildcards", nargs="*", metavar="name=value", help="which job, such as experiment=digits seed=0"
     )
     parser.add_argument("--configfile", nargs="+", default=["config.yaml"], help="as for snakemake; later ones win")
-    arguments = parser.parse_args()
-    with endings.clear("config"):
-        chosen = study.load(merged(arguments.configfile), " + ".join(arguments.configfile))
-        wildcards = _wildcards(arguments)
-        try:
-            settings = jobs.settings(chosen, arguments.stage, **wildcards)
-        except TypeError as error:
-            raise Misused(f"{arguments.stage}: which job? ({error}): give its name=value pairs") from None
-        print(hashing.canonical_json(settings))
+    calls.add_directory(parser)
+    return parser.parse_args()
 
 
 def _wildcards(arguments: argparse.Namespace) -> dict[str, str]:

@@ -41,9 +41,11 @@ def merged(paths: list[str | Path], changes: dict | None = None) -> dict:
 def check(path: str | Path) -> None:
     """Read a config file strictly: Snakemake drops the first of two equal keys, and reads 010 as 8, in silence.
 
-    Raises Missing, Damaged (not UTF-8, not YAML, circular, too deep, too large), or Misconfigured with the line of each
-    key that stands twice and of each value that YAML reads as what nobody means.
+    Raises Missing, Misused (a pipe), Damaged (not UTF-8, not YAML, circular, too deep, too large), or Misconfigured
+    with the line of each key that stands twice and of each value that YAML reads as what nobody means.
     """
+    if Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir():
+        raise Misused(f"{path}: it is a pipe or a device, and is read twice: write it into a file, and give that")
     try:
         text = Path(path).read_bytes().decode("utf-8")
         root = yaml.compose(text, yaml.SafeLoader)

@@ -128,7 +128,7 @@ def _of(stage: str, what: str, study: Study, wildcards: dict[str, str]) -> dict:
     try:
         return getattr(OF_STAGE[stage], what)(study, **wildcards)
     except KeyError as error:
-        raise Misused(f"{stage}: nothing in the config is called {error.args[0]!r}") from None
+        raise Misused(f"{stage}: nothing in the config is called {error.args[0]!r}: name what it has") from None
 
 
 def _prepare_data(study: Study, dataset: str) -> dict:

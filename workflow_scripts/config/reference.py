@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from workflow_scripts.config import calls, endings
 from workflow_scripts.config.study import Study
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -30,7 +31,13 @@ hands over numbers inside brackets as text, which only seeds may be: put other n
 change affects are computed again (`snakemake -n` says which).
 
 A mistake in the file stops everything before it starts, with a line that names the file, the key and what to do:
-an unknown key, a missing one, a name that nothing carries, classes that are in two groups or in none.
+an unknown key, a missing one, a name that nothing carries, classes that are in two groups or in none, a number that
+no computer could follow (more than 100 million examples, a million epochs). A config file is a file: what a pipe
+hands over (`--configfile <(...)`) can't be read twice, and is refused.
+
+Titles, and names of groups, classes and initial weights, may be any text on one line, and figures draw them as they
+are: `$` begins no formula. Signs that their font, DejaVu Sans, lacks, such as Chinese ones and many emoji, and scripts
+that run from right to left are drawn as their number in Unicode, and the figure's log says so; tables have them all.
 
 Write numbers as YAML does: `1e-3` is text to YAML, `0.001` and `1.0e-3` are numbers. Text that looks like something
 else needs quotes: a group called `"0"`. Names (of data sets, tasks, explainers, experiments, figures, tables) are made
@@ -134,11 +141,13 @@ def _type(value: dict | bool) -> str:
 
 def main() -> None:
     """Write both files."""
-    DOCS.mkdir(exist_ok=True)
-    (DOCS / "config.schema.json").write_text(
-        json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    (DOCS / "configuration.md").write_text(page(), encoding="utf-8")
+    with endings.clear("reference"):
+        calls.Parser(prog="python -m workflow_scripts.config.reference", description=__doc__).parse_args()
+        DOCS.mkdir(exist_ok=True)
+        (DOCS / "config.schema.json").write_text(
+            json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        (DOCS / "configuration.md").write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from workflow_scripts.config import kinds
+from workflow_scripts.config import kinds, sizes
 from workflow_scripts.config.base import Name, Seed, Strict, StudyName, parse
 from workflow_scripts.config.checks import named as _named
 from workflow_scripts.config.checks import unique as _unique
@@ -219,7 +219,10 @@ class Study(Strict):
 
 def load(config: dict, source: str = "config") -> Study:
     """The typed study. Raises Misconfigured, with a line per mistake."""
-    return parse(Study, overlaid(config), source)
+    config = overlaid(config)
+    study = parse(Study, config, source)
+    sizes.check(config, study.datasets, source)
+    return study
 
 
 def overlaid(config: dict) -> dict:

@@ -4,7 +4,16 @@ Matplotlib is loaded by the first figure that is drawn, not with this module: pl
 them this module, and need not wait for it.
 """
 
+import functools
+import logging
+import os
+import unicodedata
 from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+# for files alone; what a notebook or a desktop sets may not even be known here
+os.environ["MPLBACKEND"] = "Agg"
 
 #: Okabe & Ito's colours, told apart by colour-blind readers too
 BLACK, BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = (
@@ -22,6 +31,7 @@ CLASSES = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e
 GREY, DARK = "#8a8a8a", "#4a4a4a"
 #: dashes of a line at a level, I(L;Y)
 LEVEL = (0, (6, 3))
+_FACES = ("DejaVuSans", "DejaVuSans-Bold")
 _RC = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -77,6 +87,30 @@ def patch(**look):
     return Patch(**look)
 
 
+def literal(text: str) -> str:
+    r"""A user's text so that it is drawn as it is: no sign of it begins a formula, and none hides it from a legend.
+
+    What our font lacks, and what runs from right to left, which Matplotlib can't set, is drawn as \u and its number.
+    """
+    shown = "".join(sign if _can_be_drawn(sign) else sign.encode("unicode_escape").decode() for sign in text)
+    if shown != text:
+        log.warning("%s: figures can't draw all of it with DejaVu Sans, and show it as %s", text, shown)
+    return ("\u200b" if shown.startswith("_") else "") + shown.replace("$", r"\$")
+
+
+def _can_be_drawn(sign: str) -> bool:
+    return ord(sign) in _signs() and unicodedata.bidirectional(sign) not in ("R", "AL", "AN")
+
+
+@functools.cache
+def _signs() -> set[int]:
+    """The characters that our font has in every face that is used."""
+    from matplotlib import ft2font, get_data_path
+
+    files = [f"{get_data_path()}/fonts/ttf/{face}.ttf" for face in _FACES]
+    return set.intersection(*(set(ft2font.FT2Font(file).get_charmap()) for file in files))
+
+
 def band(label: str = "band: ± 1 std over seeds"):
     """The filled band around lines, for a legend."""
     return patch(color=GREY, alpha=0.22, linewidth=0, label=label)
@@ -106,10 +140,7 @@ def save(figure, pdf: Path, png: Path, svg: Path, key: str) -> None:
 
 
 def _pyplot():
-    """matplotlib.pyplot in our style, for files alone."""
-    import matplotlib
-
-    matplotlib.use("Agg")
+    """matplotlib.pyplot in our style."""
     from matplotlib import pyplot
 
     pyplot.rcdefaults()

@@ -6,13 +6,19 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from workflow_scripts.config.errors import Damaged
+from workflow_scripts.config.errors import Damaged, Misused
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import differences, fingerprints, sidecars
 
 FOLDER = Path(".snakemake/plans")
 #: environment variable with the path of the frozen plan
 PLAN = "SGD_COMPLEXITY_PLAN"
+
+
+def check_place(checkout: str) -> None:
+    """Raise Misused where the path of this repository has a sign that is none to Snakemake or to PYTHONPATH."""
+    if found := next((sign for sign in ("{", "}", os.pathsep) if sign in checkout), None):
+        raise Misused(f"{checkout}: Snakemake or Python can't read a path with {found}: move the workflow elsewhere")
 
 
 def freeze(config: dict, code: dict[str, str]) -> None:

@@ -121,7 +121,7 @@ def _shares(axes, epochs: dict[str, np.ndarray], title_of: dict[str, str], point
         share = pd.DataFrame(learning_order.share_learned(times))
         after_start += share["epoch"][share["epoch"] > 0].tolist()
         points.line(axes, name, title_of[name], share["epoch"], share["mean"], share, color=color)
-        handles.append(style.key(color=color, label=title_of[name]))
+        handles.append(style.key(color=color, label=style.literal(title_of[name])))
     handles += [style.band(), style.thin_lines()]
     axes.set_xscale("symlog", linthresh=10 ** np.floor(np.log10(min(after_start, default=1))), linscale=0.5)
     axes.set(xlim=(0, max(after_start, default=1)), ylim=(0, 1), xlabel="epoch", ylabel="share of the test examples")
@@ -147,7 +147,7 @@ def _matrix(axes, rows: list[dict], title_of: dict[str, str], points: Points) ->
         axes.annotate("\n".join(words), xytext=(0, 0), va="top", fontsize=7 * size, linespacing=1.4, **look)
         points.keep(panel=[row["experiment"]], series="agreement", x=x, y=row["rho"], **_rest(row))
     axes.imshow(rho, cmap="Blues", vmin=0, vmax=1)
-    labels = ["\n".join(wrap(title_of[name], 14)) for name in names]
+    labels = ["\n".join(map(style.literal, wrap(title_of[name], 14))) for name in names]
     axes.set_xticks(range(len(names)), labels)
     axes.set_yticks(range(len(names)), labels)
     axes.tick_params(length=0, labelsize=8 * size)
@@ -179,7 +179,7 @@ def _strip(axes, title: str, chosen: np.ndarray, rank: np.ndarray, images: Image
         frame[:, start : start + width] = pixels / 255 if pixels.dtype == np.uint8 else pixels.clip(0, 1)
     axes.imshow(frame, interpolation="nearest")
     names = [images.names[example] for example in chosen]
-    axes.set_xticks(starts + (width - 1) / 2, names)
+    axes.set_xticks(starts + (width - 1) / 2, [*map(style.literal, names)])
     axes.set_yticks([])
     axes.tick_params(length=0)
     axes.grid(False)

@@ -172,7 +172,7 @@ def drawn(rows: list[Row], steps: list[int], points: Points):
     for places, row in zip(axes, rows, strict=True):
         for place, step in zip(places, steps, strict=True):
             _panel(place, row, int(np.argmin(abs(row.steps - step))), colors, points)
-        places[0].set_ylabel(row.title, fontweight="bold", labelpad=8)
+        places[0].set_ylabel(style.literal(row.title), fontweight="bold", labelpad=8)
     handles = [
         *(
             style.patch(color=_light(side), label=f"network says {sign}")

@@ -81,8 +81,8 @@ def drawn(orders: dict[str, pd.DataFrame], title_of: dict[str, str], points: Poi
         points.keep(panel=experiment, series="mean over seeds", **kept)
         kept = {"x": of_seeds["epoch"], "y": of_seeds["height"], "seed": of_seeds["seed"], "class": of_seeds["class"]}
         points.keep(panel=experiment, series="of each seed", **kept)
-        handles.append(style.key(label=title_of[experiment], **look))
-    place.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        handles.append(style.key(label=style.literal(title_of[experiment]), **look))
+    place.set(yticks=range(len(names)), yticklabels=[*map(style.literal, names)], ylim=(len(names) - 0.5, -0.5))
     epochs = pd.concat([found["epoch"] for found in orders.values()]).dropna()
     earliest = float(epochs[epochs > 0].min()) if (epochs > 0).any() else 1.0
     place.set_xscale("symlog", linthresh=earliest, linscale=0.4)

@@ -87,14 +87,14 @@ def drawn(row: Row, points: Points):
             of = series[name, quantity]
             spread = of.drop(columns=["std", "lo", "hi"]) if quantity == "I_LY" else of
             points.line(place, row.together.name, label, of["epoch"], of["mean"], spread, **look)
-        place.set_title(name)
+        place.set_title(style.literal(name))
         style.whole_numbers(place.xaxis)
     tops = [row.classes.loc[row.classes["quantity"] == quantity, "mean"] for quantity in looks]
     lowest, highest = min(top.min() for top in tops), max(top.max() for top in tops)
     axes[0, 0].set(xlim=(0, row.classes["epoch"].max()), ylim=(min(0, 1.2 * lowest), 1.08 * highest))
     axes[-1, columns // 2].set_xlabel("SGD epochs")
     axes[len(axes) // 2, 0].set_ylabel("information (bits)")
-    figure.suptitle(row.together.title, fontsize=10, fontweight="bold", x=0.02, ha="left")
+    figure.suptitle(style.literal(row.together.title), fontsize=10, fontweight="bold", x=0.02, ha="left")
     handles = [style.key(label=label, **look) for label, look in looks.values()]
     handles += [style.band(), style.thin_lines()]
     figure.legend(handles=handles, loc="outside lower center", ncols=5)

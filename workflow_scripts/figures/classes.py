@@ -84,7 +84,7 @@ def drawn(rows: list[Row], points: Points):
     colors = dict(zip(dict.fromkeys(row.explainer for row in rows), itertools.cycle(style.EXPLAINERS)))
     for places, row in zip(axes, rows, strict=True):
         panel.draw_panel(places[0], row.together, "epochs", colors, points)
-        places[0].set_title(row.together.title)
+        places[0].set_title(style.literal(row.together.title))
         _every_class(places[1], row, "I_FY", points)
         places[1].set_title("I(F$_t$; Y = y) of each class")
         _every_class(places[2], row, "mu", points)
@@ -129,4 +129,6 @@ def _name_ends(axes, row: Row, quantity: str) -> None:
     below_title = max(0.0, heights[-1] - top)
     for name, height in zip(ordered, heights, strict=True):
         place = {"xycoords": ("axes fraction", "data"), "annotation_clip": False}
-        axes.annotate(name, (1.02, height - below_title), **place, va="center", fontsize=8, color=colors[name])
+        axes.annotate(
+            style.literal(name), (1.02, height - below_title), **place, va="center", fontsize=8, color=colors[name]
+        )

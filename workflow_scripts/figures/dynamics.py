@@ -71,6 +71,6 @@ def drawn(panels: list[panel.Panel], axis: str, points: Points):
     colors = dict(zip(explainers, itertools.cycle(style.EXPLAINERS)))
     for place, each in zip(axes.flat, panels, strict=False):
         panel.draw_panel(place, each, axis, colors, points)
-        place.set_title(each.title)
+        place.set_title(style.literal(each.title))
     panel.add_legend(figure, axes.flat, points)
     return figure

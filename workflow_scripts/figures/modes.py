@@ -174,7 +174,7 @@ def _images(part, linear: Linear) -> None:
 def _spoken_for(classes: np.ndarray, u: np.ndarray) -> str:
     """The classes with at least half of the largest positive part of u, at most three, the largest first."""
     strongest = [k for k in np.argsort(-u, kind="stable") if u[k] >= u.max() / 2]
-    return ", ".join(classes[strongest[:3]])
+    return ", ".join(map(style.literal, classes[strongest[:3]]))
 
 
 def _strengths(axes, linear: Linear, points: Points) -> None:
@@ -189,7 +189,7 @@ def _strengths(axes, linear: Linear, points: Points) -> None:
     axes.set_xscale("symlog", linthresh=10 ** np.floor(np.log10(end / 20)), linscale=0.6)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlim=(0, end), xlabel="SGD epochs", ylabel="strength of the mode,  u$^⊤$W$_t$v")
-    axes.set_title(f"{linear.title}: modes")
+    axes.set_title(f"{style.literal(linear.title)}: modes")
     handles = [style.key(color=style.GREY, label=_words(quantity), **look) for quantity, look in _LOOKS.items()]
     handles.append(style.band("± 1 std over seeds"))
     handles.append(style.thin_lines("95% interval"))
@@ -213,12 +213,12 @@ def _order(axes, order: Order, linear: Linear, points: Points) -> None:
         edge = {"transform": axes.get_xaxis_transform(), "marker": "^", "linestyle": "", "color": style.BLUE}
         axes.plot(never, [0.97] * len(never), **edge, markersize=5, markerfacecolor="white", label="never learned")
         for name, at in zip(names[np.isnan(y)], never, strict=True):
-            axes.annotate(name, (at, 0.97), xycoords=axes.get_xaxis_transform(), **_BESIDE)
+            axes.annotate(style.literal(name), (at, 0.97), xycoords=axes.get_xaxis_transform(), **_BESIDE)
     points.keep(panel=order.name, series="learned", x=x, y=y, lo=lo, hi=hi, **{"class": names})
     rho = {"y": of["rho"], "lo": of["lo"], "hi": of["hi"], "p": of["p"]}
     points.keep(panel=[order.name], series=f"rank correlation with {order.name}", x=np.nan, **rho)
     _scale(axes, x, y, hi)
-    axes.set_title(f"{order.title}: order of classes")
+    axes.set_title(f"{style.literal(order.title)}: order of classes")
     axes.set(xlabel="predicted epoch: half of the final logit", ylabel="epoch: half of the final I(F$_t$; Y = y)")
     axes.legend(loc="upper left", fontsize=8, handletextpad=0.2)
 
@@ -238,7 +238,7 @@ def _name(axes, predicted: pd.DataFrame, order: Order) -> None:
         best = int(np.argmin([_meets(box, taken) for box in boxes]))
         taken = np.vstack([taken, boxes[best]])
         look = {"xytext": gaps[best], "textcoords": "offset points", "fontsize": 8, "color": style.DARK}
-        axes.annotate(name, at, **look, annotation_clip=False)
+        axes.annotate(style.literal(name), at, **look, annotation_clip=False)
 
 
 def _meets(box: np.ndarray, others: np.ndarray) -> int:

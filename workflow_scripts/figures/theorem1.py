@@ -80,7 +80,7 @@ def _panel(axes, panel: str, table: pd.DataFrame, colors: dict[str, str], points
 
 
 def _legend(figure, colors: dict[str, str]) -> None:
-    handles = [style.key(color=color, label=name) for name, color in colors.items()]
+    handles = [style.key(color=color, label=style.literal(name)) for name, color in colors.items()]
     handles += [
         style.key(color=style.DARK, linewidth=0.9, linestyle=style.LEVEL, label="1 − p"),
         style.key(color=style.GREY, label="solid: inside the theorem's condition"),

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from pydantic import BaseModel
 from threadpoolctl import threadpool_limits
 
-from workflow_scripts.config import endings, jobs
+from workflow_scripts.config import calls, endings, jobs
 from workflow_scripts.config.base import parse_json
 from workflow_scripts.config.errors import Changed, Missing, StudyError
 from workflow_scripts.files import hashing
@@ -222,11 +222,9 @@ def _stop(number: int, _) -> None:
 
 def _parser(stage, config, inputs, outputs, folders) -> argparse.ArgumentParser:
     main_module = sys.modules["__main__"]
-    parser = argparse.ArgumentParser(
+    parser = calls.Parser(
         prog=f"python -m workflow_scripts.{stage}",
         description=(main_module.__doc__ or "").strip(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         epilog=f"config keys: {', '.join(config.model_fields)}. "
         f"Print this stage's config of a study with: python -m workflow_scripts.config {stage} ...",
     )

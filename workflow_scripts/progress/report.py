@@ -1,9 +1,9 @@
 """Tell how far a run is: its jobs that wait, run, are done or failed, by stage, and where their logs are.
 
-To be called in the folder where snakemake runs; for a live view: watch -n 10 python -m workflow_scripts.progress
+To be called in the folder where snakemake runs, or with --directory.
+For a live view: watch -n 10 python -m workflow_scripts.progress
 """
 
-import argparse
 import fcntl
 import json
 import os
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from workflow_scripts.config import endings
+from workflow_scripts.config import calls, endings
 from workflow_scripts.config.errors import Damaged, Missing
 from workflow_scripts.engine import plan
 from workflow_scripts.job import locks
@@ -74,14 +74,12 @@ def state(sidecar: str, log: str, start: int) -> tuple[str, str]:
 
 def main() -> None:
     """Print the progress of the latest run, or exit with one clear line."""
-    argparse.ArgumentParser(
-        prog="python -m workflow_scripts.progress",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
-    sys.stdout.reconfigure(errors="backslashreplace")
-    width = shutil.get_terminal_size(fallback=(10_000, 0)).columns  # nothing is cut in a pipe
     with endings.clear("progress"):
+        parser = calls.Parser(prog="python -m workflow_scripts.progress", description=__doc__)
+        calls.add_directory(parser)
+        calls.enter(parser.parse_args().directory)
+        sys.stdout.reconfigure(errors="backslashreplace")
+        width = shutil.get_terminal_size(fallback=(10_000, 0)).columns  # nothing is cut in a pipe
         told = map(endings.plain, lines())
         print("\n".join(line if len(line) <= width else f"{line[: width - 3]}..." for line in told))
 
