@@ -8,10 +8,11 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.damages import damage
+from tests.drawn import cases
 from tests.refusals import assert_nothing_in, call, refusal
 from tests.workflow import RESULTS
 from workflow_scripts.config import jobs
@@ -191,7 +192,7 @@ def sound(tmp_path_factory):
     return {name: ((folder / name).read_bytes(), read) for name, read in readers.items()}, folder / "mutated"
 
 
-@settings(max_examples=400, deadline=None)
+@cases(400)
 @given(st.data())
 def test_whatever_is_done_to_a_file_only_a_study_error_comes(sound, data):
     files, path = sound

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.drawn import TIMES
 from tests.test_cache import STUDY
 from tests.workflow import ROOT, products
 
@@ -97,9 +98,10 @@ def killed(folder: Path, seconds: float, chance: random.Random) -> str:
     return f"{number.name} of {whom} after {moment:.2f} s: {run.returncode}"
 
 
+@pytest.mark.killed
 @pytest.mark.parametrize(
     ("seed", "rounds"),
-    [(0, 3), *(pytest.param(seed, 5, marks=pytest.mark.thorough) for seed in range(1, 11))],
+    [(0, 3), *(pytest.param(seed, 5, marks=pytest.mark.thorough) for seed in range(1, 1 + 10 * TIMES))],
 )
 def test_the_same_command_finishes_what_was_killed(seed, rounds, undisturbed, tmp_path):
     chance = random.Random(seed)
