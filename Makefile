@@ -2,6 +2,7 @@
 # make test     set up and run the tests; with the thorough ones (below) it took 11 and a half minutes on two cores
 # make test-thorough  those left out: every kind of change planned and audited, coverage of intervals by simulation
 #                     make test TESTS="not slurm" runs both, in less time than one after the other
+# make fuzz           inputs drawn at random, FUZZ=20 times as many: configs, pictures, zips, files, names, kills
 # make test-slurm     the faults of clusters, on a real Slurm: as root, with Debian's packages; skipped elsewhere
 # make report   results/report.html: the figures and tables with captions and run times
 # make docs     renew docs/configuration.md and the JSON schema after an edit of workflow_scripts/config
@@ -14,7 +15,7 @@ CORES ?= all
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-thorough test-slurm report lint docs lock clean clean-results
+.PHONY: run test test-thorough fuzz test-slurm report lint docs lock clean clean-results
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -31,6 +32,11 @@ test: $(VENV)/installed-dev lint
 
 test-thorough: $(VENV)/installed-dev
 	$(PYTEST) -m thorough
+
+FUZZ ?= 20
+
+fuzz: $(VENV)/installed-dev
+	FUZZ=$(FUZZ) $(PYTEST) -m "hypothesis or killed"
 
 test-slurm: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slurm tests/slurm

@@ -12,7 +12,7 @@ sys.path.insert(0, workflow.basedir)
 
 from workflow_scripts.config import configfiles, endings, jobs, kinds, paths
 from workflow_scripts.config.study import load
-from workflow_scripts.engine import cache, cluster, kept, orphans, owner, persistence, plan, rerun_settings
+from workflow_scripts.engine import cache, cluster, kept, orphans, owner, persistence, plan, rerun_settings, signals
 from workflow_scripts.files import hashing, listed
 from workflow_scripts.progress import report as progress
 from workflow_scripts.provenance import equal, fingerprints, machine, sidecars
@@ -36,6 +36,7 @@ with endings.clear("snakemake"):  # no WorkflowError: Snakemake would add a file
     persistence.install()
     cluster.tell_refusals()
     kept.install(workflow)
+    signals.install()
 
 # Captions in a report can read nothing but `config`: there they find the text that the kind of figure or table has.
 # It is no part of what jobs are planned with: that is GIVEN.

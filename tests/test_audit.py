@@ -1,6 +1,7 @@
 """The audit, run as its users run it, on a finished study whose results are then edited, swapped, moved and lost."""
 
 import copy
+import functools
 import json
 import os
 import re
@@ -20,7 +21,7 @@ from tests.workflow import ROOT, TINY, counted, sealed, snakemake
 from workflow_scripts.audit import __main__ as command
 from workflow_scripts.audit import records, remake, source, trace
 from workflow_scripts.audit.verdict import Auditor
-from workflow_scripts.files import hashing
+from workflow_scripts.files import dataframes, hashing
 from workflow_scripts.provenance import fingerprints, sidecars
 
 STUDY = yaml.safe_load(TINY.read_text())
@@ -555,8 +556,10 @@ def test_a_point_of_a_boundary_is_traced_to_the_jobs_of_the_seed_shown(study, au
     assert verdict == "CURRENT"
     way = said.split("\n\n")[1].splitlines()
     assert way[0].startswith("results/tiny/figures/fig1.csv row 0: panel disc step 0, series ")
-    assert way[1] == "jobs, from the data on:"
-    jobs = [line.partition(": ")[0] for line in way[2:]]
+    read = ("data/disc.npz", "tasks/disc/explainers/linear.npz", "disc/seed2/trajectory.npz")
+    assert way[1] == f"  from arrays, which have no rows: {', '.join(f'results/tiny/{name}' for name in read)}"
+    assert way[2] == "jobs, from the data on:"
+    jobs = [line.partition(": ")[0] for line in way[3:]]
     assert jobs == [
         "  prepare_data disc",
         "    from no file",
@@ -572,7 +575,73 @@ def test_what_a_paper_prints_is_traced_to_no_table_of_ours(study, audit):
     verdict, said = audit("results/tiny/figures/fig4.csv", "--trace", row)
     assert verdict == "CURRENT"
     way = said.split("\n\n")[1].splitlines()
-    assert way[1] == "jobs, from the data on:" and way[2].startswith("  plot fig4: ") and len(way) == 3
+    assert way[1] == "  from no result: it is what a paper prints"
+    assert way[2] == "jobs, from the data on:" and way[3].startswith("  plot fig4: ") and len(way) == 4
+
+
+@pytest.fixture
+def table_of(monkeypatch):
+    """Reads each table once."""
+    read = functools.cache(dataframes.read_shown)
+    monkeypatch.setattr(dataframes, "read_shown", read)
+    return read
+
+
+def behind(line: str, table_of) -> pd.DataFrame | None:
+    """The rows of a table that a line of a way names, None: it says why there are none."""
+    found = re.match(r" +(results/tiny/\S+\.csv) (?:row (\d+)|\d+ rows, (\d+) to (\d+))", line)
+    if not found:
+        assert re.match(
+            " +(from (arrays, which have no rows: results|no file|no result)|nothing in it says from which rows)", line
+        ), line
+        return None
+    first, last = (found[2], found[2]) if found[2] else (found[3], found[4])
+    return table_of(Path(found[1]).absolute()).loc[int(first) : int(last)]
+
+
+@pytest.mark.parametrize("stage", ["measure", "null_models", "simulate", "summarize", "plot", "tabulate"])
+def test_every_row_of_every_table_is_traced_to_rows_about_the_same_or_says_why_not(stage, study, table_of):
+    tables = [
+        path for path in sorted(Path("results/tiny").rglob("*.csv")) if sidecars.read(sidecar(path)).stage == stage
+    ]
+    assert tables
+    for path in tables:
+        report, table = Auditor(None, Path("results"))._trace_back(path.absolute()), table_of(path.absolute())
+        about = [key for key in trace.KEYS if key in table]
+        for row in table.drop_duplicates([*about, "panel"] if "panel" in table else about or None).index:
+            lines = trace.lines(report, row)
+            way = lines[1 : lines.index("jobs, from the data on:")]
+            assert way, lines
+            for line in way:
+                rows = behind(line, table_of)
+                for key in (
+                    () if rows is None else ("explainer", "class", "quantity", "phase", "variant", "noise", "init")
+                ):
+                    if key in rows and pd.notna(table.at[row, key] if key in table else None):
+                        value = table.at[row, key]
+                        told = (
+                            set(value.split(", "))
+                            if str(value) not in set(rows[key]) and key == "explainer"
+                            else {value}
+                        )
+                        assert told <= set(rows[key]), (row, line)
+            seed = table.at[row, "seed"] if "seed" in table else None
+            if seed is not None and stage == "summarize":
+                assert all(f"/seed{seed}/" in line for line in way)
+
+
+def test_a_claim_about_two_explainers_is_traced_to_the_rows_of_both(study):
+    report = Auditor(None, Path("results")).audit([Path("results/tiny/tables/claims.csv")])[0]
+    table = pd.read_csv("results/tiny/tables/claims.csv")
+    row = table.index[table["claim"] == "Conjecture 1"][0]
+    lines = trace.lines(report, row)
+    assert table["explainer"][row] == "linear, linear_sgd"
+    assert re.fullmatch(r"  results/tiny/digits/nulls\.csv 20 rows, 0 to \d+", lines[1])
+    jobs = [line.strip().partition(": ")[0] for line in lines]
+    assert {"null_models digits", "train digits seed 0", "prepare_data digits"} <= set(jobs)
+    assert "simulate theorem1" not in jobs
+    theorem = trace.lines(report, table.index[table["claim"] == "Theorem 1"][0])
+    assert theorem[1].startswith("  results/tiny/simulations/theorem1.csv ") and len(theorem) == 6
 
 
 def test_a_row_of_a_table_is_traced_by_the_command(study, audit):

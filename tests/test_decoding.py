@@ -7,10 +7,11 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from tests.drawn import cases
 from tests.pets import made, picture, put
 from tests.refusals import assert_refused
 from workflow_scripts.config.errors import Damaged, Unfit
@@ -98,7 +99,7 @@ def test_few_shades_of_grey_are_spread_over_all_values(bits, row, values):
     mode=st.sampled_from(["L", "RGB"]),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=40, deadline=None)
+@cases(40)
 def test_a_mode_that_is_converted_is_told(opaque, mode, seed):
     image = picture(seed).convert(opaque)
     array, changes = alone(saved(image), mode)
@@ -239,7 +240,7 @@ SOUND = [
     damage=st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), max_size=8),
     cut=st.integers(0, 40),
 )
-@settings(max_examples=300, deadline=None)
+@cases(300)
 def test_a_picture_damaged_anywhere_gives_an_array_or_one_clear_error(content, damage, cut):
     changed = bytearray(content)
     for at, byte in damage:

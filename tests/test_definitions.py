@@ -353,7 +353,7 @@ def test_equal_texts_in_different_roles_are_told_apart(stage):
         ("def inner(y=X): return y\nreturn inner()", True),
         ("for X in [1]: pass\nreturn X", False),
         ("with open('a') as X: return X", False),
-        ("try:\n    pass\nexcept ValueError as X:\n    return X", False),
+        ("try:\n    pass\nexcept OSError as X:\n    return X.errno", False),
         ("class A:\n    X = 1\n    def f(self): return X\nreturn A", True),
         ("class A:\n    X = 1\n    y = X\nreturn A", True),
         ("global X\nX = 3", True),
@@ -378,6 +378,11 @@ def test_equal_texts_in_different_roles_are_told_apart(stage):
         ("log.info(X)", False),
         ("logging.warning('%s', X)", False),
         ("log.info(y := X)", True),
+        ("log.info('%s', len(X))", False),
+        ("log.info('%s', config.draw(X))", True),
+        ("log.info('%s', next(X))", True),
+        ("assert config, X", False),
+        ("return config.rootError(X)", True),
         ("return log.info(X)", True),
         ("print(X)", True),
         ("return f'{X}'", True),
@@ -467,6 +472,14 @@ def test_a_module_as_a_value_counts_whole(stage):
         ("def register(f): return f\n@register\ndef g(): return 1", True),
         ("import unknown\n@unknown.register\nclass A: pass", True),
         ("import functools\n@functools.singledispatch\ndef f(x): return 1\n@f.register\ndef _(x: int): return 2", True),
+        ("import operator\nX = {}\noperator.setitem(X, 'a', 1)", True),
+        ("class A:\n    def __lshift__(self, x): pass\nX = A\nX << 1", True),
+        ("class A:\n    global X\n    X = 1", True),
+        (
+            "from pydantic import BaseModel\nclass A(BaseModel):\n"
+            "    def __pydantic_init_subclass__(cls): pass\nclass B(A): pass",
+            True,
+        ),
         ("def f(x=print(1)): return x", True),
         ("class A:\n    print(1)", True),
         ("class Base:\n    def __init_subclass__(cls): pass\nclass A(Base): pass", True),
@@ -523,6 +536,90 @@ def test_what_an_effect_refers_to_counts_and_its_libraries(stage):
     before = stage("", top)
     assert before["libraries"].keys() == {"torch"} and before["definitions"]["train"].keys() >= {"X", "on import"}
     assert stage("", top.replace("X = 1", "X = 2"))["digest"] != before["digest"]
+
+
+def test_it_counts_which_of_two_equal_registries_is_filled_on_import(stage):
+    top, heads = "import workflow_scripts.fill\nfrom workflow_scripts.tables import HEADS, TAILS\n", "HEADS['a'] = 1\n"
+    fill = "from workflow_scripts.tables import HEADS, TAILS\n"
+    one = stage("return HEADS, TAILS", top, tables="HEADS = {}\nTAILS = {}\n", fill=fill + heads)["digest"]
+    assert stage("return HEADS, TAILS", top, fill=fill + heads.replace("HEADS", "TAILS"))["digest"] != one
+    alone = stage("return HEADS", top, fill=fill + heads)["digest"]
+    assert stage("return HEADS", top, fill=fill + heads.replace("HEADS", "TAILS"))["digest"] != alone
+
+
+def test_an_effect_counts_as_often_as_it_acts(stage):
+    top = "import workflow_scripts.fill\nimport workflow_scripts.more\nfrom workflow_scripts.tables import HEADS\n"
+    fill = "from workflow_scripts.tables import HEADS\n"
+    once = stage("return HEADS", top, tables="HEADS = []\n", fill=f"{fill}HEADS.append(1)\n", more=fill)["digest"]
+    assert stage("return HEADS", top, more=f"{fill}HEADS.append(1)\n")["digest"] != once
+
+
+@pytest.mark.parametrize(
+    ("lines", "counts"),
+    [
+        (["X = 1", "Y = X", "X = 2"], True),
+        (["X = {}", "Y = dict(X)", "X['a'] = 2"], True),
+        (["X = []", "def Y(n=len(X)): return n", "X.append(2)"], True),
+        (["X = []", "Y = 1", "X.append(2)"], False),
+        (["X = []", "def Y(): return X", "X.append(2)"], False),
+        (["X = []", "Y = X + [1]", "Z = 2"], False),
+    ],
+)
+def test_the_order_of_a_change_and_of_what_reads_it_on_import_counts(stage, lines, counts):
+    first, *others = lines
+    digests = {stage("return X, Y", "\n".join([first, *order]))["digest"] for order in (others, others[::-1])}
+    assert len(digests) == 1 + counts
+
+
+def test_a_name_imported_in_a_class_counts_with_what_is_imported(stage):
+    body = "class A:\n    from workflow_scripts.deep import f\nreturn A.f()"
+    assert stage(body, deep="def f(): return 1\n")["definitions"]["deep"].keys() == {"f"}
+
+
+def test_which_error_of_recorders_is_caught_counts_unless_it_is_raised_again(stage):
+    def code(text):
+        return stage(text, "from workflow_scripts.job import errors", **job)["digest"]
+
+    job = {"job/__init__": "", "job/errors": "class A(Exception): pass\nclass B(A): pass\n"}
+    caught = "try: return 1\nexcept errors.A: return 2"
+    again = "try: return 1\nexcept errors.A as e: raise ValueError(e)"
+    asked = "return isinstance(config, errors.A)"
+    kept = "for error in (errors.A,): return error"
+    assert code(caught) != code(caught.replace("errors.A", "errors.B"))
+    assert code(again) == code(again.replace("errors.A", "errors.B"))
+    assert code(asked) != code(asked.replace("errors.A", "errors.B"))
+    assert code(kept) != code(kept.replace("errors.A", "errors.B"))
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("command.main(run, Config, inputs={'data': 'the data'})", None),
+        ("command.main(other, Config)", "isn't tracked"),
+        ("command.main(lambda *a: run(*a), Config)", "isn't tracked"),
+        ("command.main(run, Config, inputs=dict(a='b'))", "isn't tracked"),
+        ("print(1)\n    command.main(run, Config)", "isn't tracked"),
+        ("VALUE = 2", "isn't tracked"),
+    ],
+)
+def test_the_command_of_a_stage_hands_over_its_run_and_its_config_and_does_nothing_else(tree, command, what):
+    tree.write(**{"job/__init__": "", "job/command": "VERSION = 1\ndef main(*a, **k): pass\n"})
+    tree.replace("train", "import logging", "import logging\nfrom workflow_scripts.job import command")
+    with (tree.package / "train.py").open("a") as file:
+        file.write(f"\nother = run\n\nif __name__ == '__main__':\n    {command}\n")
+    if what is None:
+        tree.code()
+    else:
+        with pytest.raises(StudyError, match=rf"train\.py:\d+: .*{what}"):
+            tree.code()
+
+
+@pytest.mark.parametrize("path", ["helpers/__init__.py", "helpers.cpython-311-x86_64-linux-gnu.so", "helpers.pyd"])
+def test_what_is_loaded_in_place_of_a_module_is_an_error(tree, path):
+    (tree.package / path).parent.mkdir(exist_ok=True)
+    (tree.package / path).touch()
+    with pytest.raises(StudyError, match=r"helpers.*remove"):
+        tree.code()
 
 
 # kinds
@@ -644,6 +741,28 @@ def test_two_recorders_are_told_apart(stage):
         ("return run.__doc__", "__doc__"),
         ("return config.a.__doc__.strip()", "__doc__"),
         ("return __doc__", "__doc__"),
+        ("return getattr(run, '__doc__')", "__doc__"),
+        ("return '{0.__doc__}'.format(run)", "__doc__"),
+        ("return run.__name__", "names of definitions"),
+        ("return errors.__name__", "names of definitions"),
+        ("return __name__", "__name__"),
+        ("return run.__qualname__", "__qualname__"),
+        ("return run.__annotations__", "__annotations__"),
+        ("return open(__file__)", "__file__"),
+        ("import inspect; return inspect.getsource(run)", "inspect.getsource"),
+        ("import traceback; return traceback.format_exc()", "traceback.format_exc"),
+        ("import sys; return sys.exc_info()", "sys.exc_info"),
+        ("import sys; return sys._getframe(1)", "sys._getframe"),
+        ("import pkgutil; return pkgutil.get_data('a', 'b')", "pkgutil.get_data"),
+        ("from importlib import resources; return resources.files('a')", "importlib.resources"),
+        ("return config.query('a > @LIMIT')", "pandas"),
+        ("return config.eval(inputs)", "pandas"),
+        ("from pydantic import validate_call; return validate_call(run)", "type hints"),
+        ("run.register(run)", "type hints"),
+        ("return [f.description for f in config.model_fields.values()]", "texts of Field"),
+        ("return config.model_json_schema()", "model_json_schema"),
+        ("kinds.of('networks', 'm' + 'lp').build", "the kind is none of the settings"),
+        ("kinds.names('networks')", "kinds.names can't be followed"),
         ("errors.X = 1", "workflow_scripts.errors.X is set"),
         ("setattr(errors, 'X', 1)", "an attribute of workflow_scripts.errors is set"),
         ("return errors.Missing", "workflow_scripts.errors has no Missing"),
@@ -685,6 +804,7 @@ def test_what_cannot_be_followed_is_an_error_that_names_the_line(family, body, w
         ("from workflow_scripts.errors import Missing", "has no Missing"),
         ("X = eval('1')", "eval can't be followed"),
         ("def f(:\n    pass", "not valid Python"),
+        ("TYPE_CHECKING = True", "TYPE_CHECKING isn't that of typing"),
         ("import workflow_scripts.errors\nworkflow_scripts.errors.X = 1", "is set"),
     ],
 )
@@ -694,6 +814,31 @@ def test_a_loaded_module_that_cannot_be_followed_is_an_error(stage, text, what):
     line = 1 if "def" in text else text.count("\n") + 1
     with pytest.raises(StudyError, match=rf"other\.py:{line}: .*{re.escape(what)}"):
         stage("", "import workflow_scripts.other")
+
+
+@pytest.mark.parametrize(
+    ("use", "fine"),
+    [
+        ("raise ValueError(f'{e}')", True),
+        ("raise", True),
+        ("log.info('%s', e)", True),
+        ("inputs['a'] = e", True),
+        ("return e.errno", True),
+        ("return help(e)", True),
+        ("return str(e)", False),
+        ("return e.args[0]", False),
+        ("inputs.append(e)", False),
+        ("words = f'{e}'\n    raise ValueError(words)", False),
+    ],
+)
+def test_what_a_caught_error_says_is_only_for_people(stage, use, fine):
+    top = "import logging\nlog = logging.getLogger('a')\ndef help(e): return 1\n"
+    body = f"try:\n    pass\nexcept OSError as e:\n    {use}"
+    if fine:
+        stage(body, top)
+    else:
+        with pytest.raises(StudyError, match=r"train\.py:\d+: e is read"):
+            stage(body, top)
 
 
 def test_a_stage_without_run_is_an_error(stage):
@@ -741,6 +886,15 @@ def test_libraries_are_those_that_are_used_and_one_that_is_absent_is_no_error(st
         ("return f'{config!r}'", "return f'{config!s}'"),
         ("return f'{config:>{inputs}}'", "return f'{config:<{inputs}}'"),
         ("return 'a' 'b'", "return 'a', 'b'"),
+        ("class A:\n    a: int = 1\nreturn A", "class A:\n    (a): int = 1\nreturn A"),
+        (
+            "from typing import Annotated\nclass A:\n    a: Annotated[int, 'str']\nreturn A",
+            "from typing import Annotated\nclass A:\n    a: Annotated[int, str]\nreturn A",
+        ),
+        (
+            "from typing import Literal as L\nclass A:\n    a: L['1']\nreturn A",
+            "from typing import Literal as L\nclass A:\n    a: L[1]\nreturn A",
+        ),
         ("return [a for a in config]", "return {a for a in config}"),
         ("return [a for a in config if a]", "return [a for a in config]"),
         ("return config.a", "return config.b"),
@@ -767,11 +921,40 @@ def test_different_code_has_different_digests(stage, one, other):
         ("x: int = 1\nreturn x", "x = 1\nreturn x"),
         ("x: int\nreturn 1", "return 1"),
         ("'text'\nreturn 1", "return 1"),
+        ("assert config, 'text'\nreturn 1", "assert config\nreturn 1"),
+        ("raise SystemExit('text')", "raise SystemExit('words')"),
+        ("class A: pass\nreturn A", "class A: 'text'\nreturn A"),
         ("def f() -> int:\n    'text'\n    return 1\nreturn f", "def f():\n    return 1\nreturn f"),
     ],
 )
 def test_the_same_code_written_differently_has_the_same_digest(stage, one, other):
     assert stage(one)["digest"] == stage(other)["digest"]
+
+
+MAKES_ERRORS = """
+class Foreign(Exception): pass
+def foreign(path, text):
+    "An error."
+    return Foreign(f"{path}: {text}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "top", "is_same"),
+    [
+        ("raise foreign(config, 'a')", "raise foreign(config, f'b {inputs}')", MAKES_ERRORS, True),
+        ("error = foreign(config, 'a')", "error = foreign(config, 'b')", MAKES_ERRORS, True),
+        ("raise foreign(config, x := 1)", "raise foreign(config, x := 2)", MAKES_ERRORS, False),
+        ("return f('a')", "return f('b')", "def f(x):\n    return [x]", False),
+        ("raise f('a')", "raise f('b')", "def f(x):\n    print(x)\n    return ValueError(x)", False),
+        ("raise f('a')", "raise f('b')", "def f(x):\n    return f(x)", False),
+        ("raise f('a')", "raise f('b')", "def f(x):\n    return ValueError(x) if x else None", False),
+    ],
+)
+def test_what_is_handed_to_a_function_that_makes_an_error_counts_only_where_it_does_more(
+    stage, one, other, top, is_same
+):
+    assert (stage(one, top)["digest"] == stage(other, top)["digest"]) == is_same
 
 
 def test_digests_are_the_same_in_every_version_of_python(stage):
@@ -791,7 +974,7 @@ def test_digests_are_the_same_in_every_version_of_python(stage):
     except* ValueError as error: raise
     return x[1:2, ...], 1_000, b"\\xff", 1e10j, {**config}, -1, not x, f(*x, **x)
     """
-    assert stage(text)["digest"] == "8eb60d1ce43d86df"
+    assert stage(text)["digest"] == "ae2fcde04dd11f4b"
 
 
 # the package itself
@@ -859,7 +1042,7 @@ def _only_told(use: ast.Name, handler: ast.ExceptHandler, parents: dict[ast.AST,
 def test_no_text_of_an_exception_reaches_a_product(real):
     modules = sorted({name for stage in STAGES for name in real.modules(stage) - real.recording})
     trees = {real.paths[name]: ast.parse(real.paths[name].read_bytes()) for name in modules}
-    errors, found = _returns_errors(trees) | {"refused"}, []
+    errors, found = _returns_errors(trees) | {"refused", "said", "isinstance"}, []
     for path, tree in trees.items():
         parents = {below: node for node in ast.walk(tree) for below in ast.iter_child_nodes(node)}
         for handler in ast.walk(tree):

@@ -12,6 +12,7 @@ from tests.workflow import ROOT
 from workflow_scripts import distill
 from workflow_scripts.config.errors import Unfit
 from workflow_scripts.config.tasks import Task
+from workflow_scripts.data import tasks
 from workflow_scripts.data.datasets.digits import Digits, make
 from workflow_scripts.files import npz
 
@@ -73,7 +74,8 @@ def trajectory_of(problem, accuracies):
     y = problem.arrays["test_labels"]
     reference = np.where(np.arange(len(y)) < 0.8 * len(y), y, 1 - y)
     problem.inputs.trajectory, problem.inputs.reference = problem.folder / "t.npz", problem.folder / "r.npz"
-    npz.save(problem.inputs.trajectory, **made, epochs=made["steps"] / 10, test_sha256=np.array(""))
+    of_task = tasks.test_digest(tasks.load(problem.inputs.data, Task(dataset="d")))
+    npz.save(problem.inputs.trajectory, **made, epochs=made["steps"] / 10, test_sha256=of_task)
     npz.save(problem.inputs.reference, test_predictions=reference.astype(np.uint8))
 
 

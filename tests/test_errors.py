@@ -30,6 +30,9 @@ from workflow_scripts.config.errors import (
     Unfit,
     Wrong,
 )
+from workflow_scripts.data.datasets import sinusoid
+from workflow_scripts.data.datasets.sinusoid import Sinusoid
+from workflow_scripts.explainers import logistic
 from workflow_scripts.files import dataframes, npz
 from workflow_scripts.provenance import fingerprints
 
@@ -342,7 +345,7 @@ def test_measures_of_other_checkpoints_are_refused(made, tmp_path):
     other = tmp_path / "m1.csv"
     table = pd.read_csv(made / "m1.csv")
     table.assign(step=table["step"] + 1).to_csv(other, index=False)
-    fails("summarize", made, tmp_path, Foreign, other, f"{made / 'm0.csv'}", measures=[made / "m0.csv", other])
+    fails("summarize", made, tmp_path, Foreign, other, f"{made / 't1.npz'}", measures=[made / "m0.csv", other])
 
 
 def test_boundaries_of_data_that_are_no_plane_are_refused(made, tmp_path):
@@ -355,6 +358,108 @@ def test_boundaries_of_data_that_are_no_plane_are_refused(made, tmp_path):
 def test_data_with_a_group_that_no_example_is_in_are_refused(made, tmp_path):
     only_zero = altered(made / "waves.npz", tmp_path / "zero.npz", train_labels=np.zeros_like)
     fails("train 0", made, tmp_path, Unfit, only_zero, "train 1", data=only_zero)
+
+
+WAVES = "data.datasets.sinusoid.make"
+#: what the makers of a data set return in place of what is right: array -> what makes it of that
+RETURNED = {
+    "labels of no class": {"train_labels": lambda y: y + 1},
+    "labels below 0": {"test_labels": lambda y: y - 1},
+    "labels as floats": {"train_labels": lambda y: y / 1},
+    "a label less": {"train_labels": lambda y: y[1:]},
+    "inputs in double precision": {"train_inputs": lambda x: x.astype(float)},
+    "inputs that are no numbers": {"test_inputs": lambda x: x * np.float32(np.nan)},
+    "inputs of another shape": {"fresh_inputs": lambda x: x[:, 1:]},
+    "no test part": {"test_inputs": lambda x: x[:0], "test_labels": lambda y: y[:0]},
+    "a class more": {"class_names": lambda names: np.append(names, "0")},
+    "names as bytes": {"class_names": lambda names: names.astype(bytes)},
+    "nothing of a part": {"grid_inputs": None},
+}
+
+
+@pytest.mark.parametrize("case", RETURNED)
+def test_what_a_kind_of_data_set_returns_is_checked(case, tmp_path, monkeypatch):
+    arrays = sinusoid.make(Sinusoid(kind="sinusoid", train=20, test=20, fresh=5, dimension=5), None)
+    for name, change in RETURNED[case].items():
+        arrays[name] = change and change(arrays[name])
+    arrays = {name: values for name, values in arrays.items() if values is not None}
+    monkeypatch.setattr(sinusoid, "make", lambda settings, data_root: arrays)
+    error = call("prepare_data", cfg_of("prepare_data", dataset="waves"), data=tmp_path / "out" / "d.npz")
+    assert_refused(error, Unfit, WAVES, next(iter(RETURNED[case])).partition("_")[0] if case == "no test part" else "")
+    assert_nothing_in(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"test_predictions": lambda said: said + 2}, {"test_predictions": lambda said: said[1:]},
+        {"test_predictions": lambda said: said / 1}, {"test_predictions": lambda said: said.astype(np.int64)},
+        {"fit_predictions": lambda said: said[:, None]}, {"grid_predictions": lambda said: np.zeros(3, np.uint8)},
+        {"test_predictions": None},
+    ],
+)  # fmt: skip
+def test_what_a_kind_of_explainer_returns_is_checked(change, made, tmp_path, monkeypatch):
+    fit = logistic.fit
+
+    def other(settings, problem):
+        fitted = fit(settings, problem)
+        changed = {name: of and of(fitted[name]) for name, of in change.items()}
+        return {name: values for name, values in (fitted | changed).items() if values is not None}
+
+    monkeypatch.setattr(logistic, "fit", other)
+    fails("linear 0", made, tmp_path, Unfit, "explainers.logistic.fit")
+
+
+@pytest.mark.parametrize(
+    ("job", "argument", "changes"),
+    [
+        ("final 0", "final_labels", {"step": lambda step: step / 2}),
+        ("final 0", "final_labels", {"step": lambda step: np.array([step])}),
+        ("extract_final 0", "trajectory", {name: lambda x: x[:0] for name in ("steps", "epochs")}),
+        ("measure 0", "data", {"class_names": lambda names: np.arange(len(names))}),
+        ("boundaries", "data", {"train_flipped": lambda flipped: flipped.astype(int)}),
+        ("boundaries", "data", {"train_inputs": lambda x: x * np.float32(np.nan)}),
+        ("boundaries", "data", {"train_labels": lambda y: y - 1}),
+        ("boundaries", "trajectories", {"epochs": lambda epochs: epochs[::-1]}),
+        ("train 0", "data", {"train_inputs": lambda x: x.astype(float)}),
+    ],
+)
+def test_an_array_of_another_form_is_refused(job, argument, changes, made, tmp_path):
+    inputs, sound = instead_of_the_last(job, argument, made, tmp_path / "other.npz")
+    altered(sound, tmp_path / "other.npz", **changes)
+    fails(job, made, tmp_path, (Damaged, Foreign), tmp_path / "other.npz", **inputs)
+
+
+@pytest.mark.parametrize(
+    ("job", "argument", "column", "value"),
+    [
+        ("plot", "phases", "explainer", "linear"), ("parts", "classes", "explainer", "linear"),
+        ("claims", "phases", "explainer", "linear"), ("starts", "phases", "explainer", "linear"),
+    ],
+)  # fmt: skip
+def test_tables_of_other_explainers_than_the_table_beside_them_are_refused(
+    job, argument, column, value, made, tmp_path
+):
+    inputs, sound = instead_of_the_last(job, argument, made, tmp_path / "other.csv")
+    table = pd.read_csv(sound, dtype={"class": str})
+    table.assign(**{column: table[column].replace(value, f"{value}2")}).to_csv(tmp_path / "other.csv", index=False)
+    fails(job, made, tmp_path, Foreign, tmp_path / "other.csv", **inputs)
+
+
+@pytest.mark.parametrize("job", ["extract_final 0", "t0 0"])
+def test_a_trajectory_of_other_data_of_the_same_size_is_refused(job, made, tmp_path):
+    other = altered(made / "waves.npz", tmp_path / "other.npz", test_inputs=lambda x: x[::-1])
+    fails(job, made, tmp_path, Foreign, made / "t0.npz", "task", data=other)
+
+
+def test_measures_in_another_order_are_refused(made, tmp_path):
+    for name, argument in (("m1.csv", "measures"), ("k1.csv", "class_measures")):
+        table = pd.read_csv(made / name, dtype={"class": str})
+        for order in (table.index[::-1], table.sort_values("explainer", kind="stable").index):
+            table.loc[order].to_csv(tmp_path / name, index=False)
+            first = made / name.replace("1", "0")
+            given = {argument: [first, tmp_path / name]}
+            fails("summarize", made, tmp_path, (Damaged, Foreign), tmp_path / name, **given)
 
 
 DIGITS = yaml.safe_load(STUDY)["tasks"]["parity"]

@@ -2,19 +2,25 @@
 
 import io
 import os
+import shutil
 import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.refusals import refusal
-from workflow_scripts.config.errors import Damaged, DamagedResult, Foreign, StudyError
+from tests.damages import damage
+from tests.drawn import cases
+from tests.refusals import assert_nothing_in, call, refusal
+from tests.workflow import RESULTS
+from workflow_scripts.config import jobs
+from workflow_scripts.config.errors import Changed, Damaged, DamagedResult, Foreign, StudyError
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.data import tasks
 from workflow_scripts.files import dataframes, hashing, npz
+from workflow_scripts.provenance import sidecars
 from workflow_scripts.training import trajectories, weights
 
 READERS = [npz.load, dataframes.read, weights.load]
@@ -94,9 +100,10 @@ def test_labels_of_no_class_are_refused(load, wrong, tmp_path):
 
 def summary(words) -> pd.DataFrame:
     rows = [
-        {"explainer": word, "checkpoint": t, "step": 5 * t, "epoch": t / 2, "quantity": "mu"}
+        {"explainer": word, "checkpoint": t, "step": 5 * t, "epoch": t / 2, "quantity": quantity}
         for word in words
         for t in (0, 1)
+        for quantity in dataframes.SUMMARY.values["quantity"]
     ]
     return pd.DataFrame(rows).assign(seeds=2, mean=0.5, std=np.nan, corrected=0.25, lo=-1e-17, hi=1.0)
 
@@ -115,6 +122,12 @@ def lines(change):
 
 TABLE_DAMAGES = {
     "a row twice": lines(lambda rows: [*rows, rows[2]]),
+    "a row less": lines(lambda rows: [*rows[:2], *rows[3:]]),
+    "no rows": lines(lambda rows: rows[:1]),
+    "without a quantity": lines(lambda rows: [row for row in rows if ",mu," not in row]),
+    "from the end to the start": lines(lambda rows: [rows[0], *rows[:0:-1]]),
+    "a mean less": lambda text: text.replace(",0.5,,", ",,,", 1),
+    "an explainer less": lambda text: text.replace("a,1,5", ",1,5", 1),
     "a column twice": lines(lambda rows: [f"{row},{row.split(',')[-1]}" for row in rows]),
     "another column": lines(lambda rows: [f"{row},{'class' if at == 0 else 'x'}" for at, row in enumerate(rows)]),
     "a key is missing": lines(lambda rows: [row.partition(",")[2] for row in rows]),
@@ -179,7 +192,7 @@ def sound(tmp_path_factory):
     return {name: ((folder / name).read_bytes(), read) for name, read in readers.items()}, folder / "mutated"
 
 
-@settings(max_examples=400, deadline=None)
+@cases(400)
 @given(st.data())
 def test_whatever_is_done_to_a_file_only_a_study_error_comes(sound, data):
     files, path = sound
@@ -194,3 +207,57 @@ def test_whatever_is_done_to_a_file_only_a_study_error_comes(sound, data):
         read(path)
     except StudyError as error:
         assert error.where == str(path) and "\n" not in str(error)
+
+
+#: draws of damage to an input of a job
+DRAWS = 60
+
+
+@pytest.fixture(scope="module")
+def jobs_of(finished) -> dict[str, list[sidecars.Sidecar]]:
+    """Stage -> its jobs in the finished study that read a file."""
+    records = [sidecars.read(path) for path in sorted((finished / RESULTS).rglob("*.prov.json"))]
+    found = {}
+    for record in records:
+        if record.inputs:
+            found.setdefault(record.stage, []).append(record)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(DRAWS))
+def test_a_stage_refuses_a_damaged_input_or_is_not_harmed_by_it(seed, finished, jobs_of, tmp_path):
+    rng, results = np.random.default_rng(seed), finished / RESULTS
+    stage = sorted(jobs_of)[seed % len(jobs_of)]
+    record = jobs_of[stage][rng.integers(len(jobs_of[stage]))]
+    given = {option: [results / name for name in of] for option, of in sorted(jobs.files(record.cfg).items())}
+    option = sorted(given)[rng.integers(len(given))]
+    place = rng.integers(len(given[option]))
+    sound, bad = given[option][place], tmp_path / f"bad{given[option][place].suffix}"
+    what = damage(rng, sound, bad, sorted(results.rglob(f"*{sound.suffix}")))
+    given[option][place] = bad
+    if stage in ("plot", "tabulate"):
+        given = {"inputs": [path for name in sorted(given) for path in given[name]]}
+    outputs = {name: tmp_path / "out" / file for name, file in jobs.options(stage, record.outputs).items()}
+    error = call(stage, record.cfg, **given, **outputs)
+    if error is not None:
+        assert isinstance(error, StudyError) and "\n" not in str(error), what
+        assert_nothing_in(tmp_path / "out")
+
+
+@pytest.mark.parametrize("draw", range(6))
+def test_what_is_damaged_where_it_lies_is_read_by_no_job(draw, finished, jobs_of, tmp_path):
+    """No job takes it for what its maker wrote, so that nothing of it can be CURRENT."""
+    rng, shown = np.random.default_rng(draw), tmp_path / "results"
+    shutil.copytree(finished / RESULTS, shown)
+    stage = sorted(jobs_of)[draw % len(jobs_of)]
+    record = jobs_of[stage][rng.integers(len(jobs_of[stage]))]
+    given = {option: [shown / name for name in of] for option, of in sorted(jobs.files(record.cfg).items())}
+    bad = given[sorted(given)[rng.integers(len(given))]][0]
+    content = bad.read_bytes()
+    while bad.read_bytes() == content:
+        what = damage(rng, bad, bad, sorted(shown.rglob(f"*{bad.suffix}")))
+    if stage in ("plot", "tabulate"):
+        given = {"inputs": [path for name in sorted(given) for path in given[name]]}
+    outputs = {name: tmp_path / "out" / file for name, file in jobs.options(stage, record.outputs).items()}
+    error = call(stage, record.cfg, **given, **outputs)
+    assert isinstance(error, Changed) and str(bad) in str(error), what

@@ -7,10 +7,11 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from matplotlib import pyplot
 
+from tests.drawn import cases
 from tests.workflow import check_figure, snakemake
 from workflow_scripts.config import kinds
 from workflow_scripts.drawing import style
@@ -100,7 +101,7 @@ def made(tmp_path_factory):
     return folder
 
 
-@settings(deadline=None)
+@cases()
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"])) | st.text("$_^{}\\\\abc"))
 @example("Ba$$in")
 @example(r"$\frac")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
 
-from workflow_scripts.measures import information
+from workflow_scripts.measures import corrections, information, intervals, per_class, phases
 
 
 def counted(f, l, y, n_classes):
@@ -277,3 +277,66 @@ def test_information_of_accuracy_is_that_of_a_classifier_that_errs_evenly(n_clas
     found = information.measures(table[:, None, :])
     assert found["accuracy"] == 0.75
     assert information.information_of_accuracy(0.75, n_classes) == pytest.approx(found["I_FY"])
+
+
+def drawn_counts(seed, n_classes):
+    """A random table [f, l, y] with some cells empty."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 10 ** rng.integers(1, 5), [n_classes] * 3) * rng.integers(0, 2, [n_classes] * 3)
+
+
+INDEPENDENT = {
+    "F": ("I_FY", "I_FL", "mu", "I_FY_given_L", "I_FL_given_Y"),
+    "L": ("I_LY", "I_FL", "mu", "I_LY_given_F", "I_FL_given_Y"),
+    "Y": ("I_FY", "I_LY", "mu", "I_FY_given_L", "I_LY_given_F"),
+}
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("axis", INDEPENDENT)
+def test_what_is_0_in_exact_arithmetic_is_0(seed, axis):
+    rng = np.random.default_rng(seed)
+    alone, pair = rng.integers(1, 100, 2 + seed % 9), rng.integers(0, 100, (2 + seed % 9, 2 + seed % 9)) + 1
+    counts = np.moveaxis(alone[:, None, None] * pair, 0, information.AXES.index(axis))
+    found = information.measures(counts)
+    assert {name: float(found[name]) for name in INDEPENDENT[axis]} == dict.fromkeys(INDEPENDENT[axis], 0.0)
+    parts = per_class.parts(counts)
+    assert all((parts[name] == 0).all() for name in INDEPENDENT[axis] if name not in ("I_FL", "mu"))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_network_that_is_its_explainer_with_other_names_of_the_classes_leads_by_0(seed):
+    rng, n_classes = np.random.default_rng(seed), 2 + seed % 9
+    known = drawn_counts(seed, n_classes)[0] + 1
+    counts = np.zeros([n_classes] * 3, int)
+    counts[rng.permutation(n_classes), np.arange(n_classes)] = known
+    assert {name: float(value) for name, value in intervals.lead(counts).items()} == dict.fromkeys(
+        ("lead", "lead_lo", "lead_hi"), 0.0
+    )
+    found, best = information.measures(counts), corrections.corrected(counts)
+    assert found["I_FY_given_L"] == found["I_LY_given_F"] == 0
+    assert information.settled(best["I_FY"] - best["I_LY"]) == 0
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_ties_are_decided_by_no_rounding(seed):
+    """Checkpoints with the same counts under other names of the classes know as much: the first of them counts."""
+    rng, n_classes = np.random.default_rng(seed), 2 + seed % 9
+    one = drawn_counts(seed, n_classes) + 1
+    counts = np.stack([one[np.ix_(*(rng.permutation(n_classes) for _ in range(3)))] for _ in range(6)])
+    found = information.measures(counts)
+    assert all(information.first_of_largest(found[name]) == 0 for name in information.TERMS)
+    assert all((information.settled(found[name] - found[name][::-1]) == 0).all() for name in information.TERMS)
+    reference = found["I_FY"][rng.integers(6)]
+    assert phases.first_crossing(found["I_FY"] - reference) == 0
+    assert phases.crossing_interval(found["I_FY"] - reference, found["I_FY"] - reference, 0) == (0, 0)
+    lower = found["I_FY"] * 0.9
+    assert phases.overfitting_start(found["I_FY"], found["I_FY"], 2) == 2
+    assert phases.warm_up_ends(found["I_FY"], lower, found["I_FY"]) == dict.fromkeys(phases.CANDIDATES, 0)
+
+
+def test_what_is_small_but_not_0_is_kept():
+    counts = np.zeros((2, 1, 2), int)
+    counts[:, 0] = [[10_000, 10_000], [10_000, 10_050]]
+    assert 1e-9 < information.measures(counts)["I_FY"] < 1e-5
+    assert information.settled(np.array([1e-11, -1e-11, np.nan]))[:2].tolist() == [1e-11, -1e-11]

@@ -1,5 +1,6 @@
 """A run that is killed again and again is finished by the same command, and leaves what an undisturbed one leaves."""
 
+import contextlib
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.drawn import TIMES
 from tests.test_cache import STUDY
 from tests.workflow import ROOT, products
 
@@ -58,8 +60,21 @@ def undisturbed(tmp_path_factory) -> tuple[Path, float]:
     return folder, time.monotonic() - start
 
 
+def is_at_work(folder: Path) -> bool:
+    """Whether a job that a killed Snakemake left works in the folder: it finds that nothing is left to do, and ends."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(process / "cwd") == str(folder):
+                return True
+    return False
+
+
 def check(folder: Path, undisturbed: Path) -> None:
     """The results are those of an undisturbed run, the audit has no doubt, nothing is left, nothing would run again."""
+    end = time.monotonic() + 120
+    while is_at_work(folder):
+        assert time.monotonic() < end, "a job that was left never ends"
+        time.sleep(0.1)
     assert products(folder) == products(undisturbed)
     left = [str(path) for path in (folder / "results").rglob("*") if path.name.startswith((".", "resume-"))]
     assert left == []
@@ -83,9 +98,10 @@ def killed(folder: Path, seconds: float, chance: random.Random) -> str:
     return f"{number.name} of {whom} after {moment:.2f} s: {run.returncode}"
 
 
+@pytest.mark.killed
 @pytest.mark.parametrize(
     ("seed", "rounds"),
-    [(0, 3), *(pytest.param(seed, 5, marks=pytest.mark.thorough) for seed in range(1, 11))],
+    [(0, 3), *(pytest.param(seed, 5, marks=pytest.mark.thorough) for seed in range(1, 1 + 10 * TIMES))],
 )
 def test_the_same_command_finishes_what_was_killed(seed, rounds, undisturbed, tmp_path):
     chance = random.Random(seed)

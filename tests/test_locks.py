@@ -66,9 +66,23 @@ def test_who_waited_finds_the_work_done(tmp_path, held):
         held.close()
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 0
-    assert said.endswith("the job that was waited for has made it: nothing is left to do\n")
+    assert said.endswith("another job has made it meanwhile: nothing is left to do\n")
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in tmp_path.glob("d.*")} == before
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["d.npz", "d.npz.prov.json"]
+
+
+def test_who_comes_late_leaves_what_another_made_since_it_started(tmp_path):
+    """The job of a killed run that is slow to begin, while the next run has made the product and reads it."""
+    made(tmp_path)
+    path = tmp_path / "d.npz.prov.json"
+    ahead = json.loads(path.read_text()) | {"ended": "2999-01-01T00:00:00.000+00:00"}
+    sidecars.write(path, sidecars.seal(ahead))
+    before = (tmp_path / "d.npz").stat().st_ino
+    assert made(tmp_path).endswith("another job has made it meanwhile: nothing is left to do\n")
+    assert (tmp_path / "d.npz").stat().st_ino == before
+    sidecars.write(path, sidecars.seal(ahead | {"ended": "2020-01-01T00:00:00.000+00:00"}))
+    assert "nothing is left" not in made(tmp_path)
+    assert (tmp_path / "d.npz").stat().st_ino != before
 
 
 @pytest.mark.parametrize("left", ["nothing", "another job's", "damaged"])

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.drawn import cases
 from tests.pets import CLASSES, NOWHERE, picture
 from workflow_scripts.config.errors import StudyError
 from workflow_scripts.data import listing
 from workflow_scripts.data.datasets import images
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-CASES = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+CASES = cases(80, suppress_health_check=list(HealthCheck))
 
 
 def saved(image: Image.Image, kind: str, **how) -> bytes:

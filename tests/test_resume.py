@@ -3,6 +3,8 @@
 import contextlib
 import errno
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -198,8 +200,44 @@ def test_a_damaged_state_is_reported_and_not_used(damage, tmp_path, caplog):
         state.write_bytes(damage(state.read_bytes()))
     caplog.clear()
     assert trained(data(), network, PLAIN, state) == undisturbed
-    assert f"{state}: damaged (" in caplog.text and "it is not used, training starts anew" in caplog.text
+    assert re.search(f"{re.escape(str(state))}: .+: it is not used, training starts anew\n", caplog.text)
     assert "resumed" not in caplog.text
+
+
+#: array of a state -> what is put there
+OTHERS = {
+    "done, beyond the end": {"done": lambda x: x + 99},
+    "done, before the last checkpoint": {"done": lambda x: x - 1},
+    "done, of two": {"done": lambda x: np.array([x, x])},
+    "done, half": {"done": lambda x: x + 0.5},
+    "no checkpoint": {f"recorded.{name}": lambda x: x[:0] for name in ("train_loss", "test_predictions")},
+    "losses of fewer checkpoints": {"recorded.test_loss": lambda x: x[1:]},
+    "predictions of fewer examples": {"recorded.test_predictions": lambda x: x[:, 1:]},
+    "predictions as words": {"recorded.train_predictions": lambda x: x.astype(str)},
+    "a generator of nothing": {"random": lambda x: x * 0},
+    "an order cut off": {"order": lambda x: x[1:]},
+    "weights in double precision": {"network.0.weight": np.float64, "network.1.weight": np.float64},
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_sound_file_that_is_no_state_of_this_training_is_reported_and_not_used(case, tmp_path, caplog):
+    network, state = MLP(kind="mlp", widths=[7]), tmp_path / "training.npz"
+    undisturbed = trained(data(), network, PLAIN, state)
+    with np.load(state) as archive:
+        arrays = dict(archive)
+    changes = {name: change(arrays[name]) for name, change in OTHERS[case].items() if name in arrays}
+    assert changes, sorted(arrays)
+    np.savez(state, **arrays | changes)
+    assert trained(data(), network, PLAIN, state) == undisturbed
+    assert caplog.text.count(f"{state}: ") == caplog.text.count("it is not used, training starts anew") == 1
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_a_state_that_is_no_file_is_reported_at_once(make, tmp_path, caplog):
+    make(tmp_path / "training.npz")
+    assert resume.load(tmp_path / "training.npz", {}) is None
+    assert "it is not used, training starts anew" in caplog.text
 
 
 def test_training_goes_on_where_its_state_cannot_be_saved(tmp_path, monkeypatch, caplog):

@@ -16,6 +16,8 @@ from workflow_scripts import decompose, plot
 from workflow_scripts.config import jobs, study
 from workflow_scripts.config.base import parse, parse_json
 from workflow_scripts.config.errors import Damaged, Foreign, Misconfigured, Misused, Unfit
+from workflow_scripts.config.tasks import Task
+from workflow_scripts.data import tasks
 from workflow_scripts.files import dataframes, hashing, npz
 from workflow_scripts.measures import singular_modes
 
@@ -309,10 +311,11 @@ def made(tmp_path):
         arrays |= {f"{part}_inputs": images[:n], f"{part}_labels": y[:n]}
     npz.save(tmp_path / "data.npz", **arrays)
     steps = np.array([0, 5, 25, 100])
+    of_task = tasks.test_digest(tasks.load(tmp_path / "data.npz", Task(dataset="d")))
     for seed in range(3):
         weights = np.random.default_rng(seed).standard_normal((4, C, 4)) / 10 + steps[:, None, None] / 100
         values = {"weights.1.weight": weights.astype(np.float32), "weights.1.bias": np.zeros((4, C), np.float32)}
-        npz.save(tmp_path / f"t{seed}.npz", steps=steps, epochs=steps / PER_EPOCH, test_sha256="", **values)
+        npz.save(tmp_path / f"t{seed}.npz", steps=steps, epochs=steps / PER_EPOCH, test_sha256=of_task, **values)
     run(tmp_path)
     return tmp_path
 

@@ -40,6 +40,7 @@ def run(config: Config, inputs, outputs) -> None:
     shapes = {WEIGHT: (data.n_classes, x[0].size), BIAS: (data.n_classes,)}
     runs = [trajectories.load_weights(path, shapes) for path in inputs.trajectories]
     for path, run_of_seed in zip(inputs.trajectories, runs, strict=True):
+        trajectories.check_task(path, run_of_seed, data)
         if not np.array_equal(run_of_seed.steps, runs[0].steps):
             raise Foreign(path, f"its checkpoints are not those of {inputs.trajectories[0]}: train this seed again")
     moments = singular_modes.moments(x, data.labels["train"], data.n_classes)

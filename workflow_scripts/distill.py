@@ -36,6 +36,7 @@ def run(config: Config, inputs, outputs) -> None:
     seen = _as_seen(data, data.inputs[settings.inputs], labels)
     problem = Problem(seen, settings.network, config.device, outputs.state / "training.npz")
     fitted = kinds.of("explainers", settings.fit.solver).fit(settings.fit, problem)
+    _check(f"explainers.{settings.fit.solver}.fit", fitted, problem)
     fit_predictions = fitted.pop("fit_predictions", None)
     agreement = np.nan if fit_predictions is None else float(np.mean(fit_predictions == labels))
     accuracy = float(np.mean(fitted["test_predictions"] == data.labels["test"]))
@@ -56,6 +57,15 @@ def run(config: Config, inputs, outputs) -> None:
     )
 
 
+def _check(where: str, fitted: dict, problem: Problem) -> None:
+    """Raise Unfit unless a solver, called so, returned groups of the inputs that it was asked to predict."""
+    sizes = {part: len(inputs) for part, inputs in problem.predicted.items()}
+    if "fit_predictions" in fitted:
+        sizes["fit"] = len(problem.labels)
+    most = problem.data.n_classes - 1
+    npz.check(where, fitted, {f"{part}_predictions": npz.Form("u", (n,), most=most) for part, n in sizes.items()})
+
+
 def _as_seen(data: tasks.TaskData, inputs: np.ndarray, labels: np.ndarray) -> tasks.TaskData:
     """The task as the explainer sees it: these inputs and labels are its training part, and nothing is fresh."""
     return tasks.TaskData(
@@ -71,9 +81,10 @@ def _labels(config: Config, inputs, data: tasks.TaskData) -> tuple[np.ndarray, i
     if config.settings.labels == "true":
         return data.labels[part], -1
     if config.settings.labels == "final":
-        name = f"{part}_labels"
-        arrays = npz.load(_given(inputs.final_labels, "--final-labels"), name, "step")
-        tasks.check_predictions(inputs.final_labels, name, arrays[name], len(data.labels[part]), data.n_classes)
+        path, name = _given(inputs.final_labels, "--final-labels"), f"{part}_labels"
+        forms = {name: npz.Form("iu", (len(data.labels[part]),)), "step": npz.Form("iu", (), 0)}
+        arrays = npz.load(path, *forms, forms=forms)
+        tasks.check_groups(path, name, arrays[name], data.n_classes)
         return arrays[name], int(arrays["step"])
     return _labels_at_t0(config, inputs, data, part)
 
@@ -81,13 +92,13 @@ def _labels(config: Config, inputs, data: tasks.TaskData) -> tuple[np.ndarray, i
 def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tuple[np.ndarray, int]:
     path = _given(inputs.trajectory, "--trajectory")
     trajectory = trajectories.load(path, data.labels, data.n_classes, "test", part)
-    reference = npz.load(_given(inputs.reference, "--reference"), "test_predictions")["test_predictions"]
+    trajectories.check_task(path, trajectory, data)
     y, n_classes = data.labels["test"], data.n_classes
-    tasks.check_predictions(inputs.reference, "test_predictions", reference, len(y), n_classes, len(trajectory.steps))
+    reference = tasks.load_predictions(_given(inputs.reference, "--reference"), {"test": y}, n_classes)["test"]
     found = information.measures(information.joint_counts(trajectory.predictions["test"], reference, y, n_classes))
     t0 = phases.first_crossing(found["I_FY"] - found["I_LY"])
     if t0 is None:
-        t0 = int(np.argmax(found["I_FY"]))
+        t0 = information.first_of_largest(found["I_FY"])
         log.warning(
             "the network never reaches %s (%.4f bits): taking its best checkpoint (%.4f bits) instead of T0",
             config.settings.reference,

@@ -35,6 +35,7 @@ def run(config: Config, inputs, outputs) -> None:
     except RuntimeError:
         raise Foreign(inputs.weights, "these weights are not of the configured network: train again") from None
     trajectory = trajectories.load(inputs.trajectory, data.labels, data.n_classes, *tasks.PARTS)
+    trajectories.check_task(inputs.trajectory, trajectory, data)
     labels = {part: predictions[-1] for part, predictions in trajectory.predictions.items()}
     errors = int(np.count_nonzero(labels["train"] != data.labels["train"]))
     n = len(data.labels["train"])

@@ -32,17 +32,12 @@ def run(config: Config, inputs, outputs) -> None:
     """Write the summary, the phases, the summary of each class, and when each seed learned it."""
     npz.check_number("--trajectories", inputs.trajectories, len(config.seeds))
     npz.check_number("--explainers", inputs.explainers, len(config.seeds) * len(config.explainers))
-    runs = _read_tables(config, "--measures", inputs.measures, dataframes.MEASURES, per_class.INDEX, _NEEDED)
-    class_runs = _read_tables(
-        config,
-        "--class-measures",
-        inputs.class_measures,
-        dataframes.CLASS_MEASURES,
-        per_class.CLASS_INDEX,
-        _CLASS_NEEDED,
-    )
+    npz.check_number("--measures", inputs.measures, len(config.seeds))
+    npz.check_number("--class-measures", inputs.class_measures, len(config.seeds))
     labels, n_classes = tasks.load_labels(inputs.data, config.task)
-    y, seeds = labels["test"], [_predictions(inputs, seed, labels, n_classes) for seed in range(len(config.seeds))]
+    found = [_predictions(inputs, seed, labels, n_classes) for seed in range(len(config.seeds))]
+    y, seeds = labels["test"], [(trajectory["test_predictions"], explained) for trajectory, explained in found]
+    runs, class_runs = _read_measures(config, inputs, [trajectory for trajectory, _ in found], n_classes)
     summaries, changes, class_summaries = [], [], []
     for index, name in enumerate(config.explainers):
         own, spans = _of(runs, name), [phases.candidates(table) for table in _of(runs, config.references[name])]
@@ -60,29 +55,40 @@ def run(config: Config, inputs, outputs) -> None:
     dataframes.write(outputs.order, per_class.learning_times(_of(class_runs, config.explainers[0]), config.seeds))
 
 
-def _read_tables(
-    config: Config,
-    flag: str,
-    paths: list[Path],
-    kind: dataframes.Kind,
-    index: tuple[str, ...],
-    columns: tuple[str, ...],
-) -> list[pd.DataFrame]:
-    """One table per seed, all with the same rows, of all the explainers. Raises StudyError."""
-    npz.check_number(flag, paths, len(config.seeds))
-    runs = [dataframes.read(path, *columns, kind=kind) for path in paths]
-    for path, table in zip(paths, runs, strict=True):
-        if not table[[*index]].equals(runs[0][[*index]]):
-            raise Foreign(path, f"its rows are not those of {paths[0]}: measure this seed again")
-    if set(runs[0]["explainer"]) != set(config.references):
-        raise Foreign(paths[0], f"expected explainers {', '.join(config.references)}: measure again")
-    return runs
+def _read_measures(
+    config: Config, inputs, trajectories: list[dict[str, np.ndarray]], n_classes: int
+) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Measures and measures of classes of each seed, with the rows of its trajectory and of the config's explainers."""
+    runs, class_runs = [], []
+    for place, trajectory in enumerate(trajectories):
+        path, class_path, of = inputs.measures[place], inputs.class_measures[place], inputs.trajectories[place]
+        runs.append(dataframes.read(path, *_NEEDED, kind=dataframes.MEASURES))
+        class_runs.append(dataframes.read(class_path, *_CLASS_NEEDED, kind=dataframes.CLASS_MEASURES))
+        steps, n = trajectory["steps"], len(config.explainers)
+        rows = pd.DataFrame(
+            {
+                "explainer": np.repeat(config.explainers, len(steps)),
+                "checkpoint": np.tile(np.arange(len(steps)), n),
+                "step": np.tile(steps, n),
+                "epoch": np.tile(trajectory["epochs"], n),
+            }
+        )
+        _check_rows(path, runs[-1], rows, of)
+        _check_rows(class_path, class_runs[-1], rows.loc[rows.index.repeat(n_classes)], of)
+        dataframes.check_same("class", class_path, class_runs[-1], inputs.class_measures[0], class_runs[0])
+    return runs, class_runs
+
+
+def _check_rows(path: Path, table: pd.DataFrame, rows: pd.DataFrame, trajectory: Path) -> None:
+    """Raise Foreign unless the rows of a seed's table are about these explainers and checkpoints, in this order."""
+    if not all(np.array_equal(table[name], rows[name]) for name in rows):
+        raise Foreign(path, f"its rows are not those of {trajectory}: measure this seed again")
 
 
 def _predictions(
     inputs, seed: int, labels: dict[str, np.ndarray], n_classes: int
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """What one seed's network predicts of the test set, [T, N], and each of its explainers, [N] or [T, N].
+) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    """What one seed's network predicts of the test set, and each of its explainers, [N] or [T, N].
 
     A byte each: those of all seeds fit into memory, and what is made of them is much larger.
     """
@@ -90,7 +96,7 @@ def _predictions(
     trajectory = predictions.of_network(path, labels, n_classes)
     own = inputs.explainers[seed * per_seed : (seed + 1) * per_seed]
     explained = [predictions.of_explainer(other, path, trajectory, labels["test"], n_classes) for other in own]
-    return trajectory["test_predictions"], explained
+    return trajectory, explained
 
 
 def _of(runs: list[pd.DataFrame], explainer: str) -> list[pd.DataFrame]:

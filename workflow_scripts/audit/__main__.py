@@ -40,7 +40,7 @@ def main() -> None:
 
             lines += ["", *trace.lines(reports[0], arguments.trace)]
         if arguments.crate and arguments.paths:
-            lines += ["", crate.write(reports, arguments.crate, arguments.sign)]
+            lines += ["", *crate.write(reports, arguments.crate, arguments.sign, arguments.anonymous)]
         sys.stdout.reconfigure(errors="backslashreplace")
         print(endings.lines(lines))
     sys.exit(EXIT[overall(reports)])
@@ -66,8 +66,7 @@ def answer(reports: list[Report]) -> list[str]:
         names = [_shown(report.path) for report in of]
         lines.append(f"{', '.join(names[:4])}{f' and {len(names) - 4} more' * (len(names) > 4)}: {verdict}")
         lines += [f"  {line}" for line in (_reasons(of[0]) if verdict != "CURRENT" else _facts(of[0]))]
-    commands = _repair(reports)
-    return lines + [f"repair: {command}" for command in commands]
+    return lines + [f"repair: {command}" for command in _repair(reports)] + _unmoved(reports)
 
 
 def told(reports: list[Report]) -> list[str]:
@@ -121,11 +120,10 @@ def _facts(report: Report) -> list[str]:
     if record is None:
         lines = [f"{_count(report.files, 'file')} as listed and as their sidecars tell"]
         return lines + [f"signed by {report.signer}"] * bool(report.signer)
-    who = f"{record.user or 'unknown user'}@{record.host}"
     when = record.ended[:16].replace("T", " ")
     dirty = " with uncommitted changes" if record.dirty else ""
     commit = f"commit {record.commit[:8]}{dirty}" if record.commit else "no commit known"
-    by = f"made by {who} at {when}, {commit}, key {record.key}"
+    by = f"made by {record.who} at {when}, {commit}, key {record.key}"
     behind = f"{_count(report.jobs, 'job')} and {_count(report.files, 'file')}"
     lines = [by, f"{behind} as recorded, settings and code as now"]
     lines += _equal_codes(job.record for job in report.jobs.values())
@@ -174,11 +172,24 @@ def _installed(distribution: str) -> str | None:
         return None
 
 
+def _unmoved(reports: list[Report]) -> list[str]:
+    """What to do about results that can be repaired, but not where they lie."""
+    folders = {
+        report.results.folder
+        for report in reports
+        if any(finding.remake for finding in report.findings) and report.results.folder.parent.name != "results"
+    }
+    return [
+        f"to repair {_shown(folder)}: move it to a folder called results, and audit it there"
+        for folder in sorted(folders)
+    ]
+
+
 def _repair(reports: list[Report]) -> list[str]:
     """A command per study and results folder."""
     groups = defaultdict(list)
     for report in reports:
-        if report.verdict != "CURRENT":
+        if report.verdict != "CURRENT" and remake.in_place(report.results):
             groups[hashing.canonical_json(report.study), report.results].append(report)
     commands = []
     for (_, results), of in groups.items():
@@ -233,6 +244,9 @@ def _arguments() -> argparse.Namespace:
         metavar="DIR",
         help="write the PATHs and all behind them there as a Workflow Run RO-Crate; without PATHs: check that crate",
     )
+    parser.add_argument(
+        "--anonymous", action="store_true", help="with --crate: leave out who ran the jobs, and on which machines"
+    )
     parser.add_argument("--sign", type=Path, metavar="KEY", help="with --crate: sign the crate with this key of ssh")
     parser.add_argument(
         "--signers",
@@ -270,11 +284,13 @@ def _arguments() -> argparse.Namespace:
     arguments.results = arguments.results or Path("results")
     if arguments.trace is not None and len(arguments.paths) != 1:
         parser.error("--trace follows a row of one CSV: name one PATH")
-    if arguments.sign and not (arguments.crate and arguments.paths):
-        parser.error("--sign goes with --crate DIR and the PATHs to write there")
+    writes = arguments.crate and arguments.paths
+    for option in ("sign", "anonymous"):
+        if getattr(arguments, option) and not writes:
+            parser.error(f"--{option} goes with --crate DIR and the PATHs to write there")
     if arguments.signers and (not arguments.crate or arguments.paths):
         parser.error("--signers goes with --crate DIR alone, to check it")
-    if arguments.json and (arguments.trace is not None or (arguments.crate and arguments.paths)):
+    if arguments.json and (arguments.trace is not None or writes):
         parser.error("--json answers with a verdict alone: leave out --trace, and a crate to be written")
     return arguments
 

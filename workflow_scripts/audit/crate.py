@@ -23,8 +23,10 @@ from workflow_scripts.provenance.sidecars import Sidecar
 OWN = ("Snakefile", "rules", "profiles", "envs", "workflow_scripts", "README.md", "LICENSE", "CITATION.cff")
 
 
-def write(reports: list[Report], folder: Path, key: Path | None = None) -> str:
-    """Write results and everything behind them, with the workflow, as a crate; what to print. key: of ssh, signs it.
+def write(reports: list[Report], folder: Path, key: Path | None = None, anonymous: bool = False) -> list[str]:
+    """Write results and everything behind them, with the workflow, as a crate; the lines to print.
+
+    key: of ssh, signs it; anonymous: without who ran the jobs, and where (sidecars.anonymous).
 
     Raises StudyError, and leaves nothing, where a result is TAMPERED, a file is missing or the folder isn't new.
     """
@@ -47,12 +49,12 @@ def write(reports: list[Report], folder: Path, key: Path | None = None) -> str:
             raise Missing(path, "missing: a crate is whole, put it back or make it again")
     verdict = max((report.verdict for report in reports), key=VERDICTS.index)
     named = [results.place(report.name) for report in reports]
-    told = {results.place(beside): job for beside, job in jobs.items()}
+    told = {results.place(beside): _without_who(job) if anonymous else job for beside, job in jobs.items()}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent, prefix=".crate-") as scratch:
             made = Path(scratch, "crate")
-            copies = _copied(sources, jobs, results, made)
+            copies = _copied(sources, jobs, results, made, anonymous)
             summary = _summary(named, jobs, verdict)
             Description(made, copies, told, results.place).write(
                 named, [study for study in studies if study], list(configs), summary
@@ -64,12 +66,13 @@ def write(reports: list[Report], folder: Path, key: Path | None = None) -> str:
     except OSError as error:
         raise Blocked(error.filename or folder, f"{error.strerror or error}: the crate was not written") from None
     said = f"; its description says {verdict}" if verdict != "CURRENT" else ""
-    return (
-        f"crate: {folder}: {len(copies)} files, {len(jobs)} jobs{said}\n"
-        f"SHA-256 of its {source.CRATE}, which has those of all its files:\n{digest}"
-        + f"\nsigned: {signatures.path_of(Path(source.CRATE))}"
-        * bool(key)
-    )
+    return [
+        f"crate: {folder}: {len(copies)} files, {len(jobs)} jobs{said}",
+        *_whom(told.values()),
+        f"SHA-256 of its {source.CRATE}, which has those of all its files:",
+        digest,
+        *[f"signed: {signatures.path_of(Path(source.CRATE))}"] * bool(key),
+    ]
 
 
 def check(folder: Path, signers: Path | None = None) -> list[Report]:
@@ -92,6 +95,17 @@ def check(folder: Path, signers: Path | None = None) -> list[Report]:
         findings.insert(0, Finding("TAMPERED", "crate", why, None))
     files = {*map(folder.joinpath, listed)}
     return [Report(folder / source.CRATE, results, files=files, findings=findings, signer=signer), *reports]
+
+
+def _without_who(job: Job) -> Job:
+    return replace(job, record=job.record.model_copy(update={"host": "", "user": None, "slurm_job_id": None}))
+
+
+def _whom(jobs: Iterable[Job]) -> list[str]:
+    """A line on who is named in a crate, so that its author can leave that out."""
+    named = sorted({job.record.who for job in jobs if job.record.host})
+    few = ", ".join(named[:3]) + f" and {len(named) - 3} more" * (len(named) > 3)
+    return [f"it names who ran its jobs, {few}: --anonymous leaves that out"] * bool(named)
 
 
 def _check_report(report: Report, results: Results) -> None:
@@ -133,10 +147,12 @@ def _sources(reports: list[Report], jobs: dict[str, Job]) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _copied(sources: dict[str, Path], jobs: dict[str, Job], results: Results, folder: Path) -> dict[str, Copy]:
+def _copied(
+    sources: dict[str, Path], jobs: dict[str, Job], results: Results, folder: Path, anonymous: bool
+) -> dict[str, Copy]:
     """Copy files into a folder, by their places there. Raises StudyError for one that isn't what its job wrote."""
     with ThreadPoolExecutor() as pool:
-        copies = pool.map(lambda place: _copy(sources[place], folder / place), sources)
+        copies = pool.map(lambda place: _copy(sources[place], folder / place, anonymous), sources)
         found = dict(zip(sources, copies, strict=True))
     for name, digest in ((name, digest) for job in jobs.values() for _, name, digest in job.wrote):
         place = results.place(name)
@@ -145,9 +161,12 @@ def _copied(sources: dict[str, Path], jobs: dict[str, Job], results: Results, fo
     return found
 
 
-def _copy(path: Path, to: Path) -> Copy:
+def _copy(path: Path, to: Path, anonymous: bool) -> Copy:
     to.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(path, to)  # with its times: Snakemake goes by them where it has no records
+    if anonymous and path.name.endswith(sidecars.SUFFIX):
+        sidecars.write(to, sidecars.anonymous(json.loads(path.read_bytes())))
+        shutil.copystat(path, to)
     return Copy(hashing.sha256(to), to.stat().st_size)
 
 

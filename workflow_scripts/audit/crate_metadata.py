@@ -17,7 +17,8 @@ from rocrate.rocrate import ROCrate
 
 from workflow_scripts.audit.records import Copy
 from workflow_scripts.audit.verdict import Job, stage_rank
-from workflow_scripts.files import hashing, npz
+from workflow_scripts.data import parts
+from workflow_scripts.files import hashing
 from workflow_scripts.provenance import fingerprints
 from workflow_scripts.provenance.sidecars import Sidecar
 
@@ -198,10 +199,10 @@ class Description:
         """What a data set was made from: files and arrays that are not in the crate, by their hashes."""
         made = [self._place(name) for _, name, _ in job.wrote] if job.stage == "prepare_data" else []
         data = [place for place in made if place in self._copies]
-        found = [npz.load(self._folder / place, "source_hashes")["source_hashes"].tolist() for place in data]
-        recorded = [source.rsplit(" ", 1) for sources in found for source in sources]
         return [
-            self._graph.add(f"#source/{sha256}", "CreativeWork", name=name, sha256=sha256) for name, sha256 in recorded
+            self._graph.add(f"#source/{sha256}", "CreativeWork", name=name, sha256=sha256)
+            for place in data
+            for name, sha256 in parts.sources(self._folder / place)
         ]
 
     def _memory(self, record: Sidecar) -> Ref:
@@ -312,5 +313,6 @@ def _commit(record: Sidecar) -> str | None:
 
 def _circumstances(record: Sidecar) -> str:
     hardware, commit = record.gpu or record.cpu, _commit(record)
-    words = [f"key {record.key}", f"host {record.host}", hardware, record.os, f"Python {record.python}"]
-    return ", ".join(filter(None, [*words, commit and f"commit {commit}"]))
+    host = record.host and f"host {record.host}"
+    words = [f"key {record.key}", host, hardware, record.os, f"Python {record.python}", commit and f"commit {commit}"]
+    return ", ".join(filter(None, words))

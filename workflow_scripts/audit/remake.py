@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from workflow_scripts.audit import source
 from workflow_scripts.audit.records import Results
-from workflow_scripts.config import jobs
+from workflow_scripts.config import jobs, paths
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import fingerprints, machine
 from workflow_scripts.provenance.sidecars import Sidecar
@@ -71,8 +71,17 @@ def _flag(option: str) -> str:
     return f"--{option}".replace("_", "-")
 
 
+def in_place(results: Results) -> bool:
+    """Whether Snakemake can make these results again where they are: in results/{study}, and in no crate."""
+    return results.folder.parent.name == "results" and not source.in_crate(results)
+
+
 def command(results: Results, study: dict | None, targets: Iterable[str], forced: Iterable[str]) -> str:
-    """The command that makes `forced` again, then whatever follows from it up to the targets (none: everything)."""
+    """The command that makes `forced` again, then whatever follows from it up to the targets (none: everything).
+
+    Where these are the results of other config files than those of the study, it removes first what says so. Results
+    that are `in_place` alone can be made again.
+    """
     here, study = results.home, study or {}
     folder = results.folder.relative_to(here)
     words = [_snakemake(), "--cores", "all", *(str(folder / name) for name in targets)]
@@ -83,9 +92,30 @@ def command(results: Results, study: dict | None, targets: Iterable[str], forced
         words += ["--snakefile", str(fingerprints.ROOT / "Snakefile")]
     configfiles = [os.path.relpath(source.configfile(name, results)) for name in study.get("configfiles", [])]
     words += ["--configfile", *configfiles] if configfiles else []
-    changes = [f"{key}={hashing.canonical_json(value)}" for key, value in study.get("config", {}).items()]
+    config = study.get("config", {}) | _renamed(results, study)
+    changes = [f"{key}={hashing.canonical_json(value)}" for key, value in config.items()]
     words += ["--config", *changes] if changes else []
-    return shlex.join(words)
+    return _freed(results, study) + shlex.join(words)
+
+
+def _renamed(results: Results, study: dict) -> dict[str, str]:
+    """The name of the study, where its folder is called otherwise than the config files say."""
+    try:
+        name = source.load(study, results).study
+    except source.Unreadable:
+        return {}
+    return {} if name == results.folder.name else {"study": results.folder.name}
+
+
+def _freed(results: Results, study: dict) -> str:
+    """What lets other config files than those that made these results replace them."""
+    if results.origin is None:
+        return ""
+    made, asked = (
+        [source.configfile(name, results).resolve() for name in of.get("configfiles", [])]
+        for of in (results.origin, study)
+    )
+    return "" if made == asked else f"rm {shlex.quote(os.path.relpath(results.folder / paths.STUDY))} && "
 
 
 def _snakemake() -> str:

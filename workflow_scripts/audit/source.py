@@ -30,9 +30,13 @@ def load(study: dict | None, results: Results) -> Study:
 def configfiles(study: dict | None, results: Results) -> dict[str, Path]:
     """The config files of a study, the default one if none was given, by the place that each has in a crate."""
     names = (study or {}).get("configfiles", [])
-    in_crate = (results.home / CRATE).is_file()
-    default = {DEFAULT: (results.home if in_crate else fingerprints.ROOT) / DEFAULT}
+    default = {DEFAULT: (results.home if in_crate(results) else fingerprints.ROOT) / DEFAULT}
     return {_place(name): configfile(name, results) for name in names} or default
+
+
+def in_crate(results: Results) -> bool:
+    """Whether these results are those of a crate."""
+    return (results.home / CRATE).is_file()
 
 
 def configfile(name: str, results: Results) -> Path:

@@ -1,11 +1,11 @@
-"""A user's own pictures: checked, read into one array, and searched for equal ones."""
+"""A user's own pictures: checked, and read into one array."""
 
 import hashlib
 import itertools
 import logging
 import math
 import warnings
-from collections import Counter, defaultdict
+from collections import Counter
 
 import numpy as np
 
@@ -78,21 +78,6 @@ def read(
     for change, n in sorted(Counter(itertools.chain(*changes.values())).items()):
         log.info("%d of %d pictures: %s", n, len(names), change)
     return arrays, hashes
-
-
-def warn_of_equal(images: np.ndarray, names: list[str], tellings: dict[str, list]) -> None:
-    """Warn in the log of pictures whose arrays are equal, though they differ in what is told of them.
-
-    tellings: how they differ, such as "in several parts" -> what is told of each picture, such as its part.
-    """
-    alike = defaultdict(list)
-    for index, image in enumerate(images):
-        alike[hashlib.sha256(np.ascontiguousarray(image)).digest()].append(index)
-    for how, told in tellings.items():
-        found = [{told[index]: names[index] for index in reversed(of)} for of in alike.values()]
-        examples = [" = ".join(shown(name, 60) for name in reversed(of.values())) for of in found if len(of) > 1]
-        if examples:
-            log.warning("the same picture %s, %d times: %s", how, len(examples), many.several(examples, length=200))
 
 
 def _check_room(pictures: Pictures, shape: tuple[int, ...]) -> None:

@@ -8,15 +8,8 @@ import numpy as np
 
 from workflow_scripts.config.errors import DamagedResult, Foreign, Unfit, Wrong
 from workflow_scripts.config.tasks import Task
-from workflow_scripts.data.parts import PARTS
+from workflow_scripts.data.parts import FORMS, PARTS
 from workflow_scripts.files import npz
-
-#: what each array of a data set's file is, see npz.Form
-_FORMS = {
-    "class_names": npz.Form("U", ("classes",)),
-    **{f"{part}_labels": npz.Form("iu", (f"examples of {part}",), 0) for part in PARTS},
-    **{f"{part}_inputs": npz.Form("uf", (f"examples of {part}", "..."), finite=True) for part in PARTS},
-}
 
 
 @dataclass(frozen=True)
@@ -64,8 +57,23 @@ def test_digest(data: TaskData) -> str:
     return digest.hexdigest()
 
 
-def check_predictions(path: Path, name: str, values: np.ndarray, n: int, n_classes: int, checkpoints: int = 1) -> None:
-    """Raise StudyError unless the values are groups of n examples, [n] or [checkpoints, n]."""
+def load_predictions(path: Path, labels: dict[str, np.ndarray], n_classes: int) -> dict[str, np.ndarray]:
+    """What a fitted explainer says of these parts of the task: part -> groups, [N].
+
+    labels: part -> [N]. Raises StudyError when the file is missing or damaged, or was made from other data or for
+    another task.
+    """
+    names = {part: f"{part}_predictions" for part in labels}
+    arrays = npz.load(path, *names.values())
+    for part, name in names.items():
+        check_predictions(path, name, arrays[name], len(labels[part]), n_classes)
+    return {part: arrays[name] for part, name in names.items()}
+
+
+def check_predictions(
+    path: Path, name: str, values: np.ndarray, n: int, n_classes: int, checkpoints: int | None = None
+) -> None:
+    """Raise StudyError unless the values are groups of n examples: [n], or [checkpoints, n] where so many are given."""
     if values.shape not in ((n,), (checkpoints, n)):
         raise _foreign(path, name, values, f"{n} examples of {n_classes} groups")
     check_groups(path, name, values, n_classes)
@@ -73,7 +81,8 @@ def check_predictions(path: Path, name: str, values: np.ndarray, n: int, n_class
 
 def check_groups(path: Path, name: str, values: np.ndarray, n_classes: int) -> None:
     """Raise StudyError unless the values are groups, whole numbers 0..n_classes-1."""
-    if values.dtype.kind not in "iu" or (values.size and not 0 <= values.min() <= values.max() < n_classes):
+    whole, signed = values.dtype.kind in "iu", values.dtype.kind == "i"
+    if not whole or (values.size and (values.max() >= n_classes or (signed and values.min() < 0))):
         raise _foreign(path, name, values, f"{values.shape[-1]} examples of {n_classes} groups")
 
 
@@ -87,7 +96,7 @@ def _foreign(path: Path, name: str, values: np.ndarray, expected: str) -> Foreig
 
 def _arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     """These arrays of a data set's file and its class names. Raises StudyError for labels of no class."""
-    arrays = npz.load(path, *names, "class_names", forms=_FORMS)
+    arrays = npz.load(path, *names, "class_names", forms=FORMS)
     n_classes = len(arrays["class_names"])
     for name in names:
         if name.endswith("_labels"):

@@ -31,11 +31,14 @@ def render(title: str, caption: str, head: list[str], body: list[list[str]]) -> 
 
 def with_interval(row: pd.Series, mean: str, lo: str, hi: str, sign: str = "") -> str:
     """A number with its 95% interval, from the columns named; sign: + to show it."""
-    if pd.isna(row[mean]):
+    from workflow_scripts.measures.information import settled  # here: planning needs none of it
+
+    middle, lower, upper = (float(settled(row[name])) for name in (mean, lo, hi))
+    if pd.isna(middle):
         return "none"
-    upper = "–" if pd.isna(row[hi]) else f"{row[hi]:{sign}.3g}"
-    interval = f" <small>[{row[lo]:{sign}.3g}, {upper}]</small>" if pd.notna(row[lo]) else ""
-    return f"{row[mean]:{sign}.3g}{interval}"
+    end = "–" if pd.isna(upper) else f"{upper:{sign}.3g}"
+    interval = f" <small>[{lower:{sign}.3g}, {end}]</small>" if pd.notna(lower) else ""
+    return f"{middle:{sign}.3g}{interval}"
 
 
 def paper_prints(value: float) -> str:

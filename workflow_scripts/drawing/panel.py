@@ -14,6 +14,8 @@ from workflow_scripts.files import dataframes
 
 _ACCURACIES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _TABLES = ("summary", "phases")
+_SUMMARY = ("explainer", "step", "epoch", "quantity", "mean", "std", "lo", "hi", "corrected")
+_PHASES = ("explainer", "phase", "to_epoch", "to_epoch_lo", "to_epoch_hi")
 _DOTTED, _DASHED, _DASHDOTTED = (0, (1, 1.5)), (0, (3, 1.2)), (0, (5, 1.5, 1, 1.5))
 
 
@@ -37,33 +39,16 @@ class Panel:
 def read(job, inputs: dict[str, list[Path]]) -> list[Panel]:
     """A panel per experiment shown; inputs: summaries and phases of each.
 
-    Raises StudyError where one is damaged, or lacks a column.
+    Raises StudyError where one is damaged, lacks a column, or is not of the other's explainers.
     """
-    return [
-        Panel(
-            name,
-            job.shown["titles"][name],
-            job.shown["n_classes"][name],
-            dataframes.read(
-                summary,
-                "explainer",
-                "step",
-                "epoch",
-                "quantity",
-                "mean",
-                "std",
-                "lo",
-                "hi",
-                "corrected",
-                kind=dataframes.SUMMARY,
-            ),
-            dataframes.read(
-                found, "explainer", "phase", "to_epoch", "to_epoch_lo", "to_epoch_hi", kind=dataframes.PHASES
-            ),
-            Printed.of(name, job.shown),
-        )
-        for name, summary, found in zip(job.settings.experiments, inputs["summaries"], inputs["phases"], strict=True)
-    ]
+    read = []
+    for name, path, spans in zip(job.settings.experiments, inputs["summaries"], inputs["phases"], strict=True):
+        summary = dataframes.read(path, *_SUMMARY, kind=dataframes.SUMMARY)
+        found = dataframes.read(spans, *_PHASES, kind=dataframes.PHASES)
+        dataframes.check_same("explainer", spans, found, path, summary)
+        title, n_classes = job.shown["titles"][name], job.shown["n_classes"][name]
+        read.append(Panel(name, title, n_classes, summary, found, Printed.of(name, job.shown)))
+    return read
 
 
 def add_legend(figure, axes, points: Points) -> None:

@@ -107,28 +107,28 @@ class Row:
 
 def read(name: str, title: str, data: Path, trajectory: Path, explainers: dict[str, Path]) -> Row:
     """A row from the files of an experiment. Raises StudyError unless the data lie in the plane and have a grid."""
-    from workflow_scripts.data import tasks
-    from workflow_scripts.measures import information
+    from workflow_scripts.data import parts, tasks
+    from workflow_scripts.measures import information, predictions
     from workflow_scripts.training import trajectories
 
     names = ("train_inputs", "train_labels", "train_flipped", "test_labels", "grid_inputs", "grid_labels")
-    arrays = npz.load(data, *names)
+    arrays = npz.load(data, *names, forms=parts.FORMS)
     side = int(np.sqrt(len(arrays["grid_labels"])))
-    if side < 2 or arrays["grid_inputs"].shape != (side * side, 2):
+    plane = (arrays["train_inputs"].shape[1:], arrays["grid_inputs"].shape[1:]) == ((2,), (2,))
+    if side < 2 or side**2 != len(arrays["grid_labels"]) or not plane:
         raise Unfit(data, "no grid of points in the plane: show experiments on data of kind ball")
+    for array in ("train_labels", "test_labels", "grid_labels"):
+        tasks.check_groups(data, array, arrays[array], 2)
     labels = {part: arrays[f"{part}_labels"] for part in ("test", "grid")}
     found = trajectories.load(trajectory, labels, 2, *labels)
-    test, n_checkpoints = found.predictions["test"], len(found.steps)
-    fitted = {
-        explainer: npz.load(path, "test_predictions", "grid_predictions") for explainer, path in explainers.items()
+    test = found.predictions["test"]
+    said = {
+        key: {part: predictions.of_explainer(path, trajectory, vars(found), y, 2, part) for part, y in labels.items()}
+        for key, path in explainers.items()
     }
-    for key, values in fitted.items():
-        for part, y in labels.items():
-            name_of = f"{part}_predictions"
-            tasks.check_predictions(explainers[key], name_of, values[name_of], len(y), 2, n_checkpoints)
     measured = {
-        key: information.measures(information.joint_counts(test, values["test_predictions"], labels["test"], 2))
-        for key, values in fitted.items()
+        key: information.measures(information.joint_counts(test, of_parts["test"], labels["test"], 2))
+        for key, of_parts in said.items()
     }
     with np.errstate(divide="ignore", invalid="ignore"):
         share = {key: values["mu"] / values["I_FY"] for key, values in measured.items()}
@@ -142,8 +142,8 @@ def read(name: str, title: str, data: Path, trajectory: Path, explainers: dict[s
         network=found.predictions["grid"].reshape(-1, side, side),
         accuracy=(test == labels["test"]).mean(-1),
         explainers={
-            key: np.broadcast_to(values["grid_predictions"].reshape(-1, side, side), (n_checkpoints, side, side))
-            for key, values in fitted.items()
+            key: np.broadcast_to(of_parts["grid"].reshape(-1, side, side), (len(test), side, side))
+            for key, of_parts in said.items()
         },
         share=share,
     )

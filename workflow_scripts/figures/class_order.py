@@ -47,6 +47,8 @@ def draw(job, inputs, points: Points):
     orders = [
         dataframes.read(path, "class", "seed", "epoch", "final", kind=dataframes.ORDER) for path in inputs["orders"]
     ]
+    for path, order in zip(inputs["orders"], orders, strict=True):
+        dataframes.check_same("class", path, order, inputs["orders"][0], orders[0])
     return drawn(dict(zip(job.settings.experiments, orders, strict=True)), job.shown["titles"], points)
 
 

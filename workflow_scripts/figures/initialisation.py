@@ -9,7 +9,7 @@ import pandas as pd
 
 from workflow_scripts.config import paths
 from workflow_scripts.config.base import Strict
-from workflow_scripts.config.errors import DamagedResult, Wrong
+from workflow_scripts.config.errors import Wrong
 from workflow_scripts.config.shown import Experiments, check_experiments
 from workflow_scripts.drawing import style
 from workflow_scripts.drawing.points import Points
@@ -132,16 +132,15 @@ class Run:
 
 
 def draw(job, inputs, points: Points):
-    """Read the experiments and draw them. Raises StudyError for phases without a warm-up: made by an older version."""
+    """Read the experiments and draw them."""
     runs = []
     for name, summary, spans in zip(job.settings.experiments, inputs["summaries"], inputs["phases"], strict=True):
         tables = (
             dataframes.read(summary, *_SUMMARY, kind=dataframes.SUMMARY),
             dataframes.read(spans, *_PHASES, kind=dataframes.PHASES),
         )
+        dataframes.check_same("explainer", spans, tables[1], summary, tables[0])
         runs.append(Run(name, **job.shown["initial"][name], summary=tables[0], phases=tables[1]))
-        if runs[-1].span("warm_up").empty:
-            raise DamagedResult(spans, "it has no phase 'warm_up'")
     return drawn(runs, points)
 
 

@@ -25,6 +25,11 @@ modes predict; ρ is Spearman's rank correlation, mean over seeds with 95% inter
 classes."""
 #: modes shown, the strongest ones
 MOST_SHOWN = 5
+_VECTORS = {
+    "s": npz.Form("f", ("modes",), 0, finite=True),
+    "u": npz.Form("f", ("modes", "classes"), finite=True),
+    "v": npz.Form("f", ("modes", "..."), finite=True),
+}
 _COLORS = (style.BLACK, style.BLUE, style.VERMILLION, style.GREEN, style.ORANGE)
 _LOOKS = {
     "observed": {"linewidth": 1.8},
@@ -121,7 +126,7 @@ def draw(job, inputs, points: Points):
             learned, "mode", "quantity", "checkpoint", "step", "epoch", "mean", "std", "lo", "hi", kind=dataframes.MODES
         ),
         predicted.assign(**{"class": predicted["class"].astype(str)}),
-        npz.load(vectors, "s", "u", "v"),
+        npz.load(vectors, "s", "u", "v", forms=_VECTORS, classes=len(predicted)),
     )
     orders = [
         Order(other, title_of[other], read_order(path, linear.predicted))

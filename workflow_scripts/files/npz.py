@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from workflow_scripts.config.errors import Damaged, DamagedResult, Foreign, Missing, Misused
+from workflow_scripts.config.errors import Damaged, DamagedResult, Foreign, Missing, Misused, Unfit
 from workflow_scripts.files import opening
 
+#: numpy's letters for kinds of dtype, in words
+_KINDS = {"b": "truths", "f": "floats", "i": "integers", "u": "integers from 0 on", "U": "words"}
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 #: deflate makes at most so many bytes of one
 _MOST_INFLATED = 1032
@@ -23,8 +25,8 @@ class Form(NamedTuple):
 
     kinds: numpy's letters for kinds of dtype, such as "iu" for integers. shape: an entry for each axis, a number or a
     name that stands for the same number in all arrays of a file; "..." for any further axes. least, most: of its
-    values, both included, None for no bound; NaN is neither. finite: no value is NaN or infinite. rising: every value
-    is above the one before.
+    values, both included, None for no bound; NaN is neither. finite: no value is NaN or infinite. rising: there is a
+    value, and each is above the one before. dtypes: names of those that it may have, where the kind is not enough.
     """
 
     kinds: str
@@ -33,9 +35,18 @@ class Form(NamedTuple):
     most: float | None = None
     finite: bool = False
     rising: bool = False
+    dtypes: tuple[str, ...] = ()
 
 
 TEXT = Form("U", ())
+
+
+class _Unlike(ValueError):
+    """An array that is not of its form."""
+
+
+class _OtherSize(_Unlike):
+    """An array whose axes are of another length."""
 
 
 def save(path: Path, **arrays: np.ndarray) -> None:
@@ -44,12 +55,19 @@ def save(path: Path, **arrays: np.ndarray) -> None:
         np.savez_compressed(file, **arrays)
 
 
-def load(path: Path, *names: str, forms: Mapping[str, Form] | None = None, **sizes: int) -> dict[str, np.ndarray]:
+def load(
+    path: Path,
+    *names: str,
+    optional: tuple[str, ...] = (),
+    forms: Mapping[str, Form] | None = None,
+    **sizes: int,
+) -> dict[str, np.ndarray]:
     """The named arrays of a .npz.
 
     Args:
         path: the file.
         names: of the arrays.
+        optional: of those that it need not have.
         forms: what arrays must be, by name; others may be anything.
         sizes: of axes that forms name, where they are known.
 
@@ -71,14 +89,18 @@ def load(path: Path, *names: str, forms: Mapping[str, Form] | None = None, **siz
                     "delete the file and run the stage that makes it again",
                 )
             found, forms = {}, forms or {}
-            for name in names:
+            for name in (*names, *(name for name in optional if name in archive.files)):
                 shape, dtype = _declared(archive.zip, name)
                 if name in forms:
-                    _check_form(path, name, shape, dtype, forms[name], sizes)
+                    _check_header(name, shape, dtype, forms[name], sizes)
                 found[name] = archive[name]
                 if name in forms:
-                    _check_values(path, name, found[name], forms[name])
+                    _check_values(name, found[name], forms[name])
             return found
+    except _OtherSize as error:
+        raise Foreign(
+            path, f"{error}: made from other data, or for another task: delete it and run its stage again"
+        ) from None
     except FileNotFoundError:
         raise Missing(path, "no such file: run the stage that makes it first") from None
     except PermissionError:
@@ -104,36 +126,53 @@ def _declared(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.
     return shape, dtype
 
 
-def _check_form(
-    path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, form: Form, sizes: dict[str, int]
-) -> None:
-    """Raise StudyError for another dtype or shape; sizes: of the axes met so far, those of this array are added."""
+def check(where: str, arrays: Mapping[str, np.ndarray], forms: Mapping[str, Form], **sizes: int) -> None:
+    """Raise Unfit unless there is an array of each form; where: what made them, as the error names it."""
+    try:
+        for name, form in forms.items():
+            if name not in arrays:
+                raise _Unlike(f"no array {name!r}")
+            values = np.asarray(arrays[name])
+            _check_header(name, values.shape, values.dtype, form, sizes)
+            _check_values(name, values, form)
+    except _Unlike as error:
+        raise Unfit(where, f"{error}: mend what it returns") from None
+
+
+def _check_header(name: str, shape: tuple[int, ...], dtype: np.dtype, form: Form, sizes: dict[str, int]) -> None:
+    """Raise _Unlike for another dtype or shape; sizes: of the axes met so far, those of this array are added."""
     axes = form.shape[:-1] if "..." in form.shape else form.shape
+    if form.dtypes and dtype.name not in form.dtypes:
+        raise _Unlike(f"its array {name!r} is {dtype}{list(shape)}, expected {' or '.join(form.dtypes)}")
     if dtype.kind not in form.kinds or len(shape) < len(axes) or (len(shape) > len(axes) and axes == form.shape):
-        raise DamagedResult(path, f"its array {name!r} is {dtype}{list(shape)}, expected {len(axes)} axes")
+        raise _Unlike(f"its array {name!r} is {dtype}{list(shape)}, expected {len(axes)} axes of {_words(form.kinds)}")
     expected = [
         sizes.setdefault(axis, size) if isinstance(axis, str) else axis for size, axis in zip(shape, axes, strict=False)
     ]
     if list(shape[: len(axes)]) != expected:
-        raise Foreign(
-            path,
-            f"{name} is {dtype}{list(shape)}, expected {expected}: made from other data, or for another task: "
-            "delete it and run its stage again",
-        )
+        raise _OtherSize(f"{name} is {dtype}{list(shape)}, expected {expected}")
 
 
-def _check_values(path: Path, name: str, values: np.ndarray, form: Form) -> None:
-    """Raise StudyError for a value that the form excludes."""
-    if not values.size or values.dtype.kind not in "iufb":
+def _check_values(name: str, values: np.ndarray, form: Form) -> None:
+    """Raise _Unlike for a value that the form excludes; what needs no look at the values costs none."""
+    if form.rising and (not values.size or (np.diff(values) <= 0).any()):
+        raise _Unlike(f"its array {name!r} does not rise")
+    if not values.size:
         return
-    if form.finite and not np.isfinite(values).all():
-        raise DamagedResult(path, f"its array {name!r} has a value that is not finite")
-    least, most = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
-    if (form.least is not None and least < form.least) or (form.most is not None and most > form.most):
-        value = least if form.least is not None and least < form.least else most
-        raise DamagedResult(path, f"its array {name!r} has {value}, expected {form.least} to {form.most}")
-    if form.rising and (np.diff(values) <= 0).any():
-        raise DamagedResult(path, f"its array {name!r} does not rise")
+    if form.finite and values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise _Unlike(f"its array {name!r} has a value that is not finite")
+    if form.least is not None and not (form.least == 0 and values.dtype.kind in "bu"):
+        least = np.fmin.reduce(values, axis=None)
+        if least < form.least:
+            raise _Unlike(f"its array {name!r} has {least}, expected at least {form.least}")
+    if form.most is not None:
+        most = np.fmax.reduce(values, axis=None)
+        if most > form.most:
+            raise _Unlike(f"its array {name!r} has {most}, expected at most {form.most}")
+
+
+def _words(kinds: str) -> str:
+    return " or ".join(_KINDS[kind] for kind in kinds)
 
 
 def check_number(flag: str, paths: list[Path], expected: int) -> None:

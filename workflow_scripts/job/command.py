@@ -177,8 +177,8 @@ def _do(job: Job, run: Run) -> None:
     for path in job.targets:
         path.parent.mkdir(parents=True, exist_ok=True)
     with locks.held(job.product) as waited:
-        if waited and _is_made(job):
-            log.info("the job that was waited for has made it: nothing is left to do")
+        if _is_made(job, waited):
+            log.info("another job has made it meanwhile: nothing is left to do")
             return
         _make(job, run)
     seconds = (datetime.now(UTC) - job.started).total_seconds()
@@ -206,10 +206,12 @@ def _make(job: Job, run: Run) -> None:
     scratch.remove(job.state)
 
 
-def _is_made(job: Job) -> bool:
-    """Whether the products stand, whole, as this job would make them."""
+def _is_made(job: Job, waited: bool) -> bool:
+    """Whether the products stand, whole, as this job would make them, by one that was waited for or ended since."""
     record = sidecars.read(job.sidecar) if job.sidecar else None
     if record is None or record.key != job.key or not record.is_sealed:
+        return False
+    if not waited and datetime.fromisoformat(record.ended) < job.started:
         return False
     return all(path.is_file() and record.digest_of(path) == hashing.sha256(path) for path in job.outputs.values())
 

@@ -52,7 +52,8 @@ def corrected(counts: np.ndarray) -> dict[str, np.ndarray]:
             conditional = plug_in[name][here] - _conditional_bias(np.moveaxis(counts[here], axis, -2)) / LN_2
             mu[here] = jackknife[pair][here] - conditional
     found = {pair: jackknife[pair] for pair in PAIRS}
-    return found | {name: found[pair] - mu for name, (pair, _) in CONDITIONAL.items()} | {"mu": mu}
+    found |= {name: found[pair] - mu for name, (pair, _) in CONDITIONAL.items()} | {"mu": mu}
+    return {name: information.settled(bits) for name, bits in found.items()}
 
 
 def _conditional_bias(counts: np.ndarray) -> np.ndarray:

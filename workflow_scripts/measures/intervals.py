@@ -137,7 +137,8 @@ def lead(counts: np.ndarray) -> dict[str, np.ndarray]:
     plug_in = information.measures(counts)
     difference = plug_in["I_FY"] - plug_in["I_LY"]
     half = Z_95 * deviation(influence(counts)["lead"], counts) / np.sqrt(counts.sum((-3, -2, -1)))
-    return {"lead": difference, "lead_lo": difference - half, "lead_hi": difference + half}
+    found = {"lead": difference, "lead_lo": difference - half, "lead_hi": difference + half}
+    return {name: information.settled(bits) for name, bits in found.items()}
 
 
 def ratio(counts: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from workflow_scripts.config.errors import Damaged, Foreign
+from workflow_scripts.config.errors import Damaged, DamagedResult, Foreign
 from workflow_scripts.files import dataframes
 from workflow_scripts.measures.intervals import Z_95
 from workflow_scripts.measures.seeds import SharedExamples, over_seeds
@@ -74,6 +74,8 @@ def read_epochs(paths: list[Path]) -> tuple[np.ndarray, list[np.ndarray]]:
             raise Damaged(path, "it has no column of a seed: delete it and run its stage again")
         if not table[["example", "class"]].equals(found[0][["example", "class"]]):
             raise Foreign(path, f"its examples are not those of {paths[0]}: delete both and run their stage again")
+    if not np.array_equal(found[0]["example"], np.arange(len(found[0]))):
+        raise DamagedResult(paths[0], "its examples are not 0, 1, 2, ...")
     classes = pd.factorize(found[0]["class"])[0]
     return classes, [
         table[columns].fillna(np.inf).to_numpy(float).T for table, columns in zip(found, seeds, strict=True)

@@ -170,8 +170,12 @@ def compare(counts: np.ndarray, draws: int, rng: np.random.Generator) -> Iterato
             "null_ratio": _ratio(float(drawn["mu"].mean()), i_fy),
             "null_ratio_closed_form": _ratio(exact, i_fy),
             **limits,
-            **(_with_limits(_ratio(mu - exact, i_fy), half) if variant == WITHIN_CLASS else {}),
-            "p_value": (1 + int((drawn["mu"] >= mu - 1e-12).sum())) / (1 + draws),
+            **(
+                _with_limits(_ratio(float(information.settled(mu - exact)), i_fy), half)
+                if variant == WITHIN_CLASS
+                else {}
+            ),
+            "p_value": (1 + int((drawn["mu"] >= mu - information.ROUNDING).sum())) / (1 + draws),
         }
 
 
@@ -188,7 +192,7 @@ def _information(joint: np.ndarray) -> np.ndarray:
     """Mutual information in bits of joint densities [..., a, b]."""
     independent = joint.sum(-1, keepdims=True) * joint.sum(-2, keepdims=True)
     ratio = np.divide(joint, independent, out=np.ones_like(joint), where=joint > 0)
-    return (joint * np.log2(ratio)).sum((-2, -1))
+    return information.settled((joint * np.log2(ratio)).sum((-2, -1)))
 
 
 def _with_limits(excess: float, half: float) -> dict[str, float]:

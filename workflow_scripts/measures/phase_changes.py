@@ -8,6 +8,7 @@ import pandas as pd
 
 from workflow_scripts.measures import information, phases
 from workflow_scripts.measures.comparison import Comparison
+from workflow_scripts.measures.information import settled
 from workflow_scripts.measures.phases import Spans
 from workflow_scripts.measures.seeds import SharedExamples, over_seeds
 
@@ -142,7 +143,7 @@ def _estimated(ends: list[_Ends], change: Estimate, shared: Mapping[Estimate, fl
     quantity = change.quantity
     best = f"{quantity}_corrected" if ends and f"{quantity}_corrected" in ends[0].first else quantity
     start, end = _column([first for first, _ in ends], best), _column([last for _, last in ends], best)
-    values = {"change": end - start, "end": end, "below_null": _null(quantity, ends) - end}
+    values = {"change": settled(end - start), "end": end, "below_null": settled(_null(quantity, ends) - end)}
     return {
         what: over_seeds(of_seeds, shared.get(change._replace(what=what), 0.0)) for what, of_seeds in values.items()
     }

@@ -24,15 +24,22 @@ def of_network(path: Path, labels: dict[str, np.ndarray], n_classes: int, *parts
 
 
 def of_explainer(
-    path: Path, trajectory_path: Path, trajectory: dict[str, np.ndarray], labels: np.ndarray, n_classes: int
+    path: Path,
+    trajectory_path: Path,
+    trajectory: dict[str, np.ndarray],
+    labels: np.ndarray,
+    n_classes: int,
+    part: str = "test",
 ) -> np.ndarray:
-    """What an explainer predicts of the test set: [N], or [T, N] of a co-trained one.
+    """What an explainer predicts of a part of the data: [N], or [T, N] of a co-trained one.
 
-    trajectory: of_network(trajectory_path, ...), the network's; labels: [N]. Raises StudyError as of_network does, and
-    when the checkpoints, the test set or the label map of a co-trained explainer are not the network's.
+    trajectory: of_network(trajectory_path, ...), the network's; labels: of the part, [N]. Raises StudyError as
+    of_network does, and when the checkpoints, the test set or the label map of a co-trained explainer are not the
+    network's.
     """
-    said = npz.load(path, "test_predictions")["test_predictions"]
+    name, steps = f"{part}_predictions", trajectory["steps"]
+    said = npz.load(path, name)[name]
     if said.ndim == 2:
-        trajectories.check_cotrained(path, trajectory_path, trajectory["steps"], trajectory["test_sha256"])
-    tasks.check_predictions(path, "test_predictions", said, len(labels), n_classes, len(trajectory["steps"]))
+        trajectories.check_cotrained(path, trajectory_path, steps, trajectory["test_sha256"])
+    tasks.check_predictions(path, name, said, len(labels), n_classes, len(steps))
     return said

@@ -5,6 +5,7 @@ from collections.abc import Hashable
 import numpy as np
 from scipy.special import stdtrit  # scipy.stats takes a second to import
 
+from workflow_scripts.measures.information import settled
 from workflow_scripts.measures.intervals import Z_95
 
 
@@ -31,13 +32,13 @@ def over_seeds(values: np.ndarray, shared: np.ndarray | float = 0.0) -> dict[str
         t = stdtrit(np.maximum(n - 1, 1), 0.975)
         half = np.sqrt(t**2 * deviation**2 / n + Z_95**2 * shared)
     several = n > 1
-    return {
-        "seeds": n,
+    found = {
         "mean": np.where(n > 0, mean, np.nan),
         "std": np.where(several, deviation, np.nan),
         "lo": np.where(several, mean - half, np.nan),
         "hi": np.where(several, mean + half, np.nan),
     }
+    return {"seeds": n, **{name: settled(values) for name, values in found.items()}}
 
 
 def shared_variance(mean: np.ndarray, own: np.ndarray, seeds: int) -> np.ndarray:

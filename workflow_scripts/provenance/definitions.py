@@ -12,40 +12,50 @@ What counts:
   value counts with all that it defines and imports. Classes count whole, and so does an `if`, `try`, `with` or `for` at
   top level for each name that it binds.
 - What acts on import, for every job that may load the module, though nothing refers to it: calls, loops, `with`, `try`,
-  `del`, `+=`, assignments to attributes and items; constants made by a call that isn't on the list PURE, or by a class
-  of ours with an `__init__`; definitions under a decorator that isn't on the list; classes with keywords for a base of
-  ours, or with one that has `__init_subclass__`; and the like in class bodies and default arguments.
+  `del`, `+=`, assignments to attributes and items; expressions whose value nothing uses; constants made by a call that
+  isn't on the list PURE, or by a class of ours with an `__init__`; definitions under a decorator that isn't on the
+  list; classes with keywords for a base of ours, or with one that has `__init_subclass__`; and the like in class bodies
+  and default arguments.
 - Annotations where something may read them: in class bodies, at top level, and in decorated functions.
 - Versions of the libraries that the definitions use; an `import` alone is no use.
 
 What only people read doesn't count, nor what only that refers to: docstrings and other texts that stand alone, the
-arguments of exceptions, causes (`from error`), calls of loggers, descriptions and titles of pydantic's `Field`, help of
-argparse, and what stands under `if TYPE_CHECKING:` or `if __name__ == "__main__":`.
+arguments of exceptions and assertions, causes (`from error`), lines of loggers but for calls in them that may act, such
+as a draw of random numbers, descriptions and titles of pydantic's `Field`, help of argparse, and what stands under
+`if TYPE_CHECKING:` or `if __name__ == "__main__":`. So code that reads such texts is an error: `__doc__`, what a caught
+error says, `__name__`, `__file__`, `inspect`; and a stage's command is one call of the shell with `run` and `Config`.
 
 Kinds: `kinds.of("training.networks", kind).build` refers to `build` of those modules of the package `training.networks`
 that the job's settings name; with a kind written out, of that module. `kinds.choice("training.networks")` refers to
 their `Settings`. So a job depends on its own kinds, and on no others.
 
-Recorders, such as provenance itself, have no part in what a job makes: references into them lead nowhere.
+Recorders, such as provenance itself, have no part in what a job makes: references into them lead nowhere; but the
+names of their errors count where these are caught or asked for.
 
 What can't be followed by reading (`eval`, imports by a computed name, star imports, ...) is a StudyError that names the
 line, if a job reaches or loads it.
 
 The digest: from a root, definitions are numbered in the order in which they are met, level by level; the text of each
 is its syntax with every reference to a definition replaced by the number. Equal texts in equal order are the same code,
-cycles included. What is not seen: the order of two assignments to one name, if a third definition reads it in between.
+cycles included. Where definitions that say the same are met from several roots, their numbers are told, so that it
+counts which of two empty registries is filled; and where a name is made or changed by several statements, how many of
+these come before one that reads it on import. What is not seen: such an order across modules, or by way of a function
+that is called in between; names of classes that a value shows (`repr`, `type(x).__name__`); what pydantic reads of the
+type hints of a function that it is given as a value.
 """
 
 import ast
+import collections
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
 from workflow_scripts.config.errors import Untracked
 from workflow_scripts.provenance.modules import Module
+from workflow_scripts.provenance.scopes import FUNCTIONS
 from workflow_scripts.provenance.text import WHOLE, Kinds, Node, Text
 
 #: in place of the version of a library that is not installed
@@ -75,6 +85,13 @@ class Reach(NamedTuple):
     nodes: set[Node]
     modules: set[str]
     effects: list[Node]
+
+
+class Walk(NamedTuple):
+    """The digest of a definition with all that it reaches, and the number of each of these."""
+
+    digest: str
+    numbers: dict[Node, int]
 
 
 class Sources:
@@ -122,6 +139,7 @@ class Sources:
         if self.version and self.version.module in self.paths:
             at = f"{self.paths[self.version.module]}:1"
             roots.append(self.attribute(*self.version, at, into_recorders=True))
+            self.module(name, name).check_command(Node(self.version.module, "main"), roots[:2])
         return roots
 
     def module(self, name: str, at: str) -> Module:
@@ -156,6 +174,18 @@ class Sources:
             return []
         bases = [base for base in module.bases(made) if isinstance(base, Node) and base != node]
         return [(module, made), *(found for base in bases for found in self.classes(base))]
+
+    def is_function(self, node: Node) -> bool:
+        """Whether a definition is a function."""
+        made = self.module(node.module, node.module).statements.get(node.name, [])
+        return bool(made) and isinstance(made[0], FUNCTIONS)
+
+    def call_returned(self, node: Node) -> ast.Call | None:
+        """The call whose value a function returns, if it does nothing else."""
+        made = self.module(node.module, node.module).statements.get(node.name, [])
+        body = made[0].body if self.is_function(node) else []
+        last = body[-1] if len(body) == 1 + (bool(body) and ast.get_docstring(made[0]) is not None) else None
+        return last.value if isinstance(last, ast.Return) and isinstance(last.value, ast.Call) else None
 
     def is_ours(self, name: str) -> bool:
         """Whether a dotted name is the package or lies in it."""
@@ -243,7 +273,7 @@ class Sources:
     def _of_kinds(self, references: list[Kinds], kinds: frozenset[str]) -> list[str]:
         return [module for of in references for module in self._chosen(of, kinds).values()]
 
-    def _walk(self, root: Node, kinds: frozenset[str]) -> str:
+    def _walk(self, root: Node, kinds: frozenset[str]) -> Walk:
         """The digest of a definition and all that it reaches, each numbered when it is first met."""
         numbers, order, texts = {root: 0}, [root], []
         for node in order:
@@ -256,11 +286,27 @@ class Sources:
                     order.append(piece)
                 texts.append(f" #{numbers[piece]}")
             texts.append("\n")
-        return _sha256("".join(texts))
+        return Walk(_sha256("".join(texts)), numbers)
+
+    def _meant(self, walks: list[Walk], kinds: frozenset[str]) -> list[str]:
+        """Of definitions that say the same, met by more than one walk: the numbers that each has there.
+
+        Two empty registries say the same; it counts which of them is filled on import, and which is read.
+        """
+        nodes = {node for walk in walks for node in walk.numbers if self._is_followed(node)}
+        alike = _groups(nodes, lambda node: "".join(piece for piece in self._text(node).pieces if type(piece) is str))
+        same = [group for each in alike for group in _groups(each, lambda node: self._walk(node, kinds).digest)]
+        lines = []
+        for group in same:
+            places = [[(walk.digest, walk.numbers[node]) for walk in walks if node in walk.numbers] for node in group]
+            if len({digest for place in places for digest, _ in place}) > 1:
+                lines += [str(sorted(place)) for place in places]
+        return sorted(lines)
 
     def _code(self, reach: Reach, kinds: frozenset[str]) -> dict:
-        digests = [self._walk(root, kinds) for root in reach.roots]
-        effects = sorted({self._walk(effect, kinds) for effect in reach.effects})
+        roots = [self._walk(root, kinds) for root in reach.roots]
+        effects = sorted((self._walk(effect, kinds) for effect in reach.effects), key=lambda walk: walk.digest)
+        digests = [*(walk.digest for walk in roots), "effects", *(walk.digest for walk in effects)]
         followed = [node for node in sorted(reach.nodes) if self._is_followed(node)]
         used = {DISTRIBUTIONS[name] for node in followed for name in self._text(node).libraries & DISTRIBUTIONS.keys()}
         if "safetensors" in used:  # whose arrays are PyTorch's here
@@ -270,7 +316,7 @@ class Sources:
             module = node.module.removeprefix(f"{self.package}.") if node.module != self.package else "__init__"
             definitions.setdefault(module, {})[node.name] = self._digest_alone(node)
         return {
-            "digest": _sha256("\n".join([*digests, "effects", *effects]))[:16],
+            "digest": _sha256("\n".join([*digests, *self._meant([*roots, *effects], kinds)]))[:16],
             "libraries": {name: self._version(name) for name in sorted(used)},
             "definitions": definitions,
         }
@@ -294,8 +340,14 @@ class Sources:
 def _paths(root: Path, package: str) -> dict[str, Path]:
     """Every module of a package -> its file; a package without an __init__ -> its folder."""
     paths = {}
-    for path in sorted((root / package).rglob("*.py")):
+    for path in sorted((root / package).rglob("*")):
+        if path.suffix in (".so", ".pyd"):
+            raise Untracked(path, "it is loaded in place of source, and can't be read: remove it")
+        if path.suffix != ".py":
+            continue
         parts = path.relative_to(root).with_suffix("").parts
+        if path.with_suffix("").joinpath("__init__.py").is_file():
+            raise Untracked(path, "it isn't loaded, as there is a package of its name: remove one of them")
         for depth in range(1, len(parts)):
             paths.setdefault(".".join(parts[:depth]), root.joinpath(*parts[:depth]))
         paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
@@ -304,6 +356,14 @@ def _paths(root: Path, package: str) -> dict[str, Path]:
 
 def _is_module_below(package: str, name: str, path: Path) -> bool:
     return name.rpartition(".")[0] == package and path.suffix == ".py" and path.name != "__init__.py"
+
+
+def _groups(nodes: Iterable[Node], text: Callable[[Node], str]) -> list[list[Node]]:
+    """The nodes of which several have the same text."""
+    found = collections.defaultdict(list)
+    for node in nodes:
+        found[text(node)].append(node)
+    return [group for group in found.values() if len(group) > 1]
 
 
 def _last_name(reference: Node | Kinds) -> str:

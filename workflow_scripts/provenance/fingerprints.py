@@ -13,11 +13,10 @@ from workflow_scripts.config.errors import Foreign, Untracked
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance.definitions import DISTRIBUTIONS, Sources
 from workflow_scripts.provenance.loading import PACKAGE, ROOT
+from workflow_scripts.provenance.text import TAGS
 
 #: what starts jobs, records them or plans them: an edit of it reruns nothing, but for VERSION of job.command
 RECORDERS = ("audit", "config.errors", "config.kinds", "engine", "job", "progress", "provenance")
-#: keys of settings whose values name a kind
-TAGS = ("kind", "solver")
 
 
 @functools.cache

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from workflow_scripts.config.errors import Untracked
 from workflow_scripts.provenance import loading
-from workflow_scripts.provenance.scopes import DEFINITIONS, IMPORTS, bound, executed, loaded, sets_part
+from workflow_scripts.provenance.scopes import (
+    DEFINITIONS,
+    IMPORTS,
+    bound,
+    executed,
+    is_main,
+    is_stored,
+    loaded,
+    sets_part,
+)
 from workflow_scripts.provenance.text import ERROR, WHOLE, Kinds, Node, Text, Writer
 
 ON_IMPORT = "on import"
@@ -32,25 +41,26 @@ PURE = _words("""
     threading.Lock threading.RLock threading.local types.MappingProxyType types.SimpleNamespace
     numpy.arange numpy.array numpy.asarray numpy.bool_ numpy.concatenate numpy.dtype numpy.empty numpy.exp numpy.eye
     numpy.finfo numpy.float32 numpy.float64 numpy.full numpy.geomspace numpy.iinfo numpy.int32 numpy.int64
-    numpy.linspace numpy.log numpy.log10 numpy.log2 numpy.logspace numpy.ones numpy.sqrt numpy.stack numpy.uint8
-    numpy.uint32 numpy.uint64 numpy.zeros
-    torch.device torch.inference_mode torch.no_grad torch.ones torch.tensor torch.zeros
+    numpy.linspace numpy.log numpy.log10 numpy.log2 numpy.logspace numpy.ones numpy.sqrt numpy.stack
+    numpy.uint8 numpy.uint32 numpy.uint64 numpy.zeros
+    torch.cuda.get_device_name torch.device torch.inference_mode torch.no_grad torch.ones torch.tensor torch.zeros
 """)
 
-#: methods of texts, dicts, sets, paths, arrays and properties that act on nothing
+#: methods of texts, dicts, sets, paths, arrays, trees and properties that act on nothing
 PURE_METHODS = _words("""
-    absolute as_posix astype casefold copy count decode deleter difference encode endswith format fromkeys getter index
-    intersection isdecimal isdigit items join joinpath keys lower lstrip partition relative_to removeprefix removesuffix
-    replace reshape resolve rpartition rsplit rstrip setter split splitlines startswith strip title tolist union upper
-    values with_name with_stem with_suffix zfill
+    absolute as_posix astype casefold copy count decode deleter difference encode endswith format fromkeys get_depth
+    get_n_leaves getter index intersection isdecimal isdigit items join joinpath keys lower lstrip max mean min
+    partition relative_to removeprefix removesuffix replace reshape resolve rpartition rsplit rstrip setter split
+    splitlines startswith strip sum title tolist union upper values with_name with_stem with_suffix zfill
 """)
 
 _ACTS = (
     *(ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match),
-    *(ast.Delete, ast.AugAssign, ast.Raise),
+    *(ast.Delete, ast.AugAssign, ast.Raise, ast.Global),
 )
 _BUILTINS = frozenset(dir(builtins))
-_NOT_VALUES = {"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__", "model_post_init"}
+_ON_SUBCLASS = {"__init_subclass__", "__pydantic_init_subclass__"}
+_NOT_VALUES = {"__init__", "__new__", "__post_init__", "__set_name__", "model_post_init"} | _ON_SUBCLASS
 
 
 class Module:
@@ -58,7 +68,9 @@ class Module:
 
     def __init__(self, sources, name: str, path: Path):
         self.sources, self.name, self.path = sources, name, path
-        self.body = list(loaded(_parsed(path).body))
+        everything = _parsed(path).body
+        self.body = list(loaded(everything))
+        self.command = [statement for statement in everything if is_main(statement)]
         self.statements: dict[str, list[ast.stmt]] = {}
         bindings: dict[str, set] = {}
         for statement in self.body:
@@ -72,6 +84,8 @@ class Module:
             if len(found) == 1 and all(isinstance(statement, IMPORTS) for statement in made):
                 self.imports[bound_name] = found.pop(), self.at(made[0])
                 del self.statements[bound_name]
+        if bindings.get("TYPE_CHECKING", set()) - {("typing", "TYPE_CHECKING")}:
+            raise Untracked(f"{path}:1: TYPE_CHECKING isn't that of typing: give it another name")
 
     def resolve(self, name: str) -> Node | str | None:
         """What a name is at the module's top level; None: nothing of its own."""
@@ -140,7 +154,7 @@ class Module:
         """
         found, acts = [], []
         for statement, nodes in self._executed:
-            if isinstance(statement, IMPORTS) or not any(map(self._acts, nodes)):
+            if isinstance(statement, IMPORTS) or not (any(map(self._acts, nodes)) or self._stands_alone(statement)):
                 continue
             if isinstance(statement, DEFINITIONS):
                 found.append(Node(self.name, statement.name))
@@ -158,6 +172,39 @@ class Module:
         made = self.statements.get(name, [])
         call = made[0].value if len(made) == 1 and isinstance(made[0], ast.Assign | ast.AnnAssign) else None
         return isinstance(call, ast.Call) and self._writer.chain(call.func)[0] == "logging.getLogger"
+
+    def changes_before(self, statement: ast.stmt) -> list[int]:
+        """For each name that a statement reads on import, how many of those that make or change it come before it.
+
+        Names that one statement makes and none changes are left out; so is the order of what acts, which counts anyway.
+        """
+        if statement not in self.body:
+            return []
+        before, acting = self.body[: self.body.index(statement)], list(self._named_by)
+        names = [node.id for node in executed(statement) if isinstance(node, ast.Name) and not is_stored(node)]
+        found = []
+        for name in dict.fromkeys(names):
+            makes = [each for each in self.statements.get(name, []) if each not in acting]
+            acts = [] if statement in acting else [each for each in acting if name in self._named_by[each]]
+            if acts or len(makes) > 1:
+                found.append(sum(each in before for each in makes + acts))
+        return found
+
+    @cached_property
+    def _named_by(self) -> dict[ast.stmt, set[str]]:
+        """The names in each statement that acts on import."""
+        acting = self.statements.get(ON_IMPORT, []) if self.effects else []
+        return {each: {node.id for node in executed(each) if isinstance(node, ast.Name)} for each in acting}
+
+    def check_command(self, shell: Node, roots: list[Node]) -> None:
+        """Raise StudyError unless the command is one call of the shell, with run and Config of the stage."""
+        for statement in (each for block in self.command for each in block.body):
+            call = statement.value if isinstance(statement, ast.Expr) else None
+            given = [self._writer.chain(each)[0] for each in getattr(call, "args", [])]
+            calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+            if given != roots or len(calls) != 1 or self._writer.chain(call.func)[0] != shell:
+                remedy = "call command.main(run, Config, ...) alone"
+                raise Untracked(self.at(statement), f"what stands under __main__ isn't tracked: {remedy}")
 
     def class_of(self, name: str) -> ast.ClassDef | None:
         """The class that a name is."""
@@ -197,7 +244,7 @@ class Module:
     def _acts(self, node: ast.AST) -> bool:
         """Whether a node that runs when this module is loaded may act on more than a name of its own."""
         if isinstance(node, ast.Call):
-            return not self._is_pure(node)
+            return not self.is_pure(node)
         if isinstance(node, DEFINITIONS) and not all(map(self._is_known_decorator, node.decorator_list)):
             return True
         if isinstance(node, ast.ClassDef):
@@ -211,11 +258,21 @@ class Module:
         above = [made for found in classes for _, made in found]
         if any(keyword.arg == "metaclass" for made in [node, *above] for keyword in made.keywords):
             return True
-        known = all(classes) and not any(_defines(made, {"__init_subclass__"}) for made in above)
+        known = all(classes) and not any(_defines(made, _ON_SUBCLASS) for made in above)
         return bool(bases) and not (known and not node.keywords)
 
-    def _is_pure(self, node: ast.Call) -> bool:
-        target, rest = self._writer.chain(node.func)
+    def _stands_alone(self, statement: ast.stmt) -> bool:
+        """Whether a statement is an expression whose value nothing uses: it acts, or has no use."""
+        value = statement.value if isinstance(statement, ast.Expr) else None
+        if isinstance(value, ast.Call):
+            target = self._writer.chain(value.func)[0]
+            is_recorder = isinstance(target, Node) and target.module in self.sources.recording
+            return not is_recorder and not self._writer.is_log(value)
+        return value is not None and not isinstance(value, ast.Constant)
+
+    def is_pure(self, node: ast.Call, writer: Writer | None = None) -> bool:
+        """Whether a call acts on nothing; writer: where it stands in a function, that of it."""
+        target, rest = (writer or self._writer).chain(node.func)
         if isinstance(target, str):
             return _is_listed(target)
         method = isinstance(node.func, ast.Attribute) and node.func.attr in PURE_METHODS

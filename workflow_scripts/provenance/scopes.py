@@ -78,15 +78,15 @@ def executed(statement: ast.stmt) -> Iterator[ast.AST]:
 def loaded(body: list[ast.stmt]) -> Iterator[ast.stmt]:
     """Statements of a module without those that no import runs."""
     for statement in body:
-        if isinstance(statement, ast.If) and (is_type_checking(statement) or _is_main(statement)):
+        if isinstance(statement, ast.If) and (is_type_checking(statement) or is_main(statement)):
             yield from loaded(statement.orelse)
         else:
             yield statement
 
 
 def is_type_checking(node: ast.If) -> bool:
-    """Whether a condition is TYPE_CHECKING."""
-    return last_name(node.test) == "TYPE_CHECKING"
+    """Whether a condition is TYPE_CHECKING; modules may bind that name to nothing else (Module)."""
+    return ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
 def last_name(node: ast.expr) -> str:
@@ -113,8 +113,9 @@ def fields(node: ast.AST) -> tuple[str, ...]:
     return _FIELDS[kind]
 
 
-def _is_main(node: ast.If) -> bool:
-    test = node.test
+def is_main(node: ast.stmt) -> bool:
+    """Whether a statement is what runs only where the module is the command."""
+    test = node.test if isinstance(node, ast.If) else None
     return isinstance(test, ast.Compare) and ast.unparse(test).replace("'", '"') == '__name__ == "__main__"'
 
 

@@ -125,6 +125,11 @@ class Sidecar(BaseModel, strict=True, frozen=True, extra="allow"):
         """The product that stands for all."""
         return next(iter(self.outputs))
 
+    @property
+    def who(self) -> str:
+        """Who ran the job, and where, in words."""
+        return f"{self.user or 'unknown user'}@{self.host or 'unknown host'}"
+
     @functools.cached_property
     def fault(self) -> str | None:
         """What shows that it isn't as a job wrote it; of earlier schemas the key isn't known."""
@@ -228,6 +233,12 @@ def of_job(
 def write(path: Path, record: dict) -> None:
     """Write a sidecar as indented JSON."""
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def anonymous(written: dict) -> dict:
+    """A sidecar as plain data without who ran its job, on which machine and in which folders, sealed anew."""
+    argv = [re.sub("(^|=)/.*/", r"\1", word) for word in written["argv"]]
+    return seal(written | {"host": "", "user": None, "slurm_job_id": None, "argv": argv})
 
 
 def read(path: Path) -> Sidecar | None:

@@ -18,20 +18,33 @@ from workflow_scripts.provenance.scopes import (
 )
 
 WHOLE = "*"
-ERROR = ("Error", "Exception", "Warning")
+#: keys of settings whose values name a kind
+TAGS = ("kind", "solver")
+ERROR = ("Error", "Exception", "Warning", "SystemExit")
 
 _KEPT = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
 _FIELD = ("pydantic.Field", "pydantic.fields.Field")
 _FIELD_TEXTS = ("description", "title", "examples", "help")
+_OF_ERRORS = ("errno", "strerror", "filename", "lineno", "msg")
+_OF_FIELDS = {"model_fields", "__pydantic_fields__"}
 _ARGPARSE = ("ArgumentParser", "add_argument", "add_argument_group", "add_parser", "add_subparsers")
 _ARGPARSE_TEXTS = ("help", "description", "epilog")
 _DYNAMIC = {
     *("__import__", "import_module", "run_path", "run_module", "exec_module", "load_module"),
     *("spec_from_file_location", "spec_from_loader", "module_from_spec"),
 }
-_UNREADABLE_NAMES = {"exec", "eval", "compile", "globals", "__doc__", "__builtins__"} | _DYNAMIC
-_UNREADABLE_ATTRIBUTES = {"__subclasses__", "__doc__", "__globals__"} | _DYNAMIC
-_UNREADABLE_LIBRARY = ("sys.modules.", "importlib.reload.", *(f"builtins.{name}." for name in _UNREADABLE_NAMES))
+# what tells of code what doesn't count, or leads to definitions past their names
+_HIDDEN = {
+    *("__subclasses__", "__doc__", "__globals__", "__annotations__", "__qualname__", "__file__", "__path__"),
+    *("__code__", "f_globals", "f_locals", "model_json_schema"),
+}
+_UNREADABLE_NAMES = {"exec", "eval", "compile", "globals", "__doc__", "__builtins__", "__name__", "__file__"} | _DYNAMIC
+_UNREADABLE_ATTRIBUTES = _HIDDEN | _DYNAMIC
+_UNREADABLE_LIBRARY = (
+    *("sys.modules.", "sys._getframe.", "sys.exc_info.", "inspect.", "traceback.", "pkgutil.", "importlib."),
+    *("sys.__dict__.", "typing.get_type_hints.", "pydantic.ImportString.", "pandas.eval."),
+    *(f"builtins.{name}." for name in _UNREADABLE_NAMES),
+)
 _LOCAL = object()
 
 
@@ -68,12 +81,19 @@ class Writer:
         self.module, self.sources, self.own = module, module.sources, own
         self.scopes: list[Scope] = []
         self.annotating = False
+        self.attributes: dict[str, ast.Attribute] = {}
+        self.nameless: set[ast.AST] = set()
         self.text = Text()
         self.out = self.text.pieces
 
     def definition(self, statements: list[ast.stmt]) -> Text:
         """The text of the top-level statements that make a definition."""
         self._body("body", statements)
+        texts = [node for name, node in self.attributes.items() if name in _FIELD_TEXTS]
+        if texts and not _OF_FIELDS.isdisjoint(self.attributes):
+            raise self._error(texts[0], "texts of Field don't count")
+        if self.own is not None:
+            self.out += [f" after {n}" for statement in statements for n in self.module.changes_before(statement)]
         joined: list = []
         for piece in self.out:
             if type(piece) is str and joined and type(joined[-1]) is list:
@@ -128,6 +148,8 @@ class Writer:
         if not literals or not isinstance(literals[0], str):
             raise self._error(call, "the family isn't written out", 'name it, such as "training.networks"')
         is_of = self.chain(call.func)[0].name == "of"
+        if is_of and not (isinstance(call.args[-1], ast.Constant) or last_name(call.args[-1]) in TAGS):
+            raise self._error(call, "the kind is none of the settings", f"name it, or say SETTINGS.{TAGS[0]}")
         kind = literals[1] if is_of and len(literals) > 1 and isinstance(literals[1], str) else None
         return Kinds(literals[0], kind, attribute if is_of else "Settings", self.module.at(call))
 
@@ -144,11 +166,19 @@ class Writer:
         return target in ((self.sources.dispatch, "of"), (self.sources.dispatch, "choice"))
 
     def _is_exception(self, function: ast.expr) -> bool:
-        """Whether what is called is the class of an exception: of ours by its bases, else by its name."""
+        """Whether what is called is the class of an exception, or a function that does nothing but make one."""
+        target, rest = self.chain(function)
+        if isinstance(target, Node) and not rest and (made := self.sources.call_returned(target)):
+            return Writer(self.sources.module(target.module, ""))._is_exception_class(made.func)
+        return self._is_exception_class(function)
+
+    def _is_exception_class(self, function: ast.expr) -> bool:
+        """Whether it is the class of an exception: of ours by its bases, else by its name."""
         target, rest = self.chain(function)
         classes = self.sources.classes(target) if isinstance(target, Node) and not rest else []
         if not classes and (not isinstance(target, Node) or rest or target.module in self.sources.recording):
-            return last_name(function).endswith(ERROR)
+            known = target is not None or self._is_builtin(function, last_name(function))
+            return known and last_name(function).endswith(ERROR)
         return any(last_name(base).endswith(ERROR) for _, made in classes for base in made.bases)
 
     def _is_builtin(self, node: ast.expr, *names: str) -> bool:
@@ -168,10 +198,26 @@ class Writer:
             return not self.is_log(value) or _keeps(value)
         if isinstance(statement, IMPORTS) and self.scopes:
             self.text.imports += self.module.loaded(statement)
-            return not all(name in self.scopes[-1].imports for name, _ in bound([statement]))
+            scope = self.scopes[-1]
+            return scope.is_class or not all(name in scope.imports for name, _ in bound([statement]))
+        if isinstance(statement, ast.Pass):
+            return False
         if isinstance(statement, ast.Global):
             return any(self.module.resolve(name) is None for name in statement.names)
         return not (isinstance(statement, ast.AnnAssign) and statement.value is None and self._is_in_function())
+
+    def _calls_in_log(self, statement: ast.stmt) -> list[ast.stmt]:
+        """The calls among the arguments of a log line that may do more than tell, such as a draw of random numbers."""
+        if not (isinstance(statement, ast.Expr) and self.is_log(statement.value)):
+            return []
+        line = statement.value
+        calls = [node for node in ast.walk(line) if isinstance(node, ast.Call) and node is not line]
+        return [ast.Expr(call) for call in calls if not (self.module.is_pure(call, self) or self._is_of_numpy(call))]
+
+    def _is_of_numpy(self, call: ast.Call) -> bool:
+        """Whether a call computes something with NumPy, not at random."""
+        target = str(self.chain(call.func)[0])
+        return target.startswith("numpy.") and not target.startswith("numpy.random.")
 
     def _is_in_function(self) -> bool:
         return bool(self.scopes) and not self.scopes[-1].is_class
@@ -219,7 +265,9 @@ class Writer:
             self.out.append("-" if value is None else f"{value},")
 
     def _body(self, name: str, statements: list[ast.stmt]) -> None:
-        counted = [statement for statement in statements if self._counts(statement)]
+        counted = []
+        for statement in statements:
+            counted += [statement] if self._counts(statement) else self._calls_in_log(statement)
         if counted:
             self.out.append(f" {name}:[")
             for statement in counted:
@@ -235,8 +283,12 @@ class Writer:
             self.out.append(f" <{target}>")
         elif self._is_dispatcher(target):
             raise self._error(node, f"kinds.{target.name} isn't called", "call it here, with the family written out")
+        elif target.module == self.sources.dispatch and self.module.name not in self.sources.recording:
+            raise self._error(node, f"kinds.{target.name} can't be followed", "call kinds.of or kinds.choice")
         else:
             self.out.append(target)
+            if target.module in self.sources.recording and node not in self.nameless and self.sources.classes(target):
+                self.out.append(f" recorder:{target.name}")
 
     def _bound_name(self, name: str) -> str:
         """How a name is written where it is bound: at top level it doesn't count, but which of several it is does."""
@@ -265,12 +317,15 @@ class Writer:
         owner, after = self.chain(node.value)
         if is_stored(node) and not after and isinstance(owner, Node) and owner.name == WHOLE:
             raise self._error(node, f"{owner.module}.{node.attr} is set", "hand the value on as an argument")
+        if node.attr == "__name__" and not isinstance(owner, str) and not self._is_type(node.value):
+            raise self._error(node, "names of definitions don't count", "write the name out")
         target, rest = self.chain(node)
         if target is not None and not rest:
             self._reference(target, node)
             return
         if node.attr in _UNREADABLE_ATTRIBUTES:
             raise self._error(node, f"{node.attr} can't be followed by reading")
+        self.attributes[node.attr] = node
         self.out.append("(Attribute value:")
         self._write(node.value)
         self.out.append(f" attr:{node.attr})")
@@ -280,6 +335,7 @@ class Writer:
             self._dispatch(node, None)
             return
         self._check_call(node)
+        self.nameless.add(node.func)
         self.out.append("(Call func:")
         self._write(node.func)
         if not self._is_exception(node.func) or any(map(_keeps, [*node.args, *node.keywords])):
@@ -293,10 +349,23 @@ class Writer:
         """Raise StudyError on a builtin that can't be followed with these arguments."""
         if self._is_builtin(node.func, "vars") and not node.args:
             raise self._error(node, "vars() can't be followed by reading")
+        if last_name(node.func) in ("query", "eval") and any(map(_may_name, node.args)):
+            raise self._error(node, "an expression of pandas may name what stands here", "compare columns in Python")
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "register" and self._is_function(node.func.value):
+            raise self._error(node, "type hints of what is registered don't count", "register it by a decorator")
+        if self.chain(node.func)[0] == "pydantic.validate_call" and node.args:
+            raise self._error(node, "type hints of what is validated don't count", "write it as a decorator")
         if self._is_builtin(node.func, "setattr", "delattr") and node.args:
             owner, rest = self.chain(node.args[0])
             if isinstance(owner, Node) and owner.name == WHOLE and not rest:
                 raise self._error(node, f"an attribute of {owner.module} is set", "hand the value on as an argument")
+
+    def _is_type(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Call) and self._is_builtin(node.func, "type")
+
+    def _is_function(self, node: ast.expr) -> bool:
+        target, rest = self.chain(node)
+        return isinstance(target, Node) and not rest and self.sources.is_function(target)
 
     def _dispatch(self, node: ast.Call, attribute: str | None) -> None:
         of = self.kinds(node, attribute)
@@ -308,6 +377,8 @@ class Writer:
 
     def _constant(self, node: ast.Constant) -> None:
         value = node.value
+        if isinstance(value, str) and (hidden := [name for name in _HIDDEN if name in value]):
+            raise self._error(node, f"{hidden[0]} can't be followed by reading")
         parsed = _parsed_annotation(node) if self.annotating and isinstance(value, str) else None
         if parsed:
             self._write(parsed)
@@ -338,11 +409,22 @@ class Writer:
     def _subscript(self, node: ast.Subscript) -> None:
         self.out.append("(Subscript value:")
         self._write(node.value)
-        annotating = self.annotating
-        self.annotating = annotating and last_name(node.value) != "Literal"
-        self._field("slice", node.slice)
+        annotating, what = self.annotating, str(self.chain(node.value)[0])
+        self.annotating = annotating and last_name(node.value) != "Literal" and not what.endswith(".Literal")
+        if annotating and what.endswith(".Annotated") and isinstance(node.slice, ast.Tuple):
+            self._annotated_type(node.slice)
+        else:
+            self._field("slice", node.slice)
         self.annotating = annotating
         self.out.append(")")
+
+    def _annotated_type(self, node: ast.Tuple) -> None:
+        """What stands in Annotated: a type, and metadata, in which a text is a text."""
+        self.out.append(" slice:(Tuple elts:[")
+        for element in node.elts:
+            self._write(element)
+            self.annotating = False
+        self.out.append("])")
 
     def _annotation(self, node: ast.expr | None) -> None:
         if node is not None:
@@ -355,7 +437,7 @@ class Writer:
         if self._is_in_function():
             self._write(ast.Assign([node.target], node.value))
             return
-        self.out.append("(AnnAssign")
+        self.out.append("(AnnAssign" if node.simple or not isinstance(node.target, ast.Name) else "(AnnAssign no:field")
         self._field("target", node.target)
         self._annotation(node.annotation)
         self._field("value", node.value)
@@ -416,6 +498,33 @@ class Writer:
     def _raise(self, node: ast.Raise) -> None:
         self._plain(node, "exc")
 
+    def _assert(self, node: ast.Assert) -> None:
+        self._plain(node, "test", *(["msg"] if node.msg and _keeps(node.msg) else []))
+
+    def _handler(self, node: ast.ExceptHandler) -> None:
+        """An except clause; which of the recorders' errors it catches counts, unless it raises them again."""
+        if uses := self._read_as_data(node):
+            remedy = f"raise it, log it, or read its {', '.join(_OF_ERRORS[:-1])} or {_OF_ERRORS[-1]}"
+            raise self._error(uses[0], f"{node.name} is read, but what errors say doesn't count", remedy)
+        if node.type and isinstance(node.body[0], ast.Raise):
+            self.nameless |= {*ast.walk(node.type)}
+        self._plain(node)
+
+    def _read_as_data(self, handler: ast.ExceptHandler) -> list[ast.Name]:
+        """Where a caught error is more than raised, told to people, kept as it is, or handed to a function of ours."""
+        told: set[ast.AST] = set()
+        for node in ast.walk(handler):
+            called = node.func if isinstance(node, ast.Call) else None
+            is_kept = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript)
+            if isinstance(node, ast.Raise) or self.is_log(node) or (called and self._is_exception(called)):
+                told |= {*ast.walk(node)}
+            elif called and self._is_function(called):
+                told |= {*node.args}
+            elif is_kept or (isinstance(node, ast.Attribute) and node.attr in _OF_ERRORS):
+                told.add(node.value)
+        names = [node for node in ast.walk(handler) if isinstance(node, ast.Name) and not is_stored(node)]
+        return [node for node in names if node.id == handler.name and node not in told]
+
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         """An import that may or may not bind its names: it refers to all that it names."""
         self.module.loaded(node)
@@ -443,12 +552,19 @@ _METHODS = {
     ast.AnnAssign: Writer._annotated,
     ast.Lambda: Writer._lambda,
     ast.ClassDef: Writer._class,
+    ast.ExceptHandler: Writer._handler,
     ast.Raise: Writer._raise,
+    ast.Assert: Writer._assert,
     ast.If: Writer._if,
     **dict.fromkeys(FUNCTIONS, Writer._function),
     **dict.fromkeys(COMPREHENSIONS, Writer._comprehension),
     **dict.fromkeys(IMPORTS, Writer._import),
 }
+
+
+def _may_name(argument: ast.expr) -> bool:
+    """Whether an expression given to pandas may name a variable of Python, such as @LIMIT."""
+    return not (isinstance(argument, ast.Constant) and "@" not in str(argument.value))
 
 
 def _keeps(node: ast.AST) -> bool:

@@ -74,6 +74,8 @@ def table(job, inputs) -> pd.DataFrame:
     names, title_of = job.settings.experiments, job.shown["titles"]
     of_nulls = read_each(dataframes.NULLS, names, inputs["nulls"], *ratios.NULLS)
     of_phases = read_each(dataframes.PHASES, names, inputs["phases"], *_PHASES)
+    for name, of, spans in zip(names, inputs["nulls"], inputs["phases"], strict=True):
+        dataframes.check_same("explainer", spans, of_phases[name], of, of_nulls[name])
     made = {
         name: of_experiment(of_nulls[name], of_phases[name], name in job.shown["nested"], Printed.of(name, job.shown))
         for name in names

@@ -1,6 +1,7 @@
 """N19 Tables 2 and 3: mu(F_T0;L) / I(F_T0;Y), beside the same ratio of every null model."""
 
 import html
+import itertools
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,6 @@ CAPTION = r"""How much of the network's information about the label at T\ :sub:`
 beside the same ratio of every null model; 95% intervals for new seeds and a new test set (Nakkiran et al. 2019,
 Tables 2 and 3)."""
 #: columns that are read of nulls.csv
-NULLS = ("seed", "explainer", "variant", "epoch", "ratio", "ratio_corrected", "p_value")
 #: column of nulls.csv -> the one that has what the seeds' estimates have in common
 _COLUMNS = {
     "epoch": None,
@@ -36,6 +36,13 @@ _ENDS = {
     "ratio_corrected": ("ratio_lo", "ratio_hi"),
     "excess": ("excess_lo", "excess_hi"),
 }
+#: what is read of nulls.csv
+NULLS = (
+    *("seed", "explainer", "variant", "p_value"),
+    *_COLUMNS,
+    *dict.fromkeys(filter(None, _COLUMNS.values())),
+    *itertools.chain(*_ENDS.values()),
+)
 
 
 class Ratios(Strict):

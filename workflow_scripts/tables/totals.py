@@ -67,9 +67,11 @@ def at_the_end(summary: pd.DataFrame, paper: Printed | None) -> pd.DataFrame:
 
     bias: the plug-in value (mean) less the corrected one; paper: what is printed of the first explainer.
     """
+    from workflow_scripts.measures.information import settled
+
     last = summary[summary["epoch"] == summary["epoch"].max()]
     rows = last[last["quantity"].isin(_HEADS)].copy()
-    rows["bias"] = rows["mean"] - rows["corrected"]
+    rows["bias"] = settled(rows["mean"] - rows["corrected"])
     first = rows["explainer"].iloc[0]
     known = {name: getattr(paper, name, None) for name in ("I_LY", "I_FY", "mu")}
     rows["paper"] = [
@@ -96,7 +98,5 @@ def page(rows: pd.DataFrame, title: str) -> str:
 
 
 def _cell(row: pd.Series) -> str:
-    values = pd.to_numeric(row[["mean", "corrected", "lo", "hi", "bias", "paper"]])
-    row = values.mask(values.abs() < 1e-9, 0.0)  # rounding errors of what is 0
     plug_in = f"<br><small>plug-in {row['mean']:.4g}, {row['bias']:+.2g}</small>" if row["bias"] else ""
     return f"{with_interval(row, 'corrected', 'lo', 'hi')}{plug_in}{paper_prints(row['paper'])}"

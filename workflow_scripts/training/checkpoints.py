@@ -61,6 +61,17 @@ class Recorder:
     def __len__(self) -> int:
         return len(self.recorded["train_loss"])
 
+    @property
+    def forms(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """The letter of numpy's kind of dtype, and the shape, of what is recorded at a checkpoint."""
+        weights = {
+            f"weights.{name}": (tensor.cpu().numpy().dtype.kind, tuple(tensor.shape))
+            for name, tensor in self.network.state_dict().items()
+        }
+        said = {f"{part}_predictions": ("u", (len(data),)) for part, data in self.parts.items()}
+        losses = {f"{part}_loss": ("f", ()) for part in self.parts}
+        return {name: form for name, form in (weights | said | losses).items() if name in self.recorded}
+
     def evaluated(self) -> dict[str, np.ndarray]:
         """Predictions and losses of the network as it is on every part, and its weights: a checkpoint to be added."""
         found = {f"weights.{name}": tensor.cpu().numpy().copy() for name, tensor in self.network.state_dict().items()}

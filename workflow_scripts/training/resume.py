@@ -4,8 +4,6 @@ import logging
 import os
 import signal
 import time
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from workflow_scripts.config.errors import Missing, StudyError
+from workflow_scripts.files import npz
 from workflow_scripts.training.checkpoints import Recorder
 from workflow_scripts.training.signals import Signals, Stopped
 
@@ -26,9 +26,10 @@ SECONDS = 120.0
 class Run:
     """Where a training stands: all that it takes to go on as if it had never been cut off.
 
-    step: SGD steps done; file: where the state is kept, None for nowhere. In there are `done`, the steps; `order`, the
-    generator of the order of the examples as the epoch started; `random` and `cuda_random`, torch's generators;
-    `network.{name}`, weights and statistics; `momentum.{i}` of the i-th parameter; `recorded.{name}` of the recorder.
+    step: SGD steps done; steps: those of the checkpoints, [T]; file: where the state is kept, None for nowhere. In it
+    are `done`, the steps; `order`, the generator of the order of the examples as the epoch started; `random` and
+    `cuda_random`, torch's generators; `network.{name}`, weights and statistics; `momentum.{i}` of the i-th parameter;
+    `recorded.{name}` of the recorder.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class Run:
         optimizer: torch.optim.SGD,
         order: torch.Generator,
         per_epoch: int,
+        steps: np.ndarray,
         recorder: Recorder,
     ):
         self.file, self.network, self.optimizer, self.order = file, network, optimizer, order
-        self.per_epoch, self.recorder = per_epoch, recorder
+        self.per_epoch, self.steps, self.recorder = per_epoch, steps, recorder
         self.step = 0
         self.epoch_order = order.get_state()
         self.signals = Signals()
@@ -87,15 +89,14 @@ class Run:
 
     def _restore(self) -> None:
         """Take over a saved state, if there is one and it is one of this training."""
-        state = load(self.file) if self.file else None
+        state = load(self.file, self._forms()) if self.file else None
         if state is None:
             return
-        recorded = {name: list(state.pop(f"recorded.{name}", ())) for name in self.recorder.recorded}
-        if _forms(state) != _forms(self._standing()) or len({len(values) for values in recorded.values()}) > 1:
+        if not self._is_of_this_training(state):
             refused(self.file, "not the state of this training")
             return
-        self.step, self.recorder.recorded = int(state["done"]), recorded
-        self.epoch_order = torch.from_numpy(state["order"])
+        self.recorder.recorded = {name: list(state[f"recorded.{name}"]) for name in self.recorder.recorded}
+        self.step, self.epoch_order = int(state["done"]), torch.from_numpy(state["order"])
         self.order.set_state(self.epoch_order)
         torch.set_rng_state(torch.from_numpy(state["random"]))
         if "cuda_random" in state:
@@ -108,6 +109,21 @@ class Run:
                 parameter.device
             )
         log.info("resumed at step %d, with %d checkpoints", self.step, len(self.recorder))
+
+    def _forms(self) -> dict[str, npz.Form]:
+        """What each array of the state must be."""
+        standing = {name: npz.Form(values.dtype.kind, values.shape) for name, values in self._standing().items()}
+        recorded = {name: npz.Form(kind, ("T", *shape)) for name, (kind, shape) in self.recorder.forms.items()}
+        return standing | {f"recorded.{name}": form for name, form in recorded.items()}
+
+    def _is_of_this_training(self, state: dict[str, np.ndarray]) -> bool:
+        """Whether an array of each form is what this training may have left."""
+        recorded, done = len(state["recorded.train_loss"]), int(state["done"])
+        if not 0 < recorded <= len(self.steps):
+            return False
+        ends = self.steps[recorded - 1], self.steps[min(recorded, len(self.steps) - 1)]
+        alike = all(state[name].dtype == values.dtype for name, values in self._standing().items())
+        return alike and ends[0] <= done <= ends[1] and all(_is_of_generator(state[of]) for of in ("order", "random"))
 
     def _standing(self) -> dict[str, np.ndarray]:
         """The state but for what is recorded."""
@@ -139,31 +155,26 @@ def save(path: Path, state: dict[str, np.ndarray]) -> bool:
     return True
 
 
-def load(path: Path) -> dict[str, np.ndarray] | None:
-    """A saved state; None where there is none, or where it is damaged, which is reported."""
+def load(path: Path, forms: dict[str, npz.Form]) -> dict[str, np.ndarray] | None:
+    """A saved state, an array of each form; None where there is none, or where it can't be used, which is reported."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
+        return npz.load(path, *forms, forms=forms)
+    except Missing:
         return None
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as e:
-        refused(path, e)
+    except (StudyError, OSError) as error:
+        refused(path, error)
         return None
 
 
-def refused(path: Path, why) -> None:
+def refused(path: Path, why: object) -> None:
     """Report a state that is not used."""
-    log.warning("%s: damaged (%s): it is not used, training starts anew", path, " ".join(str(why).split()))
+    reason = str(why).removeprefix(f"{path}: ").removesuffix(": delete it and run its stage again")
+    log.warning("%s: %s: it is not used, training starts anew", path, " ".join(reason.split()))
 
 
-def _forms(arrays: dict[str, np.ndarray]) -> dict[str, tuple]:
-    return {name: (values.shape, values.dtype) for name, values in arrays.items()}
+def _is_of_generator(state: np.ndarray) -> bool:
+    try:
+        torch.Generator().set_state(torch.from_numpy(state))
+    except (RuntimeError, TypeError):
+        return False
+    return True

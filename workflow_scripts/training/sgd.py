@@ -47,7 +47,7 @@ def train(
     optimizer = optimizer_of(network, sgd)
     log.info("%d steps in %.6g epochs on %s; %d checkpoints", last, last / per_epoch, device, len(steps))
 
-    run = resume.Run(state, network, optimizer, order, per_epoch, recorder)
+    run = resume.Run(state, network, optimizer, order, per_epoch, steps, recorder)
     with run.resumed():
         progress = Progress(steps, run.step, per_epoch)
         stream = batches.shuffled(parts["train"], sgd, order, skip=run.step_of_epoch)

@@ -68,7 +68,7 @@ def load(path: Path, labels: dict[str, np.ndarray], n_classes: int, *parts: str)
 
     Raises StudyError when the file is missing or damaged, or was made from other data or for another task.
     """
-    forms = {_predictions(part): npz.Form("iu", ("T", len(labels[part])), 0) for part in parts}
+    forms = {_predictions(part): npz.Form("iu", ("T", len(labels[part]))) for part in parts}
     arrays = npz.load(path, "steps", "epochs", "test_sha256", *forms, forms=_FORMS | forms)
     predictions = {part: arrays[_predictions(part)] for part in parts}
     for part, values in predictions.items():
@@ -81,7 +81,7 @@ def load_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Trajectory:
 
     Raises StudyError when the file is missing or damaged, has no weights, or has some of another shape.
     """
-    forms = {f"weights.{name}": npz.Form("f", ("T", *shape)) for name, shape in shapes.items()}
+    forms = {f"weights.{name}": npz.Form("f", ("T", *shape), finite=True) for name, shape in shapes.items()}
     arrays = npz.load(path, "steps", "epochs", "test_sha256", *forms, forms=_FORMS | forms)
     weights = {name: arrays[f"weights.{name}"] for name in shapes}
     return Trajectory(arrays["steps"], arrays["epochs"], {}, {}, weights, str(arrays["test_sha256"]))
@@ -90,6 +90,16 @@ def load_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> Trajectory:
 def load_weights_digest(path: Path) -> str:
     """SHA-256 of the weights that a trajectory ends with. Raises StudyError for a missing or damaged file."""
     return str(npz.load(path, "weights_sha256", forms=_FORMS)["weights_sha256"])
+
+
+def check_task(path: Path, trajectory: Trajectory, data: tasks.TaskData) -> None:
+    """Raise Foreign unless a trajectory, read from path, is of this task."""
+    if trajectory.test_sha256 != tasks.test_digest(data):
+        raise Foreign(
+            path,
+            "its test set or label map is not that of the task: made from other data, or for another task: "
+            "delete it and run its stage again",
+        )
 
 
 def check_cotrained(path: Path, network_path: Path, steps: np.ndarray, test_sha256: str) -> None:

@@ -98,7 +98,7 @@ Settings = ImageFolder
 
 
 def make(settings: ImageFolder, data_root: Path) -> dict[str, np.ndarray]:
-    """The arrays (`parts.arrays`) of the pictures, uint8[N, channels, height, width].
+    """The arrays (`parts.arrays`) of the pictures, uint8[N, channels, height, width], and their `{part}_names`.
 
     Raises StudyError when pictures are absent, too few, badly laid out or damaged, or are not those that are pinned.
     """
@@ -112,11 +112,10 @@ def make(settings: ImageFolder, data_root: Path) -> dict[str, np.ndarray]:
     _check(settings, path, digest)
     index = {name: number for number, name in enumerate(settings.classes)}
     labels = np.array([index[name.split("/")[1]] for name in names])
-    part_of = [part for part, of_part in chosen.items() for _ in of_part]
-    pictures.warn_of_equal(images, names, {"in several parts": part_of, "under several labels": labels})
     ends = np.cumsum([len(of_part) for of_part in chosen.values()])[:-1]
     split = zip(chosen, np.split(images, ends), np.split(labels, ends), strict=True)
-    return parts.arrays({part: (x, y) for part, x, y in split}, settings.classes, {"pictures": digest})
+    made = parts.arrays({part: (x, y) for part, x, y in split}, settings.classes, {"pictures": digest})
+    return made | {f"{part}_names": np.array(of_part, dtype=str) for part, of_part in chosen.items()}
 
 
 def _check(settings: ImageFolder, path: Path, digest: str) -> None:
