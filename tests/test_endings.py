@@ -143,6 +143,13 @@ def ended(stop: SystemExit, capsys) -> tuple[int, str]:
     return (1, said + stop.code) if isinstance(stop.code, str) else (stop.code, said)
 
 
+@pytest.mark.parametrize(
+    "words", ["DefaultCPUAllocator: can't allocate memory: 4 TB", "CUDA out of memory. Tried 9 GiB"]
+)
+def test_memory_that_pytorch_cannot_have_is_no_fault_of_the_program(words, capsys):
+    assert "not enough memory" in stopped_by(RuntimeError(words), capsys)[1]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_whatever_stops_any_command_is_one_line(command, run_command, monkeypatch, tmp_path, capsys):
     def fail(*_):

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -26,6 +27,9 @@ _REMEDIES = {
     errno.EIO: "the disk or its server fails: see whether it is sound, then run the same command again",
     errno.ESTALE: "its server has lost it: run the same command again",
 }
+
+#: what PyTorch says, which has no error of its own for it on a CPU
+_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
@@ -51,7 +55,7 @@ def _why(error: BaseException, command: str) -> str:
     """Where, why and what to do."""
     if isinstance(error, StudyError):
         return str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
         return f"{command}: there is not enough memory: give it more, or end other programs"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left where {command} writes: free some, then run the same command again"

@@ -38,21 +38,21 @@ def decoded(where: str, content: bytes, mode: str | None, size: list[int] | None
         image = Image.open(io.BytesIO(_without_texts(content)), formats=("PNG", "JPEG"))
         if (unfit := _unfit(image, mode)) is not None:
             why, remedy = unfit
-            raise Unfit(where, f"{why}: {remedy}")
+            raise Unfit(f"{where}: {why}: {remedy}")
         image.load()
         if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
-            raise Unfit(where, "some of it is transparent: put it on a background, or move it away")
+            raise Unfit(f"{where}: some of it is transparent: put it on a background, or move it away")
         image.info.pop("transparency", None)
         image, changes = _converted(image, mode, size)
         return np.asarray(image).reshape(image.height, image.width, -1).transpose(2, 0, 1), changes
     except StudyError:
         raise
     except UnidentifiedImageError:
-        raise Damaged(where, "not a PNG or JPEG picture, or a damaged one: convert it, or move it away") from None
+        raise Damaged(f"{where}: not a PNG or JPEG picture, or a damaged one: convert it, or move it away") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError, MemoryError):
-        raise Unfit(where, f"more than {Image.MAX_IMAGE_PIXELS} pixels: make it smaller, or move it away") from None
+        raise Unfit(f"{where}: more than {Image.MAX_IMAGE_PIXELS} pixels: make it smaller, or move it away") from None
     except Exception as error:  # Pillow raises many kinds for damaged files
-        raise Damaged(where, f"damaged ({reason(error)}): replace it, or move it away") from None
+        raise Damaged(f"{where}: damaged ({reason(error)}): replace it, or move it away") from None
 
 
 def _unfit(image, mode: str | None) -> tuple[str, str] | None:

@@ -132,7 +132,7 @@ def _read(where: str, size: int, file: BinaryIO) -> bytes:
     """All of a picture, whose size is said to be this."""
     content = b"" if size > MOST_BYTES else file.read(MOST_BYTES + 1)
     if max(size, len(content)) > MOST_BYTES:
-        raise Unfit(where, f"more than {MOST_BYTES >> 20} MiB: make it smaller, or move it away")
+        raise Unfit(f"{where}: more than {MOST_BYTES >> 20} MiB: make it smaller, or move it away")
     return content
 
 
