@@ -29,7 +29,7 @@ _REMEDIES = {
 }
 
 #: what PyTorch says, which has no error of its own for it on a CPU
-_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
+_MEMORY = re.compile("allocate memory|out of memory", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
