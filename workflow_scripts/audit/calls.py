@@ -16,6 +16,10 @@ class Parser(argparse.ArgumentParser):
         self.exit(MISTAKE, f"error: {message}\n")
 
 
+#: where the command was called, if it went to another folder
+_called_from: list[Path] = []
+
+
 def add_directory(parser: argparse.ArgumentParser) -> None:
     """Let a command work in another folder, as snakemake does."""
     parser.add_argument("--directory", type=Path, metavar="DIR", help="work in this folder, as for snakemake")
@@ -23,8 +27,14 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
 
 def enter(parser: argparse.ArgumentParser, folder: Path | None) -> None:
     """Go to the folder that was given; end with one line where there is none."""
+    _called_from[:] = [Path.cwd()] if folder else []
     if folder:
         try:
             os.chdir(folder)
         except OSError as error:
             parser.error(f"--directory {folder}: {error.strerror}: name the folder where snakemake works")
+
+
+def called_from() -> Path:
+    """The folder in which the command was called, where what it prints is to be run."""
+    return next(iter(_called_from), Path.cwd())
