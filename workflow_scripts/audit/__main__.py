@@ -40,7 +40,7 @@ def main() -> None:
 
             lines += ["", *trace.lines(reports[0], arguments.trace)]
         if arguments.crate and arguments.paths:
-            lines += ["", crate.write(reports, arguments.crate, arguments.sign)]
+            lines += ["", *crate.write(reports, arguments.crate, arguments.sign).splitlines()]
         sys.stdout.reconfigure(errors="backslashreplace")
         print(endings.lines(lines))
     sys.exit(EXIT[overall(reports)])
