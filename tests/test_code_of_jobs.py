@@ -273,7 +273,7 @@ CODE = {
     ),
     "the parts that every data set has": (
         changed("data/parts.py", '"fresh", "grid")', '"grid", "fresh")'),
-        of("prepare_data", "train", "extract_final", "distill") | OF_MEASURES - {"simulate"},
+        of("prepare_data", "train", "extract_final", "distill") | OF_MEASURES - {"simulate"} | {"plot boundaries"},
     ),
     "a kind of explainer": (
         changed("explainers/logistic.py", "MAX_TERMS = 2_000", "MAX_TERMS = 3_000"),

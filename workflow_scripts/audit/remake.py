@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from workflow_scripts.audit import source
 from workflow_scripts.audit.records import Results
-from workflow_scripts.config import jobs, paths
+from workflow_scripts.config import calls, jobs, paths
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import fingerprints, machine
 from workflow_scripts.provenance.sidecars import Sidecar
@@ -82,15 +82,16 @@ def command(results: Results, study: dict | None, targets: Iterable[str], forced
     Where these are the results of other config files than those of the study, it removes first what says so. Results
     that are `in_place` alone can be made again.
     """
-    here, study = results.home, study or {}
+    here, study, start = results.home, study or {}, calls.called_from()
     folder = results.folder.relative_to(here)
     words = [_snakemake(), "--cores", "all", *(str(folder / name) for name in targets)]
     words += ["--forcerun", *(str(folder / name) for name in forced)]
-    if not here.samefile(Path.cwd()):
+    if not here.samefile(start):
         words += ["--directory", str(here)]
-    if not Path.cwd().samefile(fingerprints.ROOT):
+    if not start.samefile(fingerprints.ROOT):
         words += ["--snakefile", str(fingerprints.ROOT / "Snakefile")]
-    configfiles = [os.path.relpath(source.configfile(name, results)) for name in study.get("configfiles", [])]
+    found = [source.configfile(name, results).absolute() for name in study.get("configfiles", [])]
+    configfiles = [os.path.relpath(path, start) for path in found]
     words += ["--configfile", *configfiles] if configfiles else []
     config = study.get("config", {}) | _renamed(results, study)
     changes = [f"{key}={hashing.canonical_json(value)}" for key, value in config.items()]
@@ -115,9 +116,13 @@ def _freed(results: Results, study: dict) -> str:
         [source.configfile(name, results).resolve() for name in of.get("configfiles", [])]
         for of in (results.origin, study)
     )
-    return "" if made == asked else f"rm {shlex.quote(os.path.relpath(results.folder / paths.STUDY))} && "
+    return (
+        ""
+        if made == asked
+        else f"rm {shlex.quote(os.path.relpath(results.folder / paths.STUDY, calls.called_from()))} && "
+    )
 
 
 def _snakemake() -> str:
     found = shutil.which("snakemake")
-    return "snakemake" if found else os.path.relpath(Path(sys.executable).with_name("snakemake"))
+    return "snakemake" if found else os.path.relpath(Path(sys.executable).with_name("snakemake"), calls.called_from())

@@ -21,6 +21,10 @@ class Parser(argparse.ArgumentParser):
         raise Misused(message)
 
 
+#: where the command was called, if it went to another folder
+_called_from: list[Path] = []
+
+
 def add_directory(parser: argparse.ArgumentParser) -> None:
     """Let a command work in another folder, as snakemake does."""
     parser.add_argument("--directory", type=Path, metavar="DIR", help="work in this folder, as for snakemake")
@@ -28,8 +32,14 @@ def add_directory(parser: argparse.ArgumentParser) -> None:
 
 def enter(folder: Path | None) -> None:
     """Go to the folder that was given. Raises Misused where there is none."""
+    _called_from[:] = [Path.cwd()] if folder else []
     if folder:
         try:
             os.chdir(folder)
         except OSError as error:
             raise Misused(f"--directory {folder}", f"{error.strerror}: name the folder where snakemake works") from None
+
+
+def called_from() -> Path:
+    """The folder in which the command was called, where what it prints is to be run."""
+    return next(iter(_called_from), Path.cwd())
