@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
 
-from workflow_scripts.measures import corrections, information, intervals, per_class, phases
+from workflow_scripts.measures import corrections, information, intervals, per_class, phases, rounding
 
 
 def counted(f, l, y, n_classes):
@@ -315,7 +315,7 @@ def test_a_network_that_is_its_explainer_with_other_names_of_the_classes_leads_b
     )
     found, best = information.measures(counts), corrections.corrected(counts)
     assert found["I_FY_given_L"] == found["I_LY_given_F"] == 0
-    assert information.settled(best["I_FY"] - best["I_LY"]) == 0
+    assert rounding.settled(best["I_FY"] - best["I_LY"]) == 0
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -325,8 +325,8 @@ def test_ties_are_decided_by_no_rounding(seed):
     one = drawn_counts(seed, n_classes) + 1
     counts = np.stack([one[np.ix_(*(rng.permutation(n_classes) for _ in range(3)))] for _ in range(6)])
     found = information.measures(counts)
-    assert all(information.first_of_largest(found[name]) == 0 for name in information.TERMS)
-    assert all((information.settled(found[name] - found[name][::-1]) == 0).all() for name in information.TERMS)
+    assert all(rounding.first_of_largest(found[name]) == 0 for name in information.TERMS)
+    assert all((rounding.settled(found[name] - found[name][::-1]) == 0).all() for name in information.TERMS)
     reference = found["I_FY"][rng.integers(6)]
     assert phases.first_crossing(found["I_FY"] - reference) == 0
     assert phases.crossing_interval(found["I_FY"] - reference, found["I_FY"] - reference, 0) == (0, 0)
@@ -339,4 +339,4 @@ def test_what_is_small_but_not_0_is_kept():
     counts = np.zeros((2, 1, 2), int)
     counts[:, 0] = [[10_000, 10_000], [10_000, 10_050]]
     assert 1e-9 < information.measures(counts)["I_FY"] < 1e-5
-    assert information.settled(np.array([1e-11, -1e-11, np.nan]))[:2].tolist() == [1e-11, -1e-11]
+    assert rounding.settled(np.array([1e-11, -1e-11, np.nan]))[:2].tolist() == [1e-11, -1e-11]

@@ -14,7 +14,7 @@ from workflow_scripts.data import tasks
 from workflow_scripts.explainers._solver import Problem
 from workflow_scripts.files import npz
 from workflow_scripts.job import command
-from workflow_scripts.measures import information, phases
+from workflow_scripts.measures import information, phases, rounding
 from workflow_scripts.training import trajectories
 
 log = logging.getLogger("workflow_scripts")
@@ -98,7 +98,7 @@ def _labels_at_t0(config: Config, inputs, data: tasks.TaskData, part: str) -> tu
     found = information.measures(information.joint_counts(trajectory.predictions["test"], reference, y, n_classes))
     t0 = phases.first_crossing(found["I_FY"] - found["I_LY"])
     if t0 is None:
-        t0 = information.first_of_largest(found["I_FY"])
+        t0 = rounding.first_of_largest(found["I_FY"])
         log.warning(
             "the network never reaches %s (%.4f bits): taking its best checkpoint (%.4f bits) instead of T0",
             config.settings.reference,

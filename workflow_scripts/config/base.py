@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from workflow_scripts.config.errors import Misconfigured, Mistake, Misused, Wrong
 
-Count = Annotated[int, Field(ge=1, lt=2**31)]
+Count = Annotated[int, Field(ge=1)]
 NAME = "[A-Za-z][A-Za-z0-9_-]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 StudyName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]

@@ -31,7 +31,7 @@ def render(title: str, caption: str, head: list[str], body: list[list[str]]) -> 
 
 def with_interval(row: pd.Series, mean: str, lo: str, hi: str, sign: str = "") -> str:
     """A number with its 95% interval, from the columns named; sign: + to show it."""
-    from workflow_scripts.measures.information import settled  # here: planning needs none of it
+    from workflow_scripts.measures.rounding import settled  # here: planning needs none of it
 
     middle, lower, upper = (float(settled(row[name])) for name in (mean, lo, hi))
     if pd.isna(middle):

@@ -6,7 +6,7 @@ Inside this module information is in nats; `corrected` returns bits.
 import numpy as np
 from scipy.special import gammaln, xlogy
 
-from workflow_scripts.measures import information
+from workflow_scripts.measures import information, rounding
 from workflow_scripts.measures.information import CONDITIONAL, LN_2, PAIRS
 
 _CONCENTRATIONS = np.geomspace(0.1, 1e5, 13)
@@ -53,7 +53,7 @@ def corrected(counts: np.ndarray) -> dict[str, np.ndarray]:
             mu[here] = jackknife[pair][here] - conditional
     found = {pair: jackknife[pair] for pair in PAIRS}
     found |= {name: found[pair] - mu for name, (pair, _) in CONDITIONAL.items()} | {"mu": mu}
-    return {name: information.settled(bits) for name, bits in found.items()}
+    return {name: rounding.settled(bits) for name, bits in found.items()}
 
 
 def _conditional_bias(counts: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from scipy.special import xlogy
 
+from workflow_scripts.measures import rounding
+
 LN_2 = np.log(2)
 AXES = "FLY"
 MARGINS = ("F", "L", "Y", "FL", "FY", "LY", "FLY")
@@ -27,9 +29,6 @@ TERMS: dict[str, dict[str, int]] = {
 PAIRS = ("I_FY", "I_LY", "I_FL")
 #: conditional quantity -> its unconditional one (less mu), and the axis of joint counts that it is conditional on
 CONDITIONAL = {"I_FY_given_L": ("I_FY", -2), "I_LY_given_F": ("I_LY", -3), "I_FL_given_Y": ("I_FL", -1)}
-
-#: bits that rounding may leave of what is 0: some ulps of log2 N, of each of several entropies
-ROUNDING = 1e-12
 
 _CHUNK = 1 << 22  # labels coded at a time: bounds the working memory at about 64 MiB
 
@@ -125,20 +124,7 @@ def information_of_accuracy(accuracy: np.ndarray, n_classes: int = 2) -> np.ndar
     """
     a = np.asarray(accuracy, dtype=float)
     nats = np.log(n_classes) + xlogy(a, a) + xlogy(1 - a, 1 - a) - (1 - a) * np.log(n_classes - 1)
-    return settled(nats / LN_2)
-
-
-def settled(bits: np.ndarray) -> np.ndarray:
-    """The same, [...], with 0 for what differs from it by no more than ROUNDING.
-
-    So that what is 0 in exact arithmetic, as the difference between two that are equal, is 0.
-    """
-    return np.where(np.abs(bits) <= ROUNDING, 0.0, bits)[()]
-
-
-def first_of_largest(bits: np.ndarray) -> int:
-    """Index of the first of [T] that is as large as any of them, up to ROUNDING."""
-    return int(np.argmax(np.asarray(bits) >= np.max(bits) - ROUNDING))
+    return rounding.settled(nats / LN_2)
 
 
 def margin(counts: np.ndarray, axes: str) -> np.ndarray:
@@ -179,7 +165,7 @@ def entropy_terms(counts: np.ndarray, entropy: Callable[[np.ndarray], np.ndarray
 def combine(entropies: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Every quantity of TERMS (bits, [...]), `settled`, from the entropies of the margins (nats, [...])."""
     nats = {name: sum(sign * entropies[axes] for axes, sign in terms.items()) for name, terms in TERMS.items()}
-    return {name: settled(of / LN_2) for name, of in nats.items()}
+    return {name: rounding.settled(of / LN_2) for name, of in nats.items()}
 
 
 def plug_in_entropy(counts: np.ndarray) -> np.ndarray:

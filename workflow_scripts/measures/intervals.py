@@ -7,7 +7,7 @@ are pointwise over checkpoints. Information is in bits.
 import numpy as np
 from scipy.special import gammainc, gammaincinv  # scipy.stats takes a second to import
 
-from workflow_scripts.measures import corrections, exact_tests, information
+from workflow_scripts.measures import corrections, exact_tests, information, rounding
 from workflow_scripts.measures.information import CONDITIONAL, LN_2
 
 Z_95 = 1.959963984540054
@@ -138,7 +138,7 @@ def lead(counts: np.ndarray) -> dict[str, np.ndarray]:
     difference = plug_in["I_FY"] - plug_in["I_LY"]
     half = Z_95 * deviation(influence(counts)["lead"], counts) / np.sqrt(counts.sum((-3, -2, -1)))
     found = {"lead": difference, "lead_lo": difference - half, "lead_hi": difference + half}
-    return {name: information.settled(bits) for name, bits in found.items()}
+    return {name: rounding.settled(bits) for name, bits in found.items()}
 
 
 def ratio(counts: np.ndarray) -> dict[str, np.ndarray]:

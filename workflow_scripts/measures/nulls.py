@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import brentq
 
-from workflow_scripts.measures import exact_tests, information, intervals
+from workflow_scripts.measures import exact_tests, information, intervals, rounding
 
 RANDOM_LABELS = ("uniform", "prior")
 MATCHES = ("information", "accuracy")
@@ -171,11 +171,9 @@ def compare(counts: np.ndarray, draws: int, rng: np.random.Generator) -> Iterato
             "null_ratio_closed_form": _ratio(exact, i_fy),
             **limits,
             **(
-                _with_limits(_ratio(float(information.settled(mu - exact)), i_fy), half)
-                if variant == WITHIN_CLASS
-                else {}
+                _with_limits(_ratio(float(rounding.settled(mu - exact)), i_fy), half) if variant == WITHIN_CLASS else {}
             ),
-            "p_value": (1 + int((drawn["mu"] >= mu - information.ROUNDING).sum())) / (1 + draws),
+            "p_value": (1 + int((drawn["mu"] >= mu - rounding.ROUNDING).sum())) / (1 + draws),
         }
 
 
@@ -192,7 +190,7 @@ def _information(joint: np.ndarray) -> np.ndarray:
     """Mutual information in bits of joint densities [..., a, b]."""
     independent = joint.sum(-1, keepdims=True) * joint.sum(-2, keepdims=True)
     ratio = np.divide(joint, independent, out=np.ones_like(joint), where=joint > 0)
-    return information.settled((joint * np.log2(ratio)).sum((-2, -1)))
+    return rounding.settled((joint * np.log2(ratio)).sum((-2, -1)))
 
 
 def _with_limits(excess: float, half: float) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pandas as pd
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.data.parts import FORMS
 from workflow_scripts.files import npz
-from workflow_scripts.measures import corrections, information, intervals
+from workflow_scripts.measures import corrections, information, intervals, rounding
 from workflow_scripts.measures.comparison import Comparison
 from workflow_scripts.measures.seeds import SharedExamples, over_seeds
 
@@ -76,12 +76,12 @@ def parts(counts: np.ndarray) -> dict[str, np.ndarray]:
     columns = {}
     for name in information.TERMS:
         own, others = class_influence(counts, name)
-        part = information.settled((weight * own).sum((-3, -2)))
+        part = rounding.settled((weight * own).sum((-3, -2)))
         of_cells = weight.sum(-1, keepdims=True)
         mean = part + (of_cells * others).sum((-3, -2))
         square = (weight * own * (own + 2 * others)).sum((-3, -2)) + (of_cells * others**2).sum((-3, -2))
         sigma = np.sqrt(np.maximum(square - mean**2, 0))
-        middle = information.settled(part + borne * (best[name] - plug_in[name])[..., None])
+        middle = rounding.settled(part + borne * (best[name] - plug_in[name])[..., None])
         if name in ("I_FL", "mu"):
             half = intervals.half_width(sigma, n[..., None])
             lo, hi = middle - half, middle + half

@@ -8,8 +8,8 @@ import pandas as pd
 
 from workflow_scripts.measures import information, phases
 from workflow_scripts.measures.comparison import Comparison
-from workflow_scripts.measures.information import settled
 from workflow_scripts.measures.phases import Spans
+from workflow_scripts.measures.rounding import settled
 from workflow_scripts.measures.seeds import SharedExamples, over_seeds
 
 #: quantities that have a value under the within-class null model (`under_null`)

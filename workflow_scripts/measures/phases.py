@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from workflow_scripts.measures import information
+from workflow_scripts.measures import rounding
 
 #: the quantities of N19 Table 1, as columns of measures.csv
 QUANTITIES = ("train_accuracy", "accuracy", "I_FY", "mu", "I_FY_given_L", "I_LY_given_F")
@@ -29,7 +29,7 @@ def first_crossing(lead: np.ndarray) -> int | None:
     Returns:
         Its index; None if there is none.
     """
-    reached = np.flatnonzero(information.settled(lead) >= 0)
+    reached = np.flatnonzero(rounding.settled(lead) >= 0)
     return int(reached[0]) if len(reached) else None
 
 
@@ -44,7 +44,7 @@ def crossing_interval(lead_lo: np.ndarray, lead_hi: np.ndarray, t0: int | None) 
         Index of the first checkpoint at which a lead can't be excluded, and of the first at which it is certain; None
         if it never is.
     """
-    possible, certain = (np.flatnonzero(information.settled(end) >= 0) for end in (lead_hi, lead_lo))
+    possible, certain = (np.flatnonzero(rounding.settled(end) >= 0) for end in (lead_hi, lead_lo))
     earliest = int(possible[0]) if len(possible) else t0
     return earliest, (int(certain[0]) if len(certain) else None)
 
@@ -62,11 +62,11 @@ def warm_up_ends(i_fy: np.ndarray, i_fy_lo: np.ndarray, i_fy_hi: np.ndarray) -> 
         One of CANDIDATES -> index. 0 for a network that knows as much before training; the last checkpoint for one
         whose largest I(F_t;Y) may be 0.
     """
-    best = information.first_of_largest(i_fy)
+    best = rounding.first_of_largest(i_fy)
     if i_fy_lo[best] <= 0:
         return dict.fromkeys(CANDIDATES, len(i_fy) - 1)
     level = WARM * i_fy[best]
-    end = int(np.argmax(information.settled(i_fy - level) >= 0))
+    end = int(np.argmax(rounding.settled(i_fy - level) >= 0))
     earliest, latest = crossing_interval(i_fy_lo - level, i_fy_hi - level, end)
     latest = best if latest is None else latest
     return dict(zip(CANDIDATES, (min(earliest, end), end, max(latest, end)), strict=True))
@@ -89,7 +89,7 @@ def candidates(table: pd.DataFrame) -> Spans:
     if t0 is None:
         return {name: boundaries(i_fy, i_fy_lo, None, warm[name]) for name in CANDIDATES}
     earliest, latest = crossing_interval(table["lead_lo"].to_numpy(), table["lead_hi"].to_numpy(), t0)
-    latest = max(t0, information.first_of_largest(lead)) if latest is None else latest
+    latest = max(t0, rounding.first_of_largest(lead)) if latest is None else latest
     ends = dict(zip(CANDIDATES, (earliest, t0, latest), strict=True))
     return {name: boundaries(i_fy, i_fy_lo, end, warm[name]) for name, end in ends.items()}
 
@@ -108,8 +108,8 @@ def overfitting_start(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int) -> int:
         Its index.
     """
     later = np.asarray(i_fy)[t0:]
-    best = t0 + information.first_of_largest(later)
-    return t0 + int(np.argmax(information.settled(later - min(i_fy[best], i_fy_lo[best])) >= 0))
+    best = t0 + rounding.first_of_largest(later)
+    return t0 + int(np.argmax(rounding.settled(later - min(i_fy[best], i_fy_lo[best])) >= 0))
 
 
 def boundaries(i_fy: np.ndarray, i_fy_lo: np.ndarray, t0: int | None, warm: int) -> Bounds:

@@ -5,8 +5,8 @@ from collections.abc import Hashable
 import numpy as np
 from scipy.special import stdtrit  # scipy.stats takes a second to import
 
-from workflow_scripts.measures.information import settled
 from workflow_scripts.measures.intervals import Z_95
+from workflow_scripts.measures.rounding import settled
 
 
 def over_seeds(values: np.ndarray, shared: np.ndarray | float = 0.0) -> dict[str, np.ndarray]:

@@ -67,7 +67,7 @@ def at_the_end(summary: pd.DataFrame, paper: Printed | None) -> pd.DataFrame:
 
     bias: the plug-in value (mean) less the corrected one; paper: what is printed of the first explainer.
     """
-    from workflow_scripts.measures.information import settled
+    from workflow_scripts.measures.rounding import settled
 
     last = summary[summary["epoch"] == summary["epoch"].max()]
     rows = last[last["quantity"].isin(_HEADS)].copy()
