@@ -1033,6 +1033,8 @@ def _only_told(use: ast.Name, handler: ast.ExceptHandler, parents: dict[ast.AST,
             called = last_name(node.func)
             if called.endswith(("Error", "Exception")) or called in errors or called in _LOGS:
                 return True
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            return True  # kept, to be raised with others
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             made = _uses(node.targets[0].id, handler)
             return all(_only_told(other, handler, parents, errors) for other in made)

@@ -33,8 +33,9 @@ STUDIES = {
 }
 #: what recorders alone call of the other rooms: VERSION of job.command stands for it too
 CALLED_BY_RECORDERS = {
-    *(("config.base", name) for name in ("parse", "parse_json")),
+    *(("config.base", name) for name in ("parse", "parse_json", "_is_text", "_shown", "_unfit")),
     *(("files.hashing", name) for name in ("canonical_json", "of", "sha256")),
+    ("files.opening", "regular"),
     *(("config.jobs", name) for name in ("maker", "options", "_pattern", "_patterns")),
 }
 TARGETS = ("data", "trained", "finals", "explainers", "measures", "nulls", "simulations", "figures", "all", "total")

@@ -16,7 +16,10 @@ from workflow_scripts.provenance.loading import PACKAGE, ROOT
 from workflow_scripts.provenance.text import TAGS
 
 #: what starts jobs, records them or plans them: an edit of it reruns nothing, but for VERSION of job.command
-RECORDERS = ("audit", "config.errors", "config.kinds", "engine", "job", "progress", "provenance")
+RECORDERS = (
+    *("audit", "engine", "job", "progress", "provenance"),
+    *("config.calls", "config.endings", "config.errors", "config.kinds"),
+)
 
 
 @functools.cache
