@@ -14,9 +14,19 @@ from workflow_scripts.training import trajectories
 
 
 def of_network(path: Path, labels: dict[str, np.ndarray], n_classes: int, *parts: str) -> dict[str, np.ndarray]:
-    """A trajectory's steps, epochs, test_sha256, and {part}_predictions [T, N] of the test set and of other parts.
+    """What a network predicted of the test set, and of other parts, at each of T checkpoints.
 
-    labels: part -> [N]. Raises StudyError when the file is damaged, or was made from other data or for another task.
+    Args:
+        path: its trajectory (.npz).
+        labels: part -> true labels, [N].
+        n_classes: C.
+        parts: those besides the test set.
+
+    Returns:
+        steps, epochs [T]; test_sha256; {part}_predictions, class indices, [T, N].
+
+    Raises:
+        StudyError: the file is damaged, or was made from other data or for another task.
     """
     found = trajectories.load(path, labels, n_classes, "test", *parts)
     about = {"steps": found.steps, "epochs": found.epochs, "test_sha256": found.test_sha256}
@@ -31,11 +41,21 @@ def of_explainer(
     n_classes: int,
     part: str = "test",
 ) -> np.ndarray:
-    """What an explainer predicts of a part of the data: [N], or [T, N] of a co-trained one.
+    """What an explainer predicts of a part of the data.
 
-    trajectory: of_network(trajectory_path, ...), the network's; labels: of the part, [N]. Raises StudyError as
-    of_network does, and when the checkpoints, the test set or the label map of a co-trained explainer are not the
-    network's.
+    Args:
+        path: the explainer (.npz), or the trajectory of a co-trained one.
+        trajectory_path, trajectory: the network's, of_network(trajectory_path, ...).
+        labels: true labels of the part, [N].
+        n_classes: C.
+        part: such as "test".
+
+    Returns:
+        Class indices, [N], or [T, N] of a co-trained explainer.
+
+    Raises:
+        StudyError: as of_network; or the checkpoints, the test set or the label map of a co-trained explainer are not
+            the network's.
     """
     name, steps = f"{part}_predictions", trajectory["steps"]
     said = npz.load(path, name)[name]
