@@ -147,5 +147,5 @@ def test_the_papers_ratios_stand_beside_ours_and_nowhere_else(results):
 @pytest.mark.slow
 def test_the_audit_finds_all_results_current(results, monkeypatch):
     """Nothing is made again: the tiny study has each kind of figure and table that this one has."""
-    monkeypatch.setattr(verdict, "LAST_STAGES", ())
+    monkeypatch.setattr(verdict.remake, "LISTED", ())
     assert {report.verdict for report in verdict.Auditor(None, results).audit([results])} == {"CURRENT"}

@@ -131,7 +131,7 @@ def test_tables_have_a_row_for_every_class_and_tell_the_bias(results):
 @pytest.mark.slow
 def test_the_audit_finds_all_results_current_and_makes_each_kind_again(results, monkeypatch, forked_remakes):
     with monkeypatch.context() as patch:
-        patch.setattr(verdict, "LAST_STAGES", ())
+        patch.setattr(verdict.remake, "LISTED", ())
         assert {report.verdict for report in verdict.Auditor(None, results).audit([results])} == {"CURRENT"}
     figures = {shown.kind: results / f"figures/{name}.svg" for name, shown in STUDY.figures.items()}
     tables = {shown.kind: results / f"tables/{name}.csv" for name, shown in STUDY.tables.items()}

@@ -36,6 +36,7 @@ CALLED_BY_RECORDERS = {
     *(("config.base", name) for name in ("parse", "parse_json", "_is_text", "_shown", "_unfit")),
     *(("files.hashing", name) for name in ("canonical_json", "of", "sha256")),
     ("files.opening", "regular"),
+    ("training.devices", "resolved"),
     *(("config.jobs", name) for name in ("maker", "options", "_pattern", "_patterns")),
 }
 TARGETS = ("data", "trained", "finals", "explainers", "measures", "nulls", "simulations", "figures", "all", "total")
