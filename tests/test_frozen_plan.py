@@ -169,7 +169,7 @@ def test_a_plan_is_read_as_it_was_frozen(tmp_path, monkeypatch):
 
 def test_a_stage_that_loads_code_it_does_not_name_writes_nothing(project):
     with (project / "workflow_scripts/data/datasets/sinusoid.py").open("a") as module:
-        module.write("\n\nimport pkgutil\n\npkgutil.resolve_name('workflow_scripts.measures')\n")
+        module.write("\n\nimport pydoc\n\npydoc.locate('workflow_scripts.measures')\n")
     cfg = {"source": STUDY["datasets"]["waves"], "wildcards": {"dataset": "waves"}}
     command = [sys.executable, "-m", "workflow_scripts.prepare_data", "--cfg", json.dumps(cfg)]
     out = project / "made" / "waves.npz"

@@ -1,6 +1,5 @@
 """A training that is cut off goes on where it was, and leaves the bytes that it would have left undisturbed."""
 
-import contextlib
 import errno
 import json
 import os
@@ -128,19 +127,38 @@ def test_ctrl_c_saves_the_state_too(tmp_path, monkeypatch, interrupted):
     assert int(np.load(tmp_path / "training.npz")["done"]) == 3
 
 
-@pytest.mark.parametrize("ignored", [False, True], ids=["terminal", "nohup"])
-def test_a_terminal_that_is_gone_saves_the_state_too_unless_that_is_ignored(ignored, tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("ignored", [False, True], ids=["heard", "ignored"])
+def test_each_signal_to_stop_saves_the_state_unless_it_is_ignored(number, ignored, tmp_path, monkeypatch):
+    """nohup ignores SIGHUP, the background of a shell script SIGINT: such a training goes on to its end."""
+
     def end(*_):
         raise Terminated
 
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else end)
-    cut_off_at({3}, monkeypatch, torch.optim.SGD, "step", lambda: signal.raise_signal(signal.SIGHUP))
+    undisturbed = trained(data(), Linear(kind="linear"), PLAIN)
+    before = signal.signal(number, signal.SIG_IGN if ignored else end)
+    cut_off_at({3}, monkeypatch, torch.optim.SGD, "step", lambda: signal.raise_signal(number))
     try:
-        with contextlib.nullcontext() if ignored else pytest.raises(Terminated):
+        if ignored:
+            assert trained(data(), Linear(kind="linear"), PLAIN, tmp_path / "training.npz") == undisturbed
+        else:
+            with pytest.raises(Terminated):
+                trained(data(), Linear(kind="linear"), PLAIN, tmp_path / "training.npz")
+    finally:
+        signal.signal(number, before)
+    assert (int(np.load(tmp_path / "training.npz")["done"]) == 3) is not ignored
+
+
+def test_what_is_cut_off_is_no_result_even_where_its_signal_ends_nothing(tmp_path, monkeypatch):
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    cut_off_at({3}, monkeypatch, torch.optim.SGD, "step", terminate)
+    try:
+        with pytest.raises(SystemExit) as stop:
             trained(data(), Linear(kind="linear"), PLAIN, tmp_path / "training.npz")
     finally:
-        signal.signal(signal.SIGHUP, before)
-    assert (int(np.load(tmp_path / "training.npz")["done"]) == 3) is not ignored
+        signal.signal(signal.SIGTERM, before)
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert int(np.load(tmp_path / "training.npz")["done"]) == 3
 
 
 def test_what_is_killed_without_a_signal_goes_on_from_the_last_save(tmp_path, monkeypatch, caplog):

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,7 @@ class Run:
             self._save()
         if self.signals.came:
             signal.raise_signal(self.signals.came)
+            sys.exit(128 + self.signals.came)  # what is cut off is no result, whatever the handler does
 
     def count_step(self) -> None:
         """Count a step that is done, and save the state if it is time; raises Stopped after a signal."""

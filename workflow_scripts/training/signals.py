@@ -4,6 +4,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 class Stopped(Exception):
     """A signal to stop has come, and nothing is half done."""
@@ -12,14 +14,13 @@ class Stopped(Exception):
 class Signals:
     """Signals to stop while a training runs: noticed between two steps, so that its state can be saved.
 
-    SIGTERM, Ctrl-C, and SIGHUP (the terminal is gone) unless it is ignored. came: the number of one that has come.
+    SIGTERM, Ctrl-C and SIGHUP (the terminal is gone), but for those that are ignored, as by nohup or in the background
+    of a shell script. came: the number of one that has come.
     """
 
     def __enter__(self):
         self.came, self._at_once = None, False
-        numbers = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
-            numbers.append(signal.SIGHUP)
+        numbers = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
         self._before = {number: signal.signal(number, self._keep) for number in numbers}
         return self
 
