@@ -132,6 +132,24 @@ def test_a_folder_is_judged_as_a_whole(study, audit):
     assert "notes.txt" not in said.partition("repair: ")[2], "what no rule makes can't be made again"
 
 
+def test_the_state_of_a_job_that_was_cut_off_is_no_result(study, audit):
+    """Its settings were changed meanwhile, so that no job asks for it any more."""
+    for name in ("resume-train-0123456789abcdef", "resume-train-mine"):
+        Path(f"results/tiny/sinusoid/seed0/{name}").mkdir()
+        Path(f"results/tiny/sinusoid/seed0/{name}/training.npz").write_bytes(b"state")
+    verdict, said = audit("results/tiny/sinusoid/seed0")
+    assert verdict == "UNKNOWN" and "resume-train-mine/training.npz: no sidecar" in said
+    assert "0123456789abcdef/" not in said
+
+
+def test_without_the_libraries_that_it_needs_the_audit_names_them_and_gives_no_verdict():
+    command = [sys.executable, "-S", "-m", "workflow_scripts.audit", "results"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("error: audit: numpy, pandas, pydantic, scipy, yaml not installed for ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_table_is_current_wherever_it_lies(study, audit, tmp_path):
     moved = shutil.move("results", tmp_path / "elsewhere")
     verdict, said = audit(moved / "tiny/tables/table1.html", "--configfile", CONFIG)

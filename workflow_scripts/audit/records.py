@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,9 @@ from workflow_scripts.config.errors import Damaged
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import sidecars
 from workflow_scripts.provenance.sidecars import Sidecar
+
+#: the folder with the state of a job that was cut off (job.command.Job.state)
+_STATE = re.compile(rf"resume-({'|'.join(jobs.STAGES)})-[0-9a-f]{{16}}")
 
 
 class Copy(NamedTuple):
@@ -121,11 +125,13 @@ def files(folder: Path) -> list[Path]:
 
 
 def products(folder: Path) -> list[Path]:
-    """The files below a folder that a sidecar ought to speak of."""
+    """The files below a folder that a sidecar ought to speak of: not logs, nor the states of jobs that were cut off."""
     return [
         path
         for path in files(folder)
-        if not path.name.endswith((sidecars.SUFFIX, ".log")) and path.name not in (paths.STUDY, "report.html")
+        if not path.name.endswith((sidecars.SUFFIX, ".log"))
+        and path.name not in (paths.STUDY, "report.html")
+        and not _STATE.fullmatch(path.parent.name)
     ]
 
 
