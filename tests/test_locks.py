@@ -85,6 +85,15 @@ def test_who_comes_late_leaves_what_another_made_since_it_started(tmp_path):
     assert (tmp_path / "d.npz").stat().st_ino != before
 
 
+def test_who_waits_for_one_that_has_not_said_who_it_is_says_so(tmp_path, held):
+    held.truncate(0)
+    with started(tmp_path) as process:
+        assert "waiting for another job, which makes the same" in process.stderr.readline()
+        held.close()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("left", ["nothing", "another job's", "damaged"])
 def test_who_waited_makes_what_the_other_did_not(left, tmp_path, held):
     with started(tmp_path) as process:

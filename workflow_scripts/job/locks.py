@@ -76,7 +76,7 @@ def _locked(path: Path) -> tuple[int, bool]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waited = True
-            told = os.pread(file, 1000, 0).decode(errors="replace").strip()
+            told = os.pread(file, 1000, 0).decode(errors="replace").strip() or "another job"
             log.info("waiting for %s, which makes the same: stop that one to have this job go on", told)
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
