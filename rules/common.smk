@@ -116,7 +116,7 @@ def code(stage, cfg):
 
 
 def _in_html(text):
-    r"""The same JSON with < > & as \\u003c and so on: Snakemake's report puts it between tags as it is."""
+    r"""The same JSON with < > & as \u003c and so on: Snakemake's report puts it between tags as it is."""
     return text.translate({ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"})
 
 

@@ -229,7 +229,7 @@ CONFIG = ("-m", "workflow_scripts.config", "train", "experiment=digits", "seed=0
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it needs a device that is always full, which Linux has")
 def test_a_full_output_is_told_in_one_line():
     ended = python(*CONFIG, shell="> /dev/full")
     assert ended.returncode == 1 and ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1

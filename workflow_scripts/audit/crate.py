@@ -98,7 +98,7 @@ def check(folder: Path, signers: Path | None = None) -> list[Report]:
 
 
 def _without_who(job: Job) -> Job:
-    return replace(job, record=job.record.model_copy(update={"host": "", "user": None, "slurm_job_id": None}))
+    return replace(job, record=job.record.model_copy(update=sidecars.NOBODY))
 
 
 def _whom(jobs: Iterable[Job]) -> list[str]:

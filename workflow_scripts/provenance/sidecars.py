@@ -77,6 +77,10 @@ def _checked(cfg: dict) -> dict:
     return cfg
 
 
+#: who ran a job and where, in a sidecar that doesn't tell
+NOBODY = {"host": "", "user": None, "slurm_job_id": None}
+
+
 class Sidecar(BaseModel, strict=True, frozen=True, extra="allow"):
     """What a job tells of itself; None: unknown. Equal text on disk gives equal objects, whatever a later version adds.
 
@@ -238,7 +242,7 @@ def write(path: Path, record: dict) -> None:
 def anonymous(written: dict) -> dict:
     """A sidecar as plain data without who ran its job, on which machine and in which folders, sealed anew."""
     argv = [re.sub("(^|=)/.*/", r"\1", word) for word in written["argv"]]
-    return seal(written | {"host": "", "user": None, "slurm_job_id": None, "argv": argv})
+    return seal(written | NOBODY | {"argv": argv})
 
 
 def read(path: Path) -> Sidecar | None:

@@ -18,7 +18,6 @@ from workflow_scripts.files import dataframes
 CAPTION = r"""How much of the network's information about the label at T\ :sub:`0`\  each explainer accounts for,
 beside the same ratio of every null model; 95% intervals for new seeds and a new test set (Nakkiran et al. 2019,
 Tables 2 and 3)."""
-#: columns that are read of nulls.csv
 #: column of nulls.csv -> the one that has what the seeds' estimates have in common
 _COLUMNS = {
     "epoch": None,
