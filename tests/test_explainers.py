@@ -31,7 +31,8 @@ def fitted(x, y, fit, **predicted):
     settings = parse(Explainer, {"labels": "true", "fit": fit}, "study.yaml")
     inputs = {"train": x, "test": x[:0], "fresh": x[:0], "grid": x[:0], **predicted}
     data = TaskData(inputs, {"train": y}, int(max(y)) + 1)
-    return kinds.of("explainers", settings.fit.solver).fit(settings.fit, Problem(data, settings.network, "cpu", None))
+    problem = Problem(data, settings.network, "cpu", "fp32", None)
+    return kinds.of("explainers", settings.fit.solver).fit(settings.fit, problem)
 
 
 def accuracy(fit, rule, scale=1.0, n=600):

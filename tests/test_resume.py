@@ -45,14 +45,13 @@ def terminated():
     signal.signal(signal.SIGTERM, before)
 
 
-def trained(task, network, settings, state=None) -> dict[str, bytes]:
+def trained(task, network, settings, state=None, device=CPU) -> dict[str, bytes]:
     """All bytes that a training from scratch, or from the state, leaves."""
     order = randomness.generators(5)
     module = build(network, task.inputs["train"].shape[1:], task.n_classes, "xavier_uniform")
-    found = sgd.train(module, task, settings, Checkpoints(early=3), order, CPU, network.kind == "linear", state)
-    arrays = {"steps": found.steps, "epochs": found.epochs} | {
-        f"network.{k}": v for k, v in module.state_dict().items()
-    }
+    found = sgd.train(module, task, settings, Checkpoints(early=3), order, device, network.kind == "linear", state)
+    arrays = {"steps": found.steps, "epochs": found.epochs}
+    arrays |= {f"network.{name}": tensor.cpu() for name, tensor in module.state_dict().items()}
     arrays |= {f"{part} predictions": values for part, values in found.predictions.items()}
     arrays |= {f"{part} losses": values for part, values in found.losses.items()}
     arrays |= {f"kept {name}": values for name, values in found.weights.items()}

@@ -241,30 +241,6 @@ def test_a_batch_larger_than_the_training_set_is_refused():
         run(data(), Linear(kind="linear"), SGD(lr=0.1, batch_size=101, epochs=1))
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
-@pytest.mark.parametrize(
-    ("network", "images", "augmentation", "accuracy"),
-    [
-        (Linear(kind="linear"), False, None, 1e-3),
-        (MLP(kind="mlp", widths=[32]), False, None, 1e-3),
-        (CNN(kind="cnn", channels=[8, 8], pool_after=[1], dense=[32]), True, None, 1e-3),
-        (CNN(kind="cnn", channels=[8, 8], pool_after=[1], dense=[32]), True, "crop_flip", 1e-3),
-        (RESNET, True, None, 1e-2),
-    ],
-    ids=["linear", "mlp", "cnn", "cnn augmented", "preact_resnet"],
-)
-def test_cuda_repeats_itself_and_starts_like_the_cpu(network, images, augmentation, accuracy):
-    task = data(n=500, images=images)
-    settings = SGD(lr=0.05, batch_size=32, epochs=2, augmentation=augmentation)
-    _, first = run(task, network, settings, device="cuda")
-    _, again = run(task, network, settings, device="cuda")
-    _, on_cpu = run(task, network, settings, device="cpu")
-    for part in PARTS:
-        np.testing.assert_array_equal(first.predictions[part], again.predictions[part])
-    np.testing.assert_allclose(first.losses["train"][:3], on_cpu.losses["train"][:3], rtol=accuracy)
-
-
 @pytest.mark.parametrize("init", ["pytorch", "xavier_uniform"])
 def test_training_changes_every_weight_of_the_transformer(init):
     """The replication of S23 stepped another network's optimiser."""

@@ -9,7 +9,7 @@ from workflow_scripts.config.base import JobConfig
 from workflow_scripts.config.errors import Misused
 from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.tasks import Task
-from workflow_scripts.config.training import Device
+from workflow_scripts.config.training import Device, Precision
 from workflow_scripts.data import tasks
 from workflow_scripts.explainers._solver import Problem
 from workflow_scripts.files import npz
@@ -26,6 +26,7 @@ class Config(JobConfig):
     settings: Explainer
     task: Task
     device: Device
+    precision: Precision = "fp32"
 
 
 def run(config: Config, inputs, outputs) -> None:
@@ -34,7 +35,7 @@ def run(config: Config, inputs, outputs) -> None:
     settings = config.settings
     labels, step = _labels(config, inputs, data)
     seen = _as_seen(data, data.inputs[settings.inputs], labels)
-    problem = Problem(seen, settings.network, config.device, outputs.state / "training.npz")
+    problem = Problem(seen, settings.network, config.device, config.precision, outputs.state / "training.npz")
     fitted = kinds.of("explainers", settings.fit.solver).fit(settings.fit, problem)
     _check(f"explainers.{settings.fit.solver}.fit", fitted, problem)
     fit_predictions = fitted.pop("fit_predictions", None)

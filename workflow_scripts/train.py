@@ -9,7 +9,7 @@ import torch
 from workflow_scripts.config.base import JobConfig, Seed
 from workflow_scripts.config.errors import Unfit
 from workflow_scripts.config.tasks import Task
-from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
+from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Precision, Pretraining
 from workflow_scripts.data import tasks
 from workflow_scripts.job import command
 from workflow_scripts.training import devices, initialisation, randomness, sgd, trajectories, weights
@@ -29,6 +29,7 @@ class Config(JobConfig):
     sgd: SGD
     checkpoints: Checkpoints
     device: Device
+    precision: Precision = "fp32"
 
 
 def run(config: Config, inputs, outputs) -> None:
@@ -36,7 +37,7 @@ def run(config: Config, inputs, outputs) -> None:
 
     The trajectory of a linear network has its weights at every checkpoint too.
     """
-    device = devices.prepare(config.device)
+    device = devices.prepare(config.device, config.precision)
     data = tasks.load(inputs.data, config.task)
     order = randomness.generators(config.seed)
     shape = data.inputs["train"].shape[1:]

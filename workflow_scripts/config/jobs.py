@@ -156,7 +156,7 @@ def _train(study: Study, experiment: str, seed: str) -> dict:
         "pretraining": e.pretraining and _plain(e.pretraining),
         "sgd": _plain(e.sgd),
         "checkpoints": _plain(e.checkpoints),
-        "device": study.device,
+        **_device(study),
     }
 
 
@@ -175,7 +175,7 @@ def _distill(study: Study, explainer: str, task: str = "", experiment: str = "",
     return {
         "settings": _plain(x) | {"reference": x.reference and "reference"},
         "task": unnamed(_plain(study.tasks[task])),
-        "device": study.device if x.fit.trains_network else "cpu",
+        **(_device(study) if x.fit.trains_network else {"device": "cpu"}),
     }
 
 
@@ -317,6 +317,11 @@ def _references(study: Study, experiment: str) -> dict[str, str]:
         name: getattr(study.explainers.get(name), "reference", None) or name
         for name in study.experiments[experiment].explainers
     }
+
+
+def _device(study: Study) -> dict:
+    """Where networks run, and how precisely, where that isn't as by default."""
+    return study.model_dump(include={"device"} if study.device == "cpu" else {"device", "precision"})
 
 
 def _plain(model: Strict) -> dict:

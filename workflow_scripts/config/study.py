@@ -14,7 +14,7 @@ from workflow_scripts.config.nulls import Nulls
 from workflow_scripts.config.printed import Printed
 from workflow_scripts.config.simulations import Simulation
 from workflow_scripts.config.tasks import Task
-from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Pretraining
+from workflow_scripts.config.training import SGD, Checkpoints, Device, Init, Network, Precision, Pretraining
 
 RESERVED = ("data", "tasks", "simulations", "figures", "tables")
 
@@ -49,6 +49,10 @@ class Study(Strict):
     study: StudyName = Field(description="its name: results lie in results/{study}")
     seeds: list[Seed] = Field(min_length=1, description="a training run of every experiment for each seed")
     device: Device = Field("auto", description="where networks run; auto: CUDA if there is one, else CPU")
+    precision: Precision = Field(
+        "fp32",
+        description="how CUDA multiplies float32: fp32 in full; tf32 with 10 bits of the mantissa, and faster",
+    )
     data_root: str = Field("data", description="folder of downloaded data sets; relative to the working directory")
     datasets: dict[Name, kinds.choice("data.datasets")] = Field(description="data sets by name")
     tasks: dict[Name, Task] = Field(description="tasks by name")

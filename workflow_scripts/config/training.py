@@ -13,6 +13,8 @@ Width = Annotated[int, Field(ge=1)]
 Network = kinds.choice("training.networks")
 Init = Literal["xavier_uniform", "he_uniform", "pytorch"]
 Device = Literal["auto", "cpu", "cuda"]
+#: how float32 is multiplied on CUDA; the default is left out of what jobs are told
+Precision = Annotated[Literal["fp32", "tf32"], Field(exclude_if=lambda precision: precision == "fp32")]
 
 
 class SGD(Strict):

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from workflow_scripts.config.base import Strict
-from workflow_scripts.config.training import Device, Network
+from workflow_scripts.config.training import Device, Network, Precision
 from workflow_scripts.data.tasks import TaskData
 
 #: the parts of the data on which an explainer's predictions are kept
@@ -27,13 +27,15 @@ class Solver(Strict):
 class Problem:
     """What an explainer is fitted to.
 
-    data: its training part is what is fitted to, its fresh part is empty. network, device, state: for a solver that
-    trains a network: the network's settings, where it runs, and the file that lets it go on where it was cut off.
+    data: its training part is what is fitted to, its fresh part is empty. network, device, precision, state: for a
+    solver that trains a network: the network's settings, where it runs and how precisely, and the file that lets it go
+    on where it was cut off.
     """
 
     data: TaskData
     network: Network
     device: Device
+    precision: Precision
     state: Path
 
     @property

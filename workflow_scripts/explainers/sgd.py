@@ -30,7 +30,7 @@ def fit(settings: SGDFit, problem: Problem) -> dict[str, Any]:
     """
     from workflow_scripts.training import devices, initialisation, randomness, sgd
 
-    data, device = problem.data, devices.prepare(problem.device)
+    data, device = problem.data, devices.prepare(problem.device, problem.precision)
     order = randomness.generators(settings.seed)
     network = initialisation.build(problem.network, problem.inputs.shape[1:], data.n_classes, settings.init)
     every_epoch = Checkpoints(early=0, every=1)

@@ -1,6 +1,7 @@
 """Data that live on the device, and the batches that SGD takes of them."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -31,24 +32,32 @@ class Resident:
         return inputs, labels
 
 
-def shuffled(data: Resident, sgd: SGD, order: torch.Generator, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and labels of one batch after another, without end; each epoch has the examples in a new random order.
+#: what is drawn of a batch [B]: which examples, int64[B]; with augmentation their shifts [B, 2] and flips bool[B] too
+Draw = tuple[Tensor, ...]
+
+
+def shuffled(data: Resident, sgd: SGD, order: torch.Generator, skip: int = 0) -> Iterator[Draw]:
+    """One batch after another, without end, as it is drawn; each epoch has the examples in a new random order.
 
     With augmentation, each epoch also draws a new shift and flip for every example. All is drawn from `order` when an
     epoch starts. The first `skip` batches of the first epoch are left out.
     """
     n = len(data)
     while True:
-        permutation = torch.randperm(n, generator=order).to(data.device)
+        drawn = [torch.randperm(n, generator=order)]
         if sgd.augmentation:
-            shifts = torch.randint(-4, 5, (n, 2), generator=order).to(data.device)
-            flips = torch.randint(2, (n,), generator=order).bool().to(data.device)
-        chunks, skip = permutation.split(sgd.batch_size)[skip:], 0
-        for chosen in chunks:
-            inputs, labels = data.batch(chosen)
-            if sgd.augmentation:
-                inputs = crop_flip(inputs, shifts[chosen], flips[chosen])
-            yield inputs, labels
+            shifts = torch.randint(-4, 5, (n, 2), generator=order)
+            flips = torch.randint(2, (n,), generator=order).bool()
+            drawn += [shifts[drawn[0]], flips[drawn[0]]]
+        parts = (values.to(data.device).split(sgd.batch_size) for values in drawn)
+        yield from islice(zip(*parts, strict=True), skip, None)
+        skip = 0
+
+
+def gathered(data: Resident, chosen: Tensor, *augmented: Tensor) -> tuple[Tensor, Tensor]:
+    """Inputs and labels of a batch that was drawn."""
+    inputs, labels = data.batch(chosen)
+    return crop_flip(inputs, *augmented) if augmented else inputs, labels
 
 
 def crop_flip(images: Tensor, shifts: Tensor, flips: Tensor) -> Tensor:

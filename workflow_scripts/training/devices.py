@@ -21,10 +21,11 @@ def resolved() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def prepare(device: str) -> torch.device:
+def prepare(device: str, precision: str = "fp32") -> torch.device:
     """The device for `auto`, `cpu` or `cuda`, set up so that equal seeds give equal bits.
 
     Of several CUDA devices, one that no other job of this user has: it is this process's until it ends.
+    precision: `fp32` or `tf32`, how CUDA multiplies float32, in convolutions too (PyTorch's own default there is tf32).
     One CPU thread: results must not depend on the number of cores. Raises StudyError when CUDA is asked for and absent.
     """
     if device == "cuda" and not torch.cuda.is_available():
@@ -39,6 +40,8 @@ def prepare(device: str) -> torch.device:
         return torch.device("cpu")
     for attention in ("flash", "mem_efficient", "cudnn"):  # their gradients need not be the same twice
         getattr(torch.backends.cuda, f"enable_{attention}_sdp")(False)
+    for multiplying in (torch.backends.cuda.matmul, torch.backends.cudnn.conv):
+        multiplying.fp32_precision = "ieee" if precision == "fp32" else precision
     own = torch.device("cuda", _own_index())
     torch.cuda.set_device(own)
     return own

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from workflow_scripts.config.errors import Unfit
 from workflow_scripts.config.training import SGD, Checkpoints
 from workflow_scripts.data import tasks
-from workflow_scripts.training import batches, losses, resume
+from workflow_scripts.training import batches, resume, stepping
 from workflow_scripts.training.checkpoints import Recorder, checkpoint_steps, steps_per_epoch
 from workflow_scripts.training.progress import Progress
 from workflow_scripts.training.trajectories import Trajectory
@@ -48,13 +48,14 @@ def train(
     log.info("%d steps in %.6g epochs on %s; %d checkpoints", last, last / per_epoch, device, len(steps))
 
     run = resume.Run(state, network, optimizer, order, per_epoch, steps, recorder)
+    step = stepping.stepper(network, optimizer, parts["train"])
     with run.resumed():
         progress = Progress(steps, run.step, per_epoch)
         stream = batches.shuffled(parts["train"], sgd, order, skip=run.step_of_epoch)
         for next_checkpoint in steps[len(recorder) :]:
             while run.step < next_checkpoint:
                 progress.report(run.step)
-                step(network, optimizer, *next(stream))
+                step(next(stream))
                 run.count_step()
             started = time.monotonic()
             with run.signals.at_once():
@@ -67,16 +68,8 @@ def train(
     return _trajectory(recorder, steps, per_epoch, tasks.test_digest(data))
 
 
-def step(network: nn.Module, optimizer: torch.optim.SGD, inputs: Tensor, labels: Tensor) -> None:
-    """One step of SGD, on a batch: w <- w - lr v, where v <- momentum v + gradient + weight_decay w."""
-    loss = losses.cross_entropy(network(inputs), labels)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
 def optimizer_of(network: nn.Module, sgd: SGD) -> torch.optim.SGD:
-    """SGD on all parameters of the network."""
+    """SGD on all parameters of the network: w <- w - lr v, where v <- momentum v + gradient + weight_decay w."""
     return torch.optim.SGD(
         network.parameters(), lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay, fused=True
     )
