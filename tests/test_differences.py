@@ -160,7 +160,7 @@ def test_the_code_of_a_job_is_compared_with_what_it_would_be_now(record):
 
 def test_code_that_was_shown_to_be_equal_is_none_that_differs(record, monkeypatch):
     now = fingerprints.of_job("simulate", record()[1])["digest"]
-    monkeypatch.setattr(equal, "standing", lambda stage, digest: {"0" * 16: now}.get(digest, digest))
+    monkeypatch.setattr(equal, "standing", lambda stage, digest, device="cpu": {"0" * 16: now}.get(digest, digest))
     assert differences.code(*record(digest="0" * 16)) == []
     assert differences.code(*record(digest="1" * 16)) == ["its code is put together anew"]
     (told,) = differences.code(*record(digest="0" * 16, libraries={"numpy": "1.0"}))[:1]

@@ -13,7 +13,7 @@ import pytest
 from tests.reruns import edit, plan
 from tests.test_reruns_code import version
 from workflow_scripts.config.errors import StudyError
-from workflow_scripts.provenance import equal
+from workflow_scripts.provenance import equal, sidecars, upgrades
 
 PATH = "workflow_scripts/provenance/equal.json"
 MEASURES = "results/tiny/sinusoid/seed0/measures.csv"
@@ -134,13 +134,24 @@ def test_a_wrong_call_is_one_clear_line(tmp_path, arguments, said):
 
 
 @pytest.fixture
+def record_of():
+    """As much of a sidecar as tells what code made a job's products, and on which device."""
+
+    def made(stage, device, digest):
+        code = sidecars.Code.model_construct(digest=digest)
+        return sidecars.Sidecar.model_construct(stage=stage, cfg={"device": device}, code=code)
+
+    return made
+
+
+@pytest.fixture
 def listed(tmp_path, monkeypatch):
     """Write down that one digest of the stage measure equals another."""
     monkeypatch.setattr(equal, "PATH", tmp_path / "equal.json")
 
-    def add(old, new, date="2026-01-01", jobs=()):
+    def add(old, new, date="2026-01-01", jobs=(), stage="measure", device="cpu"):
         about = {"python": "3", "os": "Linux", "cpu": None, "libraries": {}, "commit": None, "kinds": []}
-        equal.add([equal.Equal(stage="measure", old=old, new=new, date=date, jobs=list(jobs), **about)])
+        equal.add([equal.Equal(stage=stage, old=old, new=new, date=date, jobs=list(jobs), device=device, **about)])
 
     equal.known.cache_clear()
     equal._next.cache_clear()
@@ -160,6 +171,15 @@ def test_one_step_after_another_leads_to_the_latest_code(listed):
     assert sorted(equal.before("measure", "c")) == ["a", "b", "x"] and equal.before("measure", "a") == []
     codes = {equal.fingerprint("measure", digest, {"numpy": "1"}) for digest in "abcx"}
     assert len(codes) == 1 and equal.fingerprint("measure", "c", {"numpy": "2"}) not in codes
+
+
+def test_what_was_shown_on_one_device_says_nothing_of_another(listed, record_of):
+    listed("a", "b", stage="train")
+    listed("b", "c", stage="train", device="cuda")
+    on_cpu, on_cuda = record_of("train", device="cpu", digest="a"), record_of("train", device="cuda", digest="a")
+    assert (upgrades.digest(on_cpu), upgrades.digest(on_cuda)) == ("b", "a")
+    assert upgrades.digest(record_of("train", device="cuda", digest="b")) == "c"
+    assert equal.before("train", "b") == ["a"] and equal.before("train", "c") == ["b"]
 
 
 def test_what_is_shown_again_replaces_what_was_shown(listed):

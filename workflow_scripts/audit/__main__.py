@@ -143,7 +143,8 @@ def _equal_codes(jobs: Iterable[Sidecar]) -> list[str]:
     ways = {record.stage: {} for record in records}
     for record in records:
         ways[record.stage] |= {
-            (step.old, step.new): step for step in equal.way(record.stage, upgrades.own_digest(record))
+            (step.old, step.new): step
+            for step in equal.way(record.stage, upgrades.own_digest(record), upgrades.device(record))
         }
     lines = []
     for stage, steps in ways.items():

@@ -31,13 +31,13 @@ def main() -> None:
         groups = _groups(arguments.stage, Results(arguments.results.absolute()))
         if not groups:
             print(f"{arguments.stage}: no job below {arguments.results} was made by other code than today's")
-        for (kinds, old), records in groups.items():
+        for (kinds, old, _), records in groups.items():
             shown.append(_equate(arguments.stage, kinds, old, records[: arguments.jobs], arguments.results.absolute()))
     sys.exit(0 if all(shown) else 1)
 
 
-def _groups(stage: str, results: Results) -> dict[tuple[tuple[str, ...], str], list[Sidecar]]:
-    """(kinds, old digest) -> the jobs that such code made, quickest first, those of one experiment apart."""
+def _groups(stage: str, results: Results) -> dict[tuple[tuple[str, ...], str, str], list[Sidecar]]:
+    """(kinds, old digest, device) -> the jobs made so, quickest first, those of one experiment apart."""
     groups = defaultdict(list)
     for record in results.records.values():
         if record.stage != stage or record.fault:
@@ -45,7 +45,7 @@ def _groups(stage: str, results: Results) -> dict[tuple[tuple[str, ...], str], l
         now = fingerprints.of_job(stage, record.cfg)
         if upgrades.digest(record) != equal.standing(stage, now["digest"]):
             kinds = tuple(sorted(fingerprints.kinds(record.cfg)))
-            groups[kinds, upgrades.own_digest(record)].append(record)
+            groups[kinds, upgrades.own_digest(record), upgrades.device(record)].append(record)
     return {group: list(_varied(sorted(records, key=_seconds))) for group, records in sorted(groups.items())}
 
 
@@ -87,6 +87,7 @@ def _equate(stage: str, kinds: tuple[str, ...], old: str, records: list[Sidecar]
                 os=platform.platform(),
                 cpu=machine.cpu(),
                 libraries=now["libraries"],
+                device=upgrades.device(records[0]),
             )
         ]
     )

@@ -25,7 +25,10 @@ class Again(BaseModel, strict=True, frozen=True):
 
 
 class Equal(BaseModel, strict=True, frozen=True):
-    """Two digests of a stage's code for jobs of these kinds, the jobs that show it, and where and when they ran."""
+    """Two digests of a stage's code for jobs of these kinds, the jobs that show it, and where and when they ran.
+
+    It says nothing of jobs whose networks ran on another device.
+    """
 
     stage: str
     kinds: list[str]
@@ -38,6 +41,7 @@ class Equal(BaseModel, strict=True, frozen=True):
     os: str
     cpu: str | None
     libraries: dict[str, str]
+    device: str = "cpu"
 
 
 @functools.cache
@@ -52,28 +56,33 @@ def known() -> tuple[Equal, ...]:
 
 
 def add(found: list[Equal]) -> None:
-    """Append to the list, in place of what it says of the same two digests."""
-    pairs = {(each.stage, each.old, each.new) for each in found}
-    kept = [each for each in known() if (each.stage, each.old, each.new) not in pairs]
-    lines = [json.dumps(each.model_dump(), sort_keys=True) for each in sorted([*kept, *found], key=_place)]
+    """Append to the list, in place of what it says of the same two digests on the same device."""
+    kept = [each for each in known() if _about(each) not in {*map(_about, found)}]
+    lines = [
+        json.dumps(each.model_dump(exclude_defaults=True), sort_keys=True)
+        for each in sorted([*kept, *found], key=_place)
+    ]
     PATH.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
     known.cache_clear()
     _next.cache_clear()
 
 
-def way(stage: str, digest: str) -> list[Equal]:
-    """The steps from a digest of a stage's code to the latest one that is equal; none where nothing is listed."""
+def way(stage: str, digest: str, device: str = "cpu") -> list[Equal]:
+    """The steps from a digest of a stage's code to the latest one that is equal; none where nothing is listed.
+
+    device: the one that the networks of a job ran on, `cpu` where it has none.
+    """
     steps, seen = [], {digest}
-    while (step := _next().get((stage, digest))) and step.new not in seen:
+    while (step := _next().get((stage, digest, device))) and step.new not in seen:
         steps.append(step)
         digest = step.new
         seen.add(digest)
     return steps
 
 
-def standing(stage: str, digest: str) -> str:
-    """The digest that stands for all that are equal to this one: the latest."""
-    steps = way(stage, digest)
+def standing(stage: str, digest: str, device: str = "cpu") -> str:
+    """The digest that stands for all that are equal to this one on this device: the latest."""
+    steps = way(stage, digest, device)
     return steps[-1].new if steps else digest
 
 
@@ -84,12 +93,20 @@ def fingerprint(stage: str, digest: str, libraries: dict[str, str]) -> str:
 
 def before(stage: str, digest: str) -> list[str]:
     """The digests from which some way leads to this one."""
-    return [each.old for each in known() if each.stage == stage and standing(stage, each.old) == digest != each.old]
+    return [
+        each.old
+        for each in known()
+        if each.stage == stage and standing(stage, each.old, each.device) == digest != each.old
+    ]
 
 
 @functools.cache
-def _next() -> dict[tuple[str, str], Equal]:
-    return {(each.stage, each.old): each for each in known()}
+def _next() -> dict[tuple[str, str, str], Equal]:
+    return {(each.stage, each.old, each.device): each for each in known()}
+
+
+def _about(each: Equal) -> tuple[str, str, str, str]:
+    return each.stage, each.old, each.new, each.device
 
 
 def _place(each: Equal) -> tuple:

@@ -138,7 +138,12 @@ def _without_seeds(inputs: dict[str, list[str]], seeds: list[int]) -> dict[str, 
 
 def digest(record: "Sidecar") -> str:
     """The digest that stands for its code: of one that was shown to be equal, the latest."""
-    return equal.standing(record.stage, own_digest(record))
+    return equal.standing(record.stage, own_digest(record), device(record))
+
+
+def device(record: "Sidecar") -> str:
+    """The device that its networks ran on; `cpu` where it has none."""
+    return record.cfg.get("device", "cpu")
 
 
 def own_digest(record: "Sidecar") -> str:
