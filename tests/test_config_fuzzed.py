@@ -146,6 +146,8 @@ def test_what_yaml_would_read_as_something_else_is_refused(tmp_path, content, mi
         ["--configfile", "a", "--configfile", "b"],
         ["--configfile=a", "--configfiles", "b"],
         ["--config", "a=1", "-C", "b=2"],
+        ["-Ca=1", "-Cb=2"],
+        ["-nC", "a=1", "--config=b=2"],
     ],
 )
 def test_an_option_that_would_be_dropped_is_refused(argv):
