@@ -201,7 +201,7 @@ def _files(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[
     for place, copy in listed.items():
         found = results.sha256(folder / place)
         if found is None:
-            yield Finding("UNKNOWN", "crate", f"{place} is missing", None)
+            yield Finding("UNKNOWN", "crate", f"{place} is missing, or can't be read", None)
         elif found != copy.sha256 or (folder / place).stat().st_size != copy.size:
             yield Finding("TAMPERED", "crate", f"{place}: not the bytes that {source.CRATE} lists", None)
     listing = {source.CRATE, signatures.path_of(Path(source.CRATE)).name}

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -143,7 +144,7 @@ class Auditor:
             for stage, wildcards in asked.values():
                 for name in jobs.products(stage, wildcards):
                     path = results.path(name)
-                    if any(path.is_relative_to(folder) for folder in folders) and not path.exists():
+                    if any(path.is_relative_to(folder) for folder in folders) and not path.is_file():
                         absent.append(Report(path, results, name, study=told))
                         absent[-1].findings.append(_absent(results, stage, wildcards, name))
         return absent
@@ -232,7 +233,10 @@ class Auditor:
     def _judge(self, report: Report) -> None:
         digest, wrote = report.results.sha256(report.path), report.record.digest_of(Path(report.name))
         own = next(iter(report.jobs.values()))
-        if not report.findings and digest != wrote:
+        if digest is None:
+            why = f"{report.results.place(report.name)} {_not_read(report.path)}"
+            report.findings.append(Finding("UNKNOWN", own.name, why, None))
+        elif not report.findings and digest != wrote:
             copied = report.results.path(report.name) != report.path
             why = f"this copy of {report.results.place(report.name)} has other bytes than it wrote"
             edited = Finding("TAMPERED", own.name, why, None)
@@ -349,7 +353,7 @@ def _input(results: Results, job: Job, name: str, digest: str) -> Iterator[Findi
     beside, producer = results.sidecar(path)
     made = jobs.maker(name)
     if found is None:
-        yield Finding("UNKNOWN", job.name, f"its input {shown} is missing", name)
+        yield Finding("UNKNOWN", job.name, f"its input {shown} {_not_read(path)}", name)
     elif producer is None:
         why = f"{beside.name} {_UNREADABLE}" if beside else "no sidecar says what made it"
         yield Finding("UNKNOWN", job.name, f"its input {shown}: {why}", name)
@@ -372,6 +376,11 @@ def _absent(results: Results, stage: str, wildcards: dict[str, str], name: str) 
 
 def _edited(results: Results, job: str, name: str) -> Finding:
     return Finding("TAMPERED", job, f"{results.place(name)}: these are not the bytes that it wrote", name)
+
+
+def _not_read(path: Path) -> str:
+    """Why a file has no digest."""
+    return "can't be read" if os.path.lexists(path) else "is missing"
 
 
 def _key_in(path: Path) -> str | None:
