@@ -258,6 +258,15 @@ def test_a_library_that_can_not_be_imported_is_told_in_one_line(module, tmp_path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-"])
+def test_an_output_that_is_closed_is_no_fault(closed):
+    for words in (CONFIG, ("-m", "workflow_scripts.audit", "--help"), ("-m", "workflow_scripts.train", "--help")):
+        ended = python(*words, shell=closed)
+        assert ended.returncode == 0 and ended.stderr == "", ended.stderr
+    assert python("-m", "workflow_scripts.audit", "nowhere", shell=closed).returncode == 3
+
+
+@pytest.mark.slow
 def test_a_reader_that_goes_ends_it_in_silence():
     assert python(*CONFIG, shell="| true").stderr == ""
 

@@ -91,8 +91,9 @@ def clear(command: str, failed: int = 1) -> Iterator[None]:
     """End the process with one line, and this exit code, where anything stops the block; pass on its own exit.
 
     The block may print: what can't be written is told too. A reader that has gone (`| head`) ends it in silence, as
-    SIGPIPE would.
+    SIGPIPE would. Closed outputs (`>&-`) are as /dev/null.
     """
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     try:
         yield
         sys.stdout.flush()
