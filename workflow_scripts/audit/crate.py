@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from workflow_scripts.audit import signatures, source
 from workflow_scripts.audit.records import Copy, Results, files
-from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Job, Report
+from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Job, Report, not_read
 from workflow_scripts.config import paths
 from workflow_scripts.config.errors import Blocked, Changed, Damaged, Foreign, Missing, Misused, StudyError
 from workflow_scripts.files import hashing, opening
@@ -201,7 +201,7 @@ def _files(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[
     for place, copy in listed.items():
         found = results.sha256(folder / place)
         if found is None:
-            yield Finding("UNKNOWN", "crate", f"{place} is missing, or can't be read", None)
+            yield Finding("UNKNOWN", "crate", f"{place} {not_read(folder / place)}", None)
         elif found != copy.sha256 or (folder / place).stat().st_size != copy.size:
             yield Finding("TAMPERED", "crate", f"{place}: not the bytes that {source.CRATE} lists", None)
     listing = {source.CRATE, signatures.path_of(Path(source.CRATE)).name}

@@ -234,7 +234,7 @@ class Auditor:
         digest, wrote = report.results.sha256(report.path), report.record.digest_of(Path(report.name))
         own = next(iter(report.jobs.values()))
         if digest is None:
-            why = f"{report.results.place(report.name)} {_not_read(report.path)}"
+            why = f"{report.results.place(report.name)} {not_read(report.path)}"
             report.findings.append(Finding("UNKNOWN", own.name, why, None))
         elif not report.findings and digest != wrote:
             copied = report.results.path(report.name) != report.path
@@ -353,7 +353,7 @@ def _input(results: Results, job: Job, name: str, digest: str) -> Iterator[Findi
     beside, producer = results.sidecar(path)
     made = jobs.maker(name)
     if found is None:
-        yield Finding("UNKNOWN", job.name, f"its input {shown} {_not_read(path)}", name)
+        yield Finding("UNKNOWN", job.name, f"its input {shown} {not_read(path)}", name)
     elif producer is None:
         why = f"{beside.name} {_UNREADABLE}" if beside else "no sidecar says what made it"
         yield Finding("UNKNOWN", job.name, f"its input {shown}: {why}", name)
@@ -378,7 +378,7 @@ def _edited(results: Results, job: str, name: str) -> Finding:
     return Finding("TAMPERED", job, f"{results.place(name)}: these are not the bytes that it wrote", name)
 
 
-def _not_read(path: Path) -> str:
+def not_read(path: Path) -> str:
     """Why a file has no digest."""
     return "can't be read" if os.path.lexists(path) else "is missing"
 
