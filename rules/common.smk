@@ -10,16 +10,19 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)
 
-from workflow_scripts.config import configfiles, endings, jobs, kinds, paths
-from workflow_scripts.config.study import load
-from workflow_scripts.engine import cache, cluster, kept, orphans, owner, persistence, plan, rerun_settings, signals
-from workflow_scripts.files import hashing, listed
-from workflow_scripts.progress import report as progress
-from workflow_scripts.provenance import equal, fingerprints, machine, sidecars
+from workflow_scripts.config import endings
+
+with endings.clear("snakemake"):  # no WorkflowError: Snakemake would add a file and a line that the user can't mend
+    from workflow_scripts.config import configfiles, jobs, kinds, paths
+    from workflow_scripts.config.study import load
+    from workflow_scripts.engine import cache, cluster, kept, orphans, owner, persistence, plan, rerun_settings, signals
+    from workflow_scripts.files import hashing, listed
+    from workflow_scripts.progress import report as progress
+    from workflow_scripts.provenance import equal, fingerprints, machine, sidecars
 
 # A job on another node takes the settings and the code that it was planned with, whatever has been edited since.
 CODE = {}
-with endings.clear("snakemake"):  # no WorkflowError: Snakemake would add a file and a line that the user can't mend
+with endings.clear("snakemake"):
     if workflow.is_main_process:
         plan.check_place(workflow.basedir)
         configfiles.refuse_repeated(sys.argv[1:])

@@ -1,6 +1,7 @@
 """The audit, run as its users run it, on a finished study whose results are then edited, swapped, moved and lost."""
 
 import copy
+import errno
 import functools
 import json
 import os
@@ -275,6 +276,34 @@ def test_a_sidecar_can_not_make_the_audit_read_or_write_anything_but_its_product
     rewrite(sidecar(TABLE), outputs=plain(sidecar(TABLE))["outputs"] | wrong)
     verdict, said = audit(TABLE)
     assert verdict == "UNKNOWN" and "it can't be made again: tabulate makes nothing that is called as its sid" in said
+
+
+@pytest.mark.usefixtures("without_remakes")
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path)], ids=["pipe", "folder", "loop"]
+)
+def test_one_file_that_can_not_be_read_leaves_the_others_their_verdicts(make, study, audit):
+    Path(TRAJECTORY).unlink()
+    make(TRAJECTORY)
+    verdict, said = audit("results")
+    assert verdict == "STALE" and re.search(r"\n\d+ CURRENT, ", said), said
+    assert f"STALE  train sinusoid seed 0: {TRAJECTORY}: the study asks for it, and it is not there" in said
+    assert f"UNKNOWN  measure sinusoid seed 0: its input {TRAJECTORY} can't be read" in said
+
+
+@pytest.mark.usefixtures("without_remakes")
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_a_result_that_a_disk_does_not_give_is_unknown_not_tampered(number, study, audit, monkeypatch):
+    sha256 = hashing.sha256
+
+    def fail(path):
+        if path.name == Path(TABLE).name:
+            raise OSError(number, os.strerror(number), str(path))
+        return sha256(path)
+
+    monkeypatch.setattr(hashing, "sha256", fail)
+    verdict, said = audit("results/tiny/tables")
+    assert verdict == "UNKNOWN" and f"{TABLE} can't be read" in said and "TAMPERED" not in said, said
 
 
 def test_what_is_missing_is_unknown_and_can_be_made_again(study, audit):

@@ -146,6 +146,8 @@ def test_what_yaml_would_read_as_something_else_is_refused(tmp_path, content, mi
         ["--configfile", "a", "--configfile", "b"],
         ["--configfile=a", "--configfiles", "b"],
         ["--config", "a=1", "-C", "b=2"],
+        ["-Ca=1", "-Cb=2"],
+        ["-nC", "a=1", "--config=b=2"],
     ],
 )
 def test_an_option_that_would_be_dropped_is_refused(argv):
@@ -154,12 +156,22 @@ def test_an_option_that_would_be_dropped_is_refused(argv):
     configfiles.refuse_repeated(argv[:1])
 
 
-@pytest.mark.parametrize("name", ["", " ", "leave_out", None, "a\n", "e\u0301", "\u202ea", "\ud800"])
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", "leave_out", None, "a\n", "e\u0301", "\u202ea", "\ud800", "\u200b", "\u00ad", "b ", "b\u200d", "c" * 121],
+)
 def test_a_group_without_a_sound_name_is_refused(name):
     with pytest.raises(Misconfigured):
         study.load(
             changed(TINY, ("tasks", "low_high", "groups"), "replace", None, {name: [*range(5)], "b": [*range(5, 10)]})
         )
+
+
+@pytest.mark.parametrize("title", ["", "\u00a0", "\u200b\ufeff", "c" * 150, "\ue000"])
+def test_a_title_that_figures_cannot_show_is_refused(title):
+    with pytest.raises(Misconfigured) as refused:
+        study.load(changed(TINY, ("experiments", "digits", "title"), "replace", None, title))
+    assert refused.value.mistakes[0].key == "experiments.digits.title"
 
 
 @pytest.mark.parametrize("name", ["NA", "null", "None", "nan", "1e5", "007", "Größe", "数"])

@@ -235,6 +235,37 @@ def test_a_full_output_is_told_in_one_line():
     assert ended.returncode == 1 and ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
 
 
+FOREIGN = {
+    "numpy/__init__.py": 'raise ImportError("for\nPython 2")',
+    "pydantic.py": "",
+    "yaml.py": "def f(:",
+    "scipy/__init__.py": "import nowhere",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", FOREIGN)
+def test_a_library_that_can_not_be_imported_is_told_in_one_line(module, tmp_path):
+    (tmp_path / module).parent.mkdir(exist_ok=True)
+    (tmp_path / module).write_text(FOREIGN[module])
+    for command in COMMANDS:
+        words = command.removesuffix(".py").removesuffix("/__main__").replace("/", ".")
+        ended = python("-P", "-m", f"workflow_scripts.{words}", "--help", PYTHONPATH=f"{ROOT}:{tmp_path}")
+        if ended.returncode:
+            assert ended.returncode in (1, MISTAKE) and ended.stderr.count("\n") == 1, (command, ended.stderr)
+            assert ended.stderr.startswith("error: ") and str(tmp_path) in ended.stderr, (command, ended.stderr)
+    assert ended.returncode or module != "pydantic.py"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&-"])
+def test_an_output_that_is_closed_is_no_fault(closed):
+    for words in (CONFIG, ("-m", "workflow_scripts.audit", "--help"), ("-m", "workflow_scripts.train", "--help")):
+        ended = python(*words, shell=closed)
+        assert ended.returncode == 0 and ended.stderr == "", ended.stderr
+    assert python("-m", "workflow_scripts.audit", "nowhere", shell=closed).returncode == 3
+
+
 @pytest.mark.slow
 def test_a_reader_that_goes_ends_it_in_silence():
     assert python(*CONFIG, shell="| true").stderr == ""

@@ -15,11 +15,14 @@ from tests.damages import damage
 from tests.drawn import cases
 from tests.refusals import assert_nothing_in, call, refusal
 from tests.workflow import RESULTS
-from workflow_scripts.config import jobs
-from workflow_scripts.config.errors import Changed, Damaged, DamagedResult, Foreign, StudyError
+from workflow_scripts.audit import crate
+from workflow_scripts.config import jobs, paths
+from workflow_scripts.config.errors import Changed, Damaged, DamagedResult, Foreign, Missing, StudyError
 from workflow_scripts.config.tasks import Task
 from workflow_scripts.data import tasks
+from workflow_scripts.engine import plan
 from workflow_scripts.files import dataframes, hashing, npz
+from workflow_scripts.progress import report as progress
 from workflow_scripts.provenance import sidecars
 from workflow_scripts.training import trajectories, weights
 
@@ -37,6 +40,38 @@ def test_what_is_no_regular_file_is_refused_at_once(read, make, tmp_path):
         read(tmp_path / "a")
     with pytest.raises(OSError):
         hashing.sha256(tmp_path / "a")
+
+
+def deep(path):
+    path.write_text("[" * 200_000)
+
+
+def endless(path):
+    path.symlink_to("/dev/zero")
+
+
+#: readers of JSON, what they are given, and the file that they read
+RECORDS = [
+    (sidecars.read, "r.json", "r.json"),
+    (paths.owner, "", "study.json"),
+    (lambda _: progress.lines(), "", str(progress.JOBS)),
+    (lambda _: plan.frozen(), "", "plan.json"),
+    (crate.check, "", "ro-crate-metadata.json"),
+]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, endless, deep], ids=["pipe", "folder", "endless", "deep"])
+@pytest.mark.parametrize(("read", "given", "file"), RECORDS, ids=[file for *_, file in RECORDS])
+def test_a_record_that_is_none_is_told_at_once(read, given, file, make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(plan.PLAN, str(tmp_path / "plan.json"))
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    make(tmp_path / file)
+    if read is sidecars.read:
+        assert read(tmp_path / given) is None
+    else:
+        with pytest.raises((Damaged, Missing)):
+            read(tmp_path / given)
 
 
 def header(shape: tuple, descr: str = "<f8") -> bytes:

@@ -73,7 +73,7 @@ def study(names: list[str]) -> dict:
         "nulls": {"draws": 9},
         "experiments": {
             "a": of_digits | {"title": names[0] + names[2], "printed": printed},
-            "b": of_digits | {"title": "".join(names), "init_scale": 0.5},
+            "b": of_digits | {"title": "".join(names[4:]), "init_scale": 0.5},
             "disc": of_digits | {"title": names[1] + names[3], "task": "disc", "sgd": sgd | {"batch_size": 20}},
         },
         "simulations": {

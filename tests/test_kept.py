@@ -148,6 +148,7 @@ OF_OTHER_WORKFLOWS = {
     "ignore-incomplete": True,
     "drop-metadata": True,
     "persistence-backend": "db",
+    "all-temp": True,
 }
 
 
@@ -163,6 +164,21 @@ def test_settings_of_a_users_other_workflows_decide_nothing(folder, tmp_path):
     run = snakemake(folder, *asked, **written(folder, lr=0.2))
     assert run.returncode == 0, run.stderr
     assert planned(folder, *TARGETS, **written(folder, lr=0.2)) == {}
+
+
+LEAVE_OUT = {"allowed-rules": ["plot"], "until": ["prepare_data"], "omit-from": ["train"], "batch": "all=1/2"}
+
+
+@pytest.mark.parametrize("option", LEAVE_OUT)
+def test_settings_of_a_users_other_workflows_leave_out_no_job_in_silence(option, folder, tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({option: LEAVE_OUT[option]}))
+    run = snakemake(folder, "--dry-run", "--profile", tmp_path, **written(folder, lr=0.2))
+    assert run.returncode == 1 and run.stderr.splitlines()[-1].startswith(f"error: --{option}: "), run.stderr
+
+
+@pytest.mark.parametrize("words", [("--until", "train"), ("-Utrain",), ("--unt", "train"), ("-O", "measure")])
+def test_jobs_that_the_command_line_leaves_out_are_left_out(words, folder):
+    assert planned(folder, *words, **written(folder, lr=0.2))["train"] == 2
 
 
 def test_touched_results_are_no_newer_than_they_are(folder):

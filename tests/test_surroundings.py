@@ -82,9 +82,11 @@ def test_a_figure_has_the_same_bytes_in_any_environment(name, simulated, usual, 
     assert made == usual
 
 
-def snakemake(checkout: Path, *words: str) -> subprocess.CompletedProcess:
+def snakemake(checkout: Path, *words: str, **changes: str | None) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "snakemake", "--cores", "1", *words, "--configfile", "tests/tiny.yaml"]
-    return subprocess.run(command, cwd=checkout, env=environment(PYTHONPATH=None), capture_output=True, text=True)
+    return subprocess.run(
+        command, cwd=checkout, env=environment(PYTHONPATH=None, **changes), capture_output=True, text=True
+    )
 
 
 def checkout(folder: Path, name: str) -> Path:
@@ -102,6 +104,13 @@ def test_a_checkout_may_lie_in_a_folder_of_any_name(name, tmp_path):
     done = snakemake(checkout(tmp_path, name), "simulations")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / name / SIMULATED).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{"HOME": "/proc"}, {"XDG_CACHE_HOME": "/proc/x"}, {"HOME": None}], ids=str)
+def test_a_home_that_cannot_be_written_stops_no_run(changes, tmp_path):
+    done = snakemake(checkout(tmp_path, "project"), "simulations", **changes)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """The study behind results as a Workflow Run RO-Crate, and the check of such a crate."""
 
-import json
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +10,10 @@ from urllib.parse import unquote
 
 from workflow_scripts.audit import signatures, source
 from workflow_scripts.audit.records import Copy, Results, files
-from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Job, Report
+from workflow_scripts.audit.verdict import VERDICTS, Auditor, Finding, Job, Report, not_read
 from workflow_scripts.config import paths
 from workflow_scripts.config.errors import Blocked, Changed, Damaged, Foreign, Missing, Misused, StudyError
-from workflow_scripts.files import hashing
+from workflow_scripts.files import hashing, opening
 from workflow_scripts.provenance import sidecars, upgrades
 from workflow_scripts.provenance.fingerprints import ROOT
 from workflow_scripts.provenance.sidecars import Sidecar
@@ -165,7 +164,7 @@ def _copy(path: Path, to: Path, anonymous: bool) -> Copy:
     to.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(path, to)  # with its times: Snakemake goes by them where it has no records
     if anonymous and path.name.endswith(sidecars.SUFFIX):
-        sidecars.write(to, sidecars.anonymous(json.loads(path.read_bytes())))
+        sidecars.write(to, sidecars.anonymous(opening.data(path)))
         shutil.copystat(path, to)
     return Copy(hashing.sha256(to), to.stat().st_size)
 
@@ -182,7 +181,7 @@ def _listed(folder: Path) -> tuple[dict[str, Copy], list[str]]:
     """The files that a crate lists, by place, and the places of the results that it was written for."""
     path = folder / source.CRATE
     try:
-        graph = {entity["@id"]: entity for entity in json.loads(path.read_bytes())["@graph"]}
+        graph = {entity["@id"]: entity for entity in opening.data(path)["@graph"]}
         entities = [entity for entity in graph.values() if "File" in entity["@type"]]
         listed = {unquote(file["@id"]): Copy(file["sha256"], int(file["contentSize"])) for file in entities}
         made = graph["#run"]["result"]
@@ -202,7 +201,7 @@ def _files(folder: Path, listed: dict[str, Copy], results: Results) -> Iterator[
     for place, copy in listed.items():
         found = results.sha256(folder / place)
         if found is None:
-            yield Finding("UNKNOWN", "crate", f"{place} is missing", None)
+            yield Finding("UNKNOWN", "crate", f"{place} {not_read(folder / place)}", None)
         elif found != copy.sha256 or (folder / place).stat().st_size != copy.size:
             yield Finding("TAMPERED", "crate", f"{place}: not the bytes that {source.CRATE} lists", None)
     listing = {source.CRATE, signatures.path_of(Path(source.CRATE)).name}

@@ -90,7 +90,7 @@ class Results:
             self._digests |= zip(new, pool.map(_sha256, new), strict=True)
 
     def sha256(self, path: Path) -> str | None:
-        """SHA-256 of a file; None where it is missing."""
+        """SHA-256 of a file; None where it is missing, or can't be read."""
         if path not in self._digests:
             self.hash_all([path])
         return self._digests[path]
@@ -145,5 +145,5 @@ def _is_new(folder: Path, seen: set[tuple[int, int]]) -> bool:
 def _sha256(path: Path) -> str | None:
     try:
         return hashing.sha256(path)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    except OSError:
         return None

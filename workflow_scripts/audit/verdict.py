@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -12,12 +12,14 @@ from workflow_scripts.audit.records import Results, product, products, study_fol
 from workflow_scripts.config import jobs, paths
 from workflow_scripts.config.errors import Missing, StudyError
 from workflow_scripts.config.jobs import STAGES
-from workflow_scripts.files import hashing
+from workflow_scripts.files import hashing, opening
 from workflow_scripts.provenance import differences, sidecars
 from workflow_scripts.provenance.sidecars import Sidecar
 
 #: from good to bad: the verdict on a result is the worst of its findings
 VERDICTS = ("CURRENT", "UNKNOWN", "STALE", "TAMPERED")
+#: bytes of the largest file in which the key of a figure is looked for
+LARGEST_FIGURE = 2**28
 
 _NO_JOB = "the study no longer has this job: remove it, or name its study"
 _UNREADABLE = "can't be read: damaged, or written by another version"
@@ -142,7 +144,7 @@ class Auditor:
             for stage, wildcards in asked.values():
                 for name in jobs.products(stage, wildcards):
                     path = results.path(name)
-                    if any(path.is_relative_to(folder) for folder in folders) and not path.exists():
+                    if any(path.is_relative_to(folder) for folder in folders) and not path.is_file():
                         absent.append(Report(path, results, name, study=told))
                         absent[-1].findings.append(_absent(results, stage, wildcards, name))
         return absent
@@ -179,8 +181,7 @@ class Auditor:
 
     def _of_elsewhere(self, report: Report) -> bool:
         """Look behind a copy that lies outside any results: its original, by its bytes or by a figure's key."""
-        content = report.path.read_bytes()
-        key, digest = sidecars.key_in(content), hashlib.sha256(content).hexdigest()
+        key, digest = _key_in(report.path), hashing.sha256(report.path)
         places = [self._results(folder) for folder in _studies(self._home)]
         known = [(results, beside, record) for results in places for beside, record in results.records.items()]
         for results, beside, record in known:
@@ -232,7 +233,10 @@ class Auditor:
     def _judge(self, report: Report) -> None:
         digest, wrote = report.results.sha256(report.path), report.record.digest_of(Path(report.name))
         own = next(iter(report.jobs.values()))
-        if not report.findings and digest != wrote:
+        if digest is None:
+            why = f"{report.results.place(report.name)} {not_read(report.path)}"
+            report.findings.append(Finding("UNKNOWN", own.name, why, None))
+        elif not report.findings and digest != wrote:
             copied = report.results.path(report.name) != report.path
             why = f"this copy of {report.results.place(report.name)} has other bytes than it wrote"
             edited = Finding("TAMPERED", own.name, why, None)
@@ -265,7 +269,7 @@ class Auditor:
     def _unknown(self, report: Report, why: str) -> None:
         """Report a file of which nothing is known; only what the study makes can be made again."""
         made = _asked_for(report)
-        key = sidecars.key_in(report.path.read_bytes()) if report.path.is_file() and not made else None
+        key = _key_in(report.path) if report.path.is_file() and not made else None
         hint = f"; it carries provenance key {key}: name the results that it came from with --results" if key else ""
         name = report.results.place(report.name) if report.name else str(report.path)
         report.findings.append(Finding("UNKNOWN", name, why + hint, report.name if made else None))
@@ -349,7 +353,7 @@ def _input(results: Results, job: Job, name: str, digest: str) -> Iterator[Findi
     beside, producer = results.sidecar(path)
     made = jobs.maker(name)
     if found is None:
-        yield Finding("UNKNOWN", job.name, f"its input {shown} is missing", name)
+        yield Finding("UNKNOWN", job.name, f"its input {shown} {not_read(path)}", name)
     elif producer is None:
         why = f"{beside.name} {_UNREADABLE}" if beside else "no sidecar says what made it"
         yield Finding("UNKNOWN", job.name, f"its input {shown}: {why}", name)
@@ -372,6 +376,19 @@ def _absent(results: Results, stage: str, wildcards: dict[str, str], name: str) 
 
 def _edited(results: Results, job: str, name: str) -> Finding:
     return Finding("TAMPERED", job, f"{results.place(name)}: these are not the bytes that it wrote", name)
+
+
+def not_read(path: Path) -> str:
+    """Why a file has no digest."""
+    return "can't be read" if os.path.lexists(path) else "is missing"
+
+
+def _key_in(path: Path) -> str | None:
+    """The key that a figure carries; None: this is none, or too large to be one."""
+    try:
+        return sidecars.key_in(opening.content(path, LARGEST_FIGURE))
+    except ValueError:
+        return None
 
 
 def _asked_for(report: Report) -> bool:

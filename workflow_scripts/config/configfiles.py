@@ -62,10 +62,15 @@ def check(path: str | Path) -> None:
 
 def refuse_repeated(argv: list[str]) -> None:
     """Raise Misused for a command line with an option twice of which Snakemake would follow the last alone."""
-    for names in (("--configfile", "--configfiles"), ("--config", "-C")):
-        given = [word for word in argv if word.partition("=")[0] in names]
+    for names in (("--configfile", "--configfiles"), ("--config",)):
+        given = [word for word in argv if _long(word) in names]
         if len(given) > 1:
             raise Misused(names[0], f"it is given {len(given)} times, and only the last would count: give all in one")
+
+
+def _long(word: str) -> str:
+    """An option without its value, -C by its long name: it may stand after letters that take no value, as in -nC."""
+    return "--config" if re.match("-[Ffknpt]*C", word) else word.partition("=")[0]
 
 
 def _damaged(path: str | Path, why: object) -> Damaged:

@@ -62,6 +62,11 @@ def _why(error: BaseException, command: str) -> str:
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         return f"{error.filename or command}: {error.strerror}: {_REMEDIES[error.errno]}"
     words = " ".join(str(error).split())[:200]
+    if isinstance(error, (ImportError, SyntaxError)):
+        return (
+            f"{command}: {getattr(error, 'name', None) or 'a module'} can't be imported ({words}): set up .venv anew "
+            f"(make), and take other folders out of PYTHONPATH ({os.environ.get('PYTHONPATH', '')})"
+        )
     return (
         f"{command}: {type(error).__name__}{f' ({words})' if words else ''}: this is a fault of this program: "
         f"report it, with {_kept(error)}"
@@ -86,8 +91,9 @@ def clear(command: str, failed: int = 1) -> Iterator[None]:
     """End the process with one line, and this exit code, where anything stops the block; pass on its own exit.
 
     The block may print: what can't be written is told too. A reader that has gone (`| head`) ends it in silence, as
-    SIGPIPE would.
+    SIGPIPE would. Closed outputs (`>&-`) are as /dev/null.
     """
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     try:
         yield
         sys.stdout.flush()

@@ -1,9 +1,9 @@
 """Where results lie, in the results of one study."""
 
-import json
 from pathlib import Path
 
 from workflow_scripts.config.errors import Damaged
+from workflow_scripts.files import opening
 
 #: those of an explainer of true labels, which all experiments of a task share
 OF_TRUE_LABELS = {"explainer": "tasks/{task}/explainers/{explainer}.npz"}
@@ -19,7 +19,7 @@ def owner(folder: Path) -> dict | None:
     """
     path = folder / STUDY
     try:
-        told = json.loads(path.read_bytes())
+        told = opening.data(path)
         known = {"configfiles": [*map(str, told["origin"]["configfiles"])], "config": dict(told["origin"]["config"])}
         return {"origin": known, "settings": dict(told["settings"])}
     except FileNotFoundError:

@@ -33,7 +33,9 @@ change affects are computed again (`snakemake -n` says which).
 A mistake in the file stops everything before it starts, with a line that names the file, the key and what to do:
 an unknown key, a missing one, a name that nothing carries, classes that are in two groups or in none, a number that
 no computer could follow (more than 100 million examples, a million epochs). A config file is a file: what a pipe
-hands over (`--configfile <(...)`) can't be read twice, and is refused.
+hands over (`--configfile <(...)`) can't be read twice, and is refused. What
+Snakemake can't read at all (absent, not UTF-8, circular, without keys) ends in its own words, often a traceback, with
+exit code 1: it reads config files before anything of this project is asked.
 
 Titles, and names of groups, classes and initial weights, may be any text on one line, and figures draw them as they
 are: `$` begins no formula. Signs that their font, DejaVu Sans, lacks, such as Chinese ones and many emoji, and scripts

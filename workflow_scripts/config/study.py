@@ -8,6 +8,7 @@ from workflow_scripts.config import kinds, sizes
 from workflow_scripts.config.base import Name, Seed, Strict, StudyName, parse
 from workflow_scripts.config.checks import named as _named
 from workflow_scripts.config.checks import unique as _unique
+from workflow_scripts.config.checks import visible as _visible
 from workflow_scripts.config.errors import Wrong
 from workflow_scripts.config.explainers import Explainer
 from workflow_scripts.config.nulls import Nulls
@@ -22,7 +23,7 @@ RESERVED = ("data", "tasks", "simulations", "figures", "tables")
 class Experiment(Strict):
     """A network trained on a task once per seed, and the explainers it is compared with."""
 
-    title: str = Field(description="how figures and tables call it")
+    title: str = Field(description="how figures and tables call it, in 120 signs at most")
     task: Name = Field(description="a name under tasks")
     network: Network = Field(description="the network f")
     init: Init = Field("xavier_uniform", description="initialisation: N19's, He's, or PyTorch's default (S23)")
@@ -75,6 +76,9 @@ class Study(Strict):
                 task.check_classes(dataset.n_classes)
             except Wrong as error:
                 raise Wrong(error.kind, f"tasks.{name}.groups", error.words) from None
+            _visible(f"tasks.{name}.groups", task.groups or ())
+        for name, simulation in self.simulations.items():
+            _visible(f"simulations.{name}.inits", simulation.inits)
         for key, explainer in _prefixed("explainers", self.explainers):
             if explainer.reference is None:
                 continue
@@ -95,6 +99,7 @@ class Study(Strict):
         return self
 
     def _check_experiment(self, key: str, name: str, experiment: Experiment) -> None:
+        _visible(f"{key}.title", [experiment.title])
         if name in RESERVED:
             raise Wrong("conflict", key, f"an experiment can't be called {name!r}, that folder is taken: rename it")
         if experiment.seeds is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from workflow_scripts.config.errors import Damaged, Misused
-from workflow_scripts.files import hashing
+from workflow_scripts.files import hashing, opening
 from workflow_scripts.provenance import differences, fingerprints, sidecars
 
 FOLDER = Path(".snakemake/plans")
@@ -45,7 +45,7 @@ def frozen() -> tuple[dict, dict[str, str]]:
     """Config and code of the plan that this job on another node belongs to. Raises StudyError."""
     path = os.environ.get(PLAN, "")
     try:
-        plan = json.loads(Path(path).read_bytes())
+        plan = opening.data(Path(path))
         return plan["config"], plan["code"]
     except (OSError, ValueError, LookupError, TypeError):
         raise Damaged(

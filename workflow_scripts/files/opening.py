@@ -1,10 +1,14 @@
 """Opening a file of ours: a regular one, never a pipe, a device or a folder, which could block or never end."""
 
 import errno
+import json
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+#: bytes of the largest JSON file that is read
+LARGEST_JSON = 2**28
 
 
 def regular(path: Path) -> BinaryIO:
@@ -29,3 +33,11 @@ def content(path: Path, at_most: int) -> bytes:
     if found is None or len(found) > at_most:
         raise ValueError(f"more than {at_most} bytes")
     return found
+
+
+def data(path: Path) -> Any:
+    """What a JSON file holds. Raises OSError unless it is a regular file; ValueError unless it is JSON."""
+    try:
+        return json.loads(content(path, LARGEST_JSON))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

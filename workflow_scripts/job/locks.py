@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from workflow_scripts.config.errors import Blocked
+from workflow_scripts.files import opening
 from workflow_scripts.job import scratch
 from workflow_scripts.job.scratch import PREFIX
 
@@ -58,8 +59,8 @@ def is_left(path: Path) -> bool:
 
     Of processes on other machines not every file system can tell.
     """
-    with path.open(errors="replace") as file:
-        if not file.read().rstrip().endswith(f" on {socket.gethostname()}"):
+    with opening.regular(path) as file:
+        if not file.read(4096).decode(errors="replace").rstrip().endswith(f" on {socket.gethostname()}"):
             return False
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -19,6 +19,7 @@ from pathlib import Path
 from workflow_scripts.config import calls, endings
 from workflow_scripts.config.errors import Damaged, Missing
 from workflow_scripts.engine import plan
+from workflow_scripts.files import opening
 from workflow_scripts.job import locks
 
 JOBS = plan.FOLDER / "jobs.json"
@@ -88,7 +89,7 @@ def lines() -> list[str]:
     """What is told of the latest run in the working directory. Raises StudyError."""
     try:
         start = JOBS.stat().st_mtime_ns
-        run = json.loads(JOBS.read_bytes())
+        run = opening.data(JOBS)
         jobs = [
             Job(of["stage"], log, *state(sidecar, log, start)) for of in run["stages"] for sidecar, log in of["jobs"]
         ]
@@ -96,7 +97,7 @@ def lines() -> list[str]:
         snakemake = _snakemake(run["pid"], run["host"], Counter(job.state for job in jobs))
     except FileNotFoundError:
         raise Missing(JOBS, "no such file: call this in the folder where snakemake runs, once it runs") from None
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, OverflowError):
         raise Damaged(JOBS, "it can't be read: the next start of snakemake writes it anew") from None
     started = datetime.fromtimestamp(start / 1e9)
     return [f"run started {started:%Y-%m-%d %H:%M:%S}", "", *_table(jobs, logs), *_notes(jobs), "", *snakemake]
@@ -158,8 +159,9 @@ def _is_alive(pid: int) -> bool:
 def _lock(sidecar: str) -> tuple[str, bool, int] | None:
     """Who locked the products of a job, whether they still do, and since when (ns); None: nobody."""
     try:
-        with locks.path_of(Path(sidecar)).open(errors="replace") as file:
-            return file.read().strip(), _is_locked(file), os.fstat(file.fileno()).st_mtime_ns
+        with opening.regular(locks.path_of(Path(sidecar))) as file:
+            holder = file.read(4096).decode(errors="replace").strip()
+            return holder, _is_locked(file), os.fstat(file.fileno()).st_mtime_ns
     except OSError:
         return None
 
@@ -184,7 +186,7 @@ def _modified(path: str) -> int:
 def _tail(path: str) -> list[str]:
     """The last lines of a log that say something."""
     try:
-        with open(path, "rb") as file:
+        with opening.regular(Path(path)) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:

@@ -5,6 +5,7 @@ another version of it, can't make a job run code that its fingerprint doesn't te
 """
 
 import functools
+import os
 import sys
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -42,6 +43,19 @@ def source(path: Path) -> bytes:
 
 
 def install() -> None:
-    """Load what is imported from now on in this way."""
+    """Load what is imported from now on in this way, and tell of what can't be imported in one line."""
+    sys.excepthook = tell
     if Finder not in sys.meta_path:
         sys.meta_path.insert(0, Finder)
+
+
+def tell(kind: type[BaseException], error: BaseException, trace) -> None:
+    """End a command whose modules can't be imported, such as where libraries are absent; show other errors as ever."""
+    if not issubclass(kind, (ImportError, SyntaxError)):
+        sys.__excepthook__(kind, error, trace)
+        return
+    from workflow_scripts.config import calls, endings  # here: they are loaded in this way too
+
+    at = Path(sys.argv[0])
+    print(endings.said(error, at.parent.name if at.stem == "__main__" else at.stem), file=sys.stderr, flush=True)
+    os._exit(calls.MISTAKE)  # 1 would be an answer of the audit's

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from workflow_scripts.config import jobs, kinds
 from workflow_scripts.config.errors import Changed
-from workflow_scripts.files import hashing
+from workflow_scripts.files import hashing, opening
 from workflow_scripts.provenance import fingerprints, machine, upgrades
 from workflow_scripts.provenance.definitions import DISTRIBUTIONS
 
@@ -248,7 +248,7 @@ def anonymous(written: dict) -> dict:
 def read(path: Path) -> Sidecar | None:
     """A sidecar, or None where there is none that can be read and has a schema that is known."""
     try:
-        written = json.loads(path.read_bytes())
+        written = opening.data(path)
         told = upgrades.READERS[written["schema"]](written)
         record = Sidecar(**told, version=written["schema"], is_sealed=_seal(written) == written["seal"])
         record = record.model_copy(update={"outputs": _named(record.stage, record.outputs, path)})
