@@ -52,6 +52,7 @@ ALIKE = (
     "sinusoid/seed0/explainers/linear_t0.npz",
     "tables/ten.csv",
     "ten_digits/seed3/final.npz",
+    "ten_digits/summary.csv",
 )
 
 
@@ -141,6 +142,7 @@ def test_every_product_has_its_provenance_beside_it(study):
 def test_the_same_seeds_give_the_same_bytes_on_one_core_without_forks_and_on_two_with_forks(study, tmp_path):
     """Of every stage of the tiny study, fewer jobs, as each takes seconds without forks."""
     both = shutil.copytree(study, tmp_path / "both")
+    (both / "results/tiny/study.json").unlink()
     config = {"tables": {"ten": {"kind": "ratios", "experiments": ["ten_digits"]}}}
     (tmp_path / "ten.yaml").write_text(yaml.safe_dump(merged([TINY], config)))
     done = snakemake(both, "results/tiny/tables/ten.csv", configfiles=(tmp_path / "ten.yaml",))

@@ -51,14 +51,21 @@ def python(words: list[str], cwd: Path, env: dict[str, str] | None = None) -> su
     """What `python words ...` did; words: [-P] -m MODULE ... or [-P] -c CODE ..."""
     if not sys.platform.startswith("linux"):
         return _plain(words, cwd, env)
-    socket, environment = Server.started().socket, dict(os.environ if env is None else env)
-    environment |= {"FORKS": str(socket), "FORKS_PYTHON": sys.executable, "BASH_ENV": f"{socket}.bash"}
+    environment = {**(os.environ if env is None else env), **for_jobs()}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err, open(os.devnull) as nothing:
         streams = (nothing.fileno(), out.fileno(), err.fileno())
-        status = client.ask(str(socket), words, str(cwd), environment, streams)
+        status = client.ask(environment["FORKS"], words, str(cwd), environment, streams)
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(words, status, out.read(), err.read())
+
+
+def for_jobs() -> dict[str, str]:
+    """The environment in which the jobs of a Snakemake are forks, whoever started it."""
+    if not sys.platform.startswith("linux"):
+        return {}
+    socket = Server.started().socket
+    return {"FORKS": str(socket), "FORKS_PYTHON": sys.executable, "BASH_ENV": f"{socket}.bash"}
 
 
 class Server:
