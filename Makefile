@@ -2,7 +2,7 @@
 # make test     set up and run the tests, but for the thorough ones (below)
 # make test-thorough  those left out: every kind of change planned and audited, coverage of intervals by simulation
 #                     make test TESTS="not slurm" runs both: 37 minutes on two busy cores
-# make fuzz           inputs drawn at random, FUZZ=20 times as many: configs, pictures, zips, files, names, kills
+# make fuzz           inputs drawn at random, FUZZ=40 times as many: configs, pictures, zips, files, names, kills
 # make test-slurm     the faults of clusters, on a real Slurm: as root, with Debian's packages; skipped elsewhere
 # make report   results/report.html: the figures and tables with captions and run times
 # make docs     renew docs/configuration.md and the JSON schema after an edit of workflow_scripts/config
@@ -33,7 +33,7 @@ test: $(VENV)/installed-dev lint
 test-thorough: $(VENV)/installed-dev
 	$(PYTEST) -m thorough
 
-FUZZ ?= 20
+FUZZ ?= 40
 
 fuzz: $(VENV)/installed-dev
 	FUZZ=$(FUZZ) $(PYTEST) -m "hypothesis or killed"

@@ -13,26 +13,42 @@ from tests import forks
 from tests.workflow import ROOT, snakemake
 from workflow_scripts.audit import remake
 
-#: module -> seconds of the processor that its tests take altogether, longest first
+#: module -> seconds that its tests take altogether, longest first
 SECONDS = {
-    "test_workflow": 220,
-    "test_schouten2023": 210,
-    "test_nakkiran2019": 170,
-    "test_audit": 90,
-    "test_repairs": 60,
-    "test_files": 40,
-    "test_crate": 25,
+    "test_schouten2023": 160,
+    "test_nakkiran2019": 130,
+    "test_workflow": 120,
+    "test_audit": 60,
+    "test_hostile_names": 50,
+    "test_surroundings": 45,
+    "test_frozen_plan": 45,
+    "test_killed": 40,
+    "test_kept": 40,
+    "test_repairs": 35,
+    "test_crate": 30,
+    "test_cluster": 25,
+    "test_code_of_jobs": 25,
+    "test_endings": 25,
+    "test_equate": 25,
+    "test_resume": 20,
     "test_errors": 20,
     "test_cache": 20,
-    "test_frozen_plan": 20,
-    "test_progress": 20,
-    "test_new_kinds": 15,
-    "test_resume": 12,
-    "test_slurm_profile": 10,
+    "test_loading": 15,
+    "test_distill": 15,
+    "test_config": 15,
+    "test_locks": 10,
     "test_pictures": 10,
 }
-#: modules whose tests share nothing that is made, so that each test may run anywhere
-APART = ("test_coverage", "test_reruns_code", "test_reruns_results", "test_reruns_settings")
+#: modules whose tests share nothing that takes long to make, so that each test may run anywhere
+APART = (
+    "test_audit",
+    "test_coverage",
+    "test_repairs",
+    "test_reruns_code",
+    "test_reruns_results",
+    "test_reruns_settings",
+    "test_workflow",
+)
 
 
 class ByModule(LoadScopeScheduling):

@@ -60,7 +60,7 @@ def changed(config: dict, place: tuple, how: str, key, value) -> dict:
 CHANGE = st.tuples(st.sampled_from(PLACES), st.sampled_from(["replace", "remove", "add"]), KEY, VALUE)
 
 
-@cases(150)
+@cases(75)
 @given(changes=st.lists(CHANGE, min_size=1, max_size=3))
 @example(changes=[(("experiments", "digits", "title"), "replace", None, "h\nCURRENT")])
 @example(changes=[(("experiments", "digits", "sgd", "epochs"), "replace", None, 10**4000)])
@@ -76,7 +76,7 @@ def test_any_config_is_a_study_or_is_refused(changes):
             assert line.startswith("error: study.yaml") and line.isprintable()
 
 
-@cases(150)
+@cases(75)
 @given(content=st.binary(max_size=60) | st.text(alphabet="abc:{}[]&*!|>-\n \t\"'#%?,~<0", max_size=60).map(str.encode))
 @example(content=b"a: &a [*a]")
 @example(content=b"[" * 5000)

@@ -99,7 +99,7 @@ def test_few_shades_of_grey_are_spread_over_all_values(bits, row, values):
     mode=st.sampled_from(["L", "RGB"]),
     seed=st.integers(0, 99),
 )
-@cases(40)
+@cases(20)
 def test_a_mode_that_is_converted_is_told(opaque, mode, seed):
     image = picture(seed).convert(opaque)
     array, changes = alone(saved(image), mode)
@@ -240,7 +240,7 @@ SOUND = [
     damage=st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), max_size=8),
     cut=st.integers(0, 40),
 )
-@cases(300)
+@cases(150)
 def test_a_picture_damaged_anywhere_gives_an_array_or_one_clear_error(content, damage, cut):
     changed = bytearray(content)
     for at, byte in damage:

@@ -1,15 +1,14 @@
 """Refactored code that makes the same bytes: shown by running jobs again, it reruns nothing, and the audit tells it."""
 
 import json
-import os
 import subprocess
-import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from tests import forks
 from tests.reruns import edit, plan
 from tests.test_reruns_code import version
 from workflow_scripts.config.errors import StudyError
@@ -37,8 +36,7 @@ RESULTS = ("--results", "results/tiny")
 
 def call(project: Path, module: str, *arguments: str) -> subprocess.CompletedProcess:
     """A command of the audit, in the project."""
-    command = [sys.executable, "-m", f"workflow_scripts.audit{module}", *map(str, arguments)]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, env=os.environ)
+    return forks.run(f"workflow_scripts.audit{module}", *arguments, cwd=project)
 
 
 def test_a_refactoring_that_is_shown_to_change_no_byte_plans_nothing_and_the_audit_tells_it(project):

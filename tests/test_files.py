@@ -227,7 +227,7 @@ def sound(tmp_path_factory):
     return {name: ((folder / name).read_bytes(), read) for name, read in readers.items()}, folder / "mutated"
 
 
-@cases(400)
+@cases(200)
 @given(st.data())
 def test_whatever_is_done_to_a_file_only_a_study_error_comes(sound, data):
     files, path = sound

@@ -101,7 +101,7 @@ def killed(folder: Path, seconds: float, chance: random.Random) -> str:
 @pytest.mark.killed
 @pytest.mark.parametrize(
     ("seed", "rounds"),
-    [(0, 3), *(pytest.param(seed, 5, marks=pytest.mark.thorough) for seed in range(1, 1 + 3 * TIMES))],
+    [(0, 3), *(pytest.param(seed, 5, marks=pytest.mark.thorough) for seed in range(1, 1 + (3 * TIMES + 1) // 2))],
 )
 def test_the_same_command_finishes_what_was_killed(seed, rounds, undisturbed, tmp_path):
     chance = random.Random(seed)

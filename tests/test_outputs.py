@@ -90,7 +90,7 @@ class Killed(BaseException):
     """What can't be caught by those who mend errors."""
 
 
-@cases(60)
+@cases(30)
 @given(
     st.lists(st.booleans(), min_size=1, max_size=4), st.integers(0, 12), st.sampled_from([OSError, KeyboardInterrupt])
 )
@@ -99,7 +99,7 @@ def test_all_products_are_replaced_or_none(there, fails_at, error):
     check_replaced(there, fails_at, error, is_killed=False)
 
 
-@cases(60)
+@cases(30)
 @given(st.lists(st.booleans(), min_size=1, max_size=4), st.integers(0, 12))
 def test_who_is_killed_while_products_are_replaced_leaves_all_of_them_or_what_says_that_none_count(there, fails_at):
     check_replaced(there, fails_at, Killed, is_killed=True)

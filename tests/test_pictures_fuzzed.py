@@ -21,7 +21,7 @@ from workflow_scripts.data import listing
 from workflow_scripts.data.datasets import images
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-CASES = cases(80, suppress_health_check=list(HealthCheck))
+CASES = cases(40, suppress_health_check=list(HealthCheck))
 
 
 def saved(image: Image.Image, kind: str, **how) -> bytes:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import forks
 from tests.refusals import refusal
 from tests.test_frozen_plan import STUDY
 from tests.workflow import ROOT, snakemake
@@ -173,10 +174,9 @@ def test_from_another_machine_it_cannot_be_told_whether_snakemake_runs(begun):
 
 
 def call(folder, **environment):
-    command = [sys.executable, "-m", "workflow_scripts.progress"]
     inherited = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     environment = inherited | {"PYTHONPATH": str(ROOT)} | environment
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    return forks.run("workflow_scripts.progress", cwd=folder, env=environment)
 
 
 def test_lines_are_cut_at_the_width_of_the_terminal_alone(begun, tmp_path):

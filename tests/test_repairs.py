@@ -1,6 +1,7 @@
 """Every command that the audit prints as a repair repairs: it is run as printed, where it is printed."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from tests import forks
 from tests.workflow import TINY
 from workflow_scripts.files import hashing
 from workflow_scripts.provenance import fingerprints, sidecars
@@ -135,10 +137,8 @@ def folder(finished, tmp_path) -> Path:
 
 def audit(arguments: list[str], cwd: Path) -> tuple[str, list[str]]:
     """The verdict, and the commands that repair."""
-    command = [sys.executable, "-P", "-m", "workflow_scripts.audit", *arguments]
-    done = subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, env={"PYTHONPATH": str(fingerprints.ROOT), "PATH": "/bin"}
-    )
+    words = ["-P", "-m", "workflow_scripts.audit", *arguments]
+    done = forks.python(words, cwd, {"PYTHONPATH": str(fingerprints.ROOT), "PATH": "/bin"})
     lines = done.stdout.splitlines()
     assert lines, done.stderr
     return lines[0], [line.removeprefix("repair: ") for line in lines if line.startswith("repair: ")]
@@ -167,7 +167,8 @@ def test_a_repair_that_is_printed_repairs(case, folder, monkeypatch):
     assert found == verdict
     assert len(commands) == (verdict != "CURRENT")
     for command in commands:
-        done = subprocess.run(command, shell=True, cwd=folder / at, capture_output=True, text=True)
+        env = os.environ | forks.for_jobs()
+        done = subprocess.run(command, shell=True, cwd=folder / at, capture_output=True, text=True, env=env)
         assert done.returncode == 0, command + done.stdout + done.stderr
     assert audit(audited, folder / at) == ("CURRENT", [])
 

@@ -1,4 +1,6 @@
-"""On the path of the jobs of a test: each stage writes down which definitions of this project it executed, to $TRACED.
+"""On the path of the jobs of a test: stages write down which definitions of this project they executed, to $TRACED.
+
+Of jobs with the same code and experiment only the first does.
 
 A code object stands for the top-level definition of its module that holds its line: `training.sgd.evaluate`. What only
 runs when a module is loaded, such as the body of a class, is none.
@@ -8,6 +10,7 @@ import ast
 import atexit
 import functools
 import inspect
+import itertools
 import json
 import os
 import sys
@@ -74,8 +77,19 @@ def name_of(node: ast.stmt) -> str:
     return next((target.id for target in targets if isinstance(target, ast.Name)), f"line {node.lineno}")
 
 
-if "TRACED" in os.environ and "-m" in sys.orig_argv:
-    stage = next((word for word in sys.orig_argv if word.startswith("workflow_scripts.")), None)
-    if stage and "--cfg" in sys.orig_argv:
-        root = Path(os.environ["TRACED_PACKAGE"])
-        install(root, Path(os.environ["TRACED"]))
+def is_first(folder: Path, words: list[str]) -> bool:
+    """Whether no job of the same stage, code and experiment is followed yet; those of other seeds do the same."""
+    stage = next((word for word in words if word.startswith("workflow_scripts.")), None)
+    if not stage or "--cfg" not in words:
+        return False
+    told = dict(itertools.pairwise(words))
+    experiment = json.loads(told["--cfg"])["wildcards"].get("experiment", "")
+    try:
+        (folder / f"{stage} {told['--code']} {experiment}").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+if "TRACED" in os.environ and "-m" in sys.orig_argv and is_first(Path(os.environ["TRACED"]), sys.orig_argv):
+    install(Path(os.environ["TRACED_PACKAGE"]), Path(os.environ["TRACED"]))
