@@ -35,7 +35,7 @@ STUDIES = {
 CALLED_BY_RECORDERS = {
     *(("config.base", name) for name in ("parse", "parse_json", "_is_text", "_shown", "_unfit")),
     *(("files.hashing", name) for name in ("canonical_json", "of", "sha256")),
-    ("files.opening", "regular"),
+    *(("files.opening", name) for name in ("regular", "content", "data")),
     ("training.devices", "resolved"),
     *(("config.jobs", name) for name in ("maker", "options", "_pattern", "_patterns")),
 }
