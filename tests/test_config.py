@@ -14,7 +14,7 @@ from pydantic import Field
 
 from tests import pets
 from tests.refusals import assert_mistake, refusal
-from tests.workflow import ROOT, STUDIES, TINY
+from tests.workflow import JPEG, OVERLAY, ROOT, STUDIES, TINY
 from workflow_scripts.config import jobs, reference, study
 from workflow_scripts.config.base import Strict, parse, parse_json
 from workflow_scripts.config.configfiles import merged
@@ -222,6 +222,32 @@ def test_the_json_schema_is_closed_wherever_keys_are_known():
     known = [node for node in objects(schema) if "properties" in node or "patternProperties" in node]
     assert len(known) > 15
     assert all(node["additionalProperties"] is False for node in known)
+
+
+@pytest.mark.parametrize("name", ["nakkiran2019", "schouten2023"])
+@pytest.mark.parametrize("others", [(), (OVERLAY,)], ids=["whole", "tiny"])
+def test_cifar10_as_jpeg_replaces_the_original_and_nothing_else(name, others):
+    original = study.load(study.overlaid(merged([*STUDIES[name], *others]))).model_dump()
+    as_jpeg = study.load(study.overlaid(merged([*STUDIES[name], JPEG, *others]))).model_dump()
+    assert (original["datasets"]["cifar10"]["kind"], as_jpeg["datasets"]["cifar10"]["kind"]) == ("cifar10", "images")
+    assert len(as_jpeg["datasets"]["cifar10"]["classes"]) == 10
+    for each in (original, as_jpeg):
+        del each["datasets"]["cifar10"]
+    assert as_jpeg == original
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda", "cpu"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32"])
+def test_jobs_that_train_networks_are_told_of_a_precision_that_is_not_the_default(device, precision):
+    config = merged([TINY]) | {"device": device, "precision": precision}
+    given = {stage: jobs.settings(study.load(config), stage, **w) for _, (stage, w) in of_each_stage(config).items()}
+    told = {stage for stage, cfg in given.items() if "precision" in cfg}
+    assert told == ({"train"} if (device, precision) in (("auto", "tf32"), ("cuda", "tf32")) else set())
+    assert all(cfg["precision"] == "tf32" for cfg in given.values() if "precision" in cfg)
+
+
+def of_each_stage(config):
+    return {stage: (stage, w) for stage, w in jobs.of_study(study.load(config)).values()}
 
 
 def test_the_reference_page_shows_every_key_and_its_links_lead_somewhere():

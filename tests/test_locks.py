@@ -23,7 +23,13 @@ CFG = {"wildcards": {"dataset": "waves"}, "source": {"kind": "sinusoid", "train"
 def started(folder: Path, cfg: dict = CFG, **environment: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "workflow_scripts.prepare_data", "--cfg", json.dumps(cfg)]
     command += ["--data", folder / "d.npz", "--provenance", folder / "d.npz.prov.json"]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
+    environment = os.environ | environment
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=_heed)
+
+
+def _heed() -> None:
+    """As without nohup, which may have started the tests."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def made(folder: Path, cfg: dict = CFG) -> str:

@@ -22,11 +22,12 @@ TINY = ROOT / "tests" / "tiny.yaml"
 #: where the results of these studies lie: of TINY, and of a paper under OVERLAY
 RESULTS = "results/tiny"
 OVERLAY = ROOT / "experiments" / "tiny.yaml"
+JPEG = ROOT / "experiments" / "cifar10_jpeg.yaml"
 TRACING = ROOT / "tests" / "tracing"
 #: the config files of every study of this project, each with what it is laid over
 STUDIES = {
     "default": (ROOT / "config.yaml",),
-    **{path.stem: (path,) for path in sorted((ROOT / "experiments").glob("*.yaml")) if path != OVERLAY},
+    **{path.stem: (path,) for path in sorted((ROOT / "experiments").glob("*.yaml")) if path not in (OVERLAY, JPEG)},
     "nakkiran2019, tiny": (ROOT / "experiments" / "nakkiran2019.yaml", OVERLAY),
     "schouten2023, tiny": (ROOT / "experiments" / "schouten2023.yaml", OVERLAY),
     "of the tests": (TINY,),
