@@ -325,7 +325,12 @@ def test_what_is_missing_is_unknown_and_can_be_made_again(study, audit):
         verdict, said = audit(path)
         assert verdict == found.split()[0] and said.splitlines()[2] == f"  {found}"
         assert said.splitlines()[3].endswith(f" {path} --forcerun {path} {HERE} --configfile {CONFIG}")
-    for path in ("results/tiny/figures/fig9.svg", "results/tiny/notes.txt", study / "nowhere/fig4.svg"):
+    for path in (
+        "results/tiny/figures/fig9.svg",
+        "results/tiny/notes.txt",
+        "results/other",
+        study / "nowhere/fig4.svg",
+    ):
         verdict, said = audit(path)
         assert verdict == "UNKNOWN" and said.splitlines()[2:] == [f"  UNKNOWN  {path}: no such file"], said
 

@@ -271,7 +271,8 @@ class Auditor:
         made = _asked_for(report)
         key = _key_in(report.path) if report.path.is_file() and not made else None
         hint = f"; it carries provenance key {key}: name the results that it came from with --results" if key else ""
-        name = report.results.place(report.name) if report.name else str(report.path)
+        inside = report.name not in (None, "", ".")
+        name = report.results.place(report.name) if inside else str(report.path)
         report.findings.append(Finding("UNKNOWN", name, why + hint, report.name if made else None))
 
 
