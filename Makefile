@@ -1,7 +1,7 @@
 # make run      set up .venv and build the default study: results/default/figures, results/default/tables
 # make test     set up and run the tests, but for the thorough ones (below)
 # make test-thorough  those left out: every kind of change planned and audited, coverage of intervals by simulation
-#                     make test TESTS="not slurm" runs both: 37 minutes on two busy cores
+#                     make test TESTS="not slurm" runs both: about 15 minutes on two cores
 # make fuzz           inputs drawn at random, FUZZ=40 times as many: configs, pictures, zips, files, names, kills
 # make test-slurm     the faults of clusters, on a real Slurm: as root, with Debian's packages; skipped elsewhere
 # make report   results/report.html: the figures and tables with captions and run times
